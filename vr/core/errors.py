@@ -1,0 +1,58 @@
+"""The errors vr raises on purpose, and the exit code each one ends a command with.
+
+Every error names where it happened (a file, a column, an option) and what to do about it, on one line.
+"""
+
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "DivergedError",
+    "NotCalibratedError",
+    "VrError",
+]
+
+
+class VrError(Exception):
+    """Root of all errors raised on purpose.
+
+    Args:
+      message: What is wrong, without a final full stop.
+      where: The file, column or option concerned; printed first.
+      hint: What the user can do; printed last.
+    """
+
+    exit_code = 4
+
+    def __init__(self, message: str, *, where: str | None = None, hint: str | None = None):
+        self.message = message
+        self.where = where
+        self.hint = hint
+        text = message if where is None else f"{where}: {message}"
+        text = text if hint is None else f"{text}; {hint}"
+        # One line, whatever a library's own message looked like.
+        super().__init__(" ".join(text.split()))
+
+
+class ConfigError(VrError, ValueError):
+    """An option or configuration key is unknown, ill-typed or out of range."""
+
+    exit_code = 2
+
+
+class DataError(VrError, ValueError):
+    """An input dataset cannot be read, or cannot be compared as asked."""
+
+    exit_code = 3
+
+
+class NotCalibratedError(VrError):
+    """A calibrated answer was asked for where no calibration applies."""
+
+
+class CheckpointError(VrError):
+    """Saved state is missing, incomplete or does not match this run."""
+
+
+class DivergedError(VrError):
+    """Too many proxies ended in NaN or infinity to say anything."""
