@@ -1,0 +1,285 @@
+"""The validation report: one typed document behind report.json, the HTML page and the Python call.
+
+A number that could not be computed is None with a reason beside it; NaN and infinity are refused at construction.
+"""
+
+import json
+import os
+import tempfile
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "CascadeSection",
+    "DatasetSection",
+    "DiversitySection",
+    "Dimension",
+    "Interval",
+    "LocalizationSection",
+    "Metric",
+    "Plot",
+    "Recommendation",
+    "Region",
+    "RowFinding",
+    "RunSection",
+    "Status",
+    "ValidationReport",
+    "Verdict",
+    "write_atomically",
+]
+
+SCHEMA_VERSION = "1.0.0"
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Verdict(StrEnum):
+    """The three-way answer."""
+
+    approve = "approve"
+    review = "review"
+    reject = "reject"
+
+
+class Status(StrEnum):
+    """Whether a thing was measured; never a neutral score for one that was not."""
+
+    measured = "measured"
+    not_measured = "not_measured"
+
+
+class Interval(_Model):
+    """A value with its interval; `level` is the nominal coverage, 0 to 1."""
+
+    value: Finite | None
+    lower: Finite | None
+    upper: Finite | None
+    level: Probability
+    reason: str | None = None
+
+
+class Metric(_Model):
+    """One number of a dimension, beside what the reference gives against itself.
+
+    `value` is the mean over the candidate's splits; `null_mean` and `null_std` are over reference splits of equal size.
+    """
+
+    value: Finite | None
+    null_mean: Finite | None = None
+    null_std: Finite | None = None
+    unit: str = ""
+    label: str = ""
+    description: str = ""
+    higher_is_worse: bool = True
+    reason: str | None = None
+
+
+PlotKind = Literal["overlay", "matrix", "lines", "points", "bars", "strip"]
+
+
+class Plot(_Model):
+    """A chart as data, drawn by the page; aggregated values only, never rows of a dataset.
+
+    `data` by kind:
+      overlay: {"column", "categories" or "edges", "candidate": [shares], "reference": [shares]}
+      matrix:  {"labels": [names], "values": [[...]], "null": max |value| expected of a real split}
+      lines:   {"x_label", "y_label", "x_scale", "y_scale", "series": [{"name", "x", "y", "lower"?, "upper"?, "arm"?}]}
+      points:  the same as lines, drawn unjoined
+      bars:    {"labels", "values", "null_mean"?, "null_std"?, "unit"}
+      strip:   {"row_start": [...], "row_end": [...], "score": [...], "null": expected score}
+    """
+
+    id: str
+    kind: PlotKind
+    title: str
+    caption: str = ""
+    data: dict[str, Any]
+
+
+class Dimension(_Model):
+    """One of the eight dimensions; `score` is 0 (worst) to 100 (as good as real)."""
+
+    score: Percent | None
+    threshold: Percent
+    passed: bool | None
+    status: Status
+    reason: str | None = None
+    metrics: dict[str, Metric] = {}
+    evidence: list[Plot] = []
+
+
+class DiversitySection(_Model):
+    """Diversity of the candidate beside the reference's; each a `Metric`."""
+
+    metrics: dict[str, Metric] = {}
+
+
+class CascadeSection(_Model):
+    """Tiers and one entry for each trained model."""
+
+    status: Status
+    reason: str | None = None
+    preset: str
+    tiers: list[dict[str, Any]] = []
+    models: list[dict[str, Any]] = []
+
+
+class RowFinding(_Model):
+    """One suspicious candidate row; `row` counts from 0 in the candidate's own order."""
+
+    row: int
+    score: Probability
+    confidence: Probability
+    defects: list[str]
+    columns: list[str]
+    reason: str
+
+
+class Region(_Model):
+    """A contiguous stretch of suspicious rows, `row_start` inclusive, `row_end` exclusive."""
+
+    row_start: int
+    row_end: int
+    defect: str
+    score: Probability
+    columns: list[str]
+
+
+class LocalizationSection(_Model):
+    """Which rows are to blame."""
+
+    status: Status = Status.measured
+    reason: str | None = None
+    rows: list[RowFinding] = []
+    regions: list[Region] = []
+    evidence: list[Plot] = []
+
+
+class Recommendation(_Model):
+    """One thing to do; `action` is what `vr fix` executes."""
+
+    priority: int
+    category: str
+    title: str
+    description: str
+    affected_rows: int
+    expected_risk_score: Interval | None
+    cost: dict[str, Any]
+    action: dict[str, Any]
+
+
+class ColumnSummary(_Model):
+    """One column as the codec sees it."""
+
+    name: str
+    kind: str
+    nulls: int
+    distinct: int | None = None
+    drift: Finite | None = None
+    drift_null: Finite | None = None
+    note: str | None = None
+
+
+class DatasetSection(_Model):
+    """What was read; `fingerprint` is a digest of the content, independent of how it was batched."""
+
+    uri: str
+    format: str
+    rows: int
+    columns: list[ColumnSummary]
+    fingerprint: str
+    notes: list[str] = []
+
+
+class RunSection(_Model):
+    """All that may differ between two runs of the same inputs."""
+
+    seed: int
+    configuration: dict[str, Any]
+    versions: dict[str, str]
+    devices: list[str]
+    stages: list[dict[str, Any]]
+    started: str
+    seconds: Finite
+
+
+class ValidationReport(_Model):
+    """The whole answer."""
+
+    schema_version: str = SCHEMA_VERSION
+    verdict: Verdict
+    verdict_reason: str
+    calibration: str
+    risk_score: Percent
+    risk_level: Literal["low", "medium", "high"]
+    collapse_probability: Interval
+    collapse_detected: bool
+    collapse_type: Literal["distribution", "correlation", "rare_pattern", "temporal", "semantic"] | None
+    severity: Literal["none", "low", "medium", "high"]
+    not_measured: list[str] = []
+    drivers: list[dict[str, Any]] = []
+    dimensions: dict[str, Dimension]
+    diversity: DiversitySection
+    signatures: list[dict[str, Any]] = []
+    cascade: CascadeSection
+    scaling: dict[str, Any]
+    localization: LocalizationSection
+    recommendations: list[Recommendation]
+    dataset: DatasetSection
+    reference: DatasetSection | None
+    run: RunSection
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the report as JSON-able values."""
+        return self.model_dump(mode="json")
+
+    def to_json(self) -> str:
+        """Returns the report as JSON text; raises ValueError on NaN or infinity wherever they hide."""
+        return json.dumps(self.to_dict(), indent=1, allow_nan=False)
+
+    def to_html(self) -> str:
+        """Returns the report as one self-contained page."""
+        from vr.pipeline.page import render
+
+        return render(self)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Writes the report, whole or not at all; `.html` gives the page, anything else JSON."""
+        path = Path(path)
+        text = self.to_html() if path.suffix.lower() in (".html", ".htm") else self.to_json()
+        write_atomically(path, text.encode())
+        return path
+
+    def _repr_html_(self) -> str:
+        from vr.pipeline.page import render_summary
+
+        return render_summary(self)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes through a temporary file in the same folder and a rename, so that `path` is never half-written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp makes the file private; a report is as readable as the user's umask says.
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
