@@ -1,0 +1,52 @@
+"""Settings of what is read, how it is coded and how much of it is sampled."""
+
+from dataclasses import dataclass, field
+
+from vr.core.errors import ConfigError
+
+__all__ = ["CodecConfig", "DataConfig", "SampleConfig"]
+
+
+@dataclass
+class DataConfig:
+    """One dataset: where it is, what it is."""
+
+    uri: str | None = None  # a file, a folder, a glob, or an s3:// or gs:// URI
+    format: str | None = None  # overrides what the name says: parquet, csv, jsonl ...
+    types: dict[str, str] = field(default_factory=dict)  # column -> numeric, categorical, datetime, text or ignore
+    batch_rows: int = 65_536  # rows decoded at a time; changes memory, never the result
+
+    def __post_init__(self) -> None:
+        if self.batch_rows < 1:
+            raise ConfigError(f"must be 1 or more, not {self.batch_rows}", where="data.batch_rows")
+        kinds = ("numeric", "categorical", "datetime", "text", "ignore")
+        for column, kind in self.types.items():
+            if kind not in kinds:
+                raise ConfigError(f"{kind!r} is no column type", where=f"types.{column}", hint=f"use one of {kinds}")
+
+
+@dataclass
+class CodecConfig:
+    """How columns become small integers; fitted on the reference."""
+
+    num_bins: int = 16  # quantile bins of a numeric column, beside those for null, below, above and point masses
+    max_categories: int = 48  # categories with a code of their own; the rest share `other`
+    max_text_clusters: int = 24  # cluster codes of a text column
+    min_text_length: int = 40  # mean characters from which a string column of many values counts as text
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("num_bins", 2, 4096), ("max_categories", 2, 4096), ("max_text_clusters", 2, 1024)):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ConfigError(f"must lie in {low} to {high}, not {value}", where=f"codec.{name}")
+
+
+@dataclass
+class SampleConfig:
+    """How many rows of each dataset the statistics and the cascade see; the profile sees all of them."""
+
+    rows: int = 20_000
+
+    def __post_init__(self) -> None:
+        if self.rows < 100:
+            raise ConfigError(f"must be 100 or more, not {self.rows}", where="sample.rows")

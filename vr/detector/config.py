@@ -1,0 +1,70 @@
+"""Settings of the nulls, the eight dimensions and the verdict."""
+
+from dataclasses import dataclass, field
+
+from vr.core.errors import ConfigError
+
+__all__ = ["DetectorConfig", "DimensionConfig", "NullConfig"]
+
+DIMENSIONS = (
+    "distribution_fidelity",
+    "correlation_preservation",
+    "entropy_stability",
+    "gradient_health",
+    "loss_landscape",
+    "spectral_coherence",
+    "generalization_gap",
+    "statistical_consistency",
+)
+
+
+@dataclass
+class NullConfig:
+    """What the reference gives against itself."""
+
+    num_splits: int = 8  # disjoint halves of the reference; fewer add noise rather than take it away
+    max_rows: int = 2_000  # rows on each side of a comparison
+
+    def __post_init__(self) -> None:
+        if self.num_splits < 8:
+            raise ConfigError(
+                f"must be 8 or more, not {self.num_splits}",
+                where="detector.null.num_splits",
+                hint="fewer splits make the null noisier than no null at all",
+            )
+        if self.max_rows < 50:
+            raise ConfigError(f"must be 50 or more, not {self.max_rows}", where="detector.null.max_rows")
+
+
+@dataclass
+class DimensionConfig:
+    """Pass mark of one dimension, 0 to 100."""
+
+    threshold: float = 65.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.threshold <= 100:
+            raise ConfigError(f"must lie in 0 to 100, not {self.threshold}", where="detector.dimensions.*.threshold")
+
+
+@dataclass
+class DetectorConfig:
+    """The detector: nulls, dimensions, and the risk scores at which the verdict turns."""
+
+    overall_threshold: float = 50.0  # risk score (0 to 100) from which the verdict is `reject`
+    review_threshold: float = 20.0  # risk score from which the verdict is `review`
+    null: NullConfig = field(default_factory=NullConfig)
+    dimensions: dict[str, DimensionConfig] = field(
+        default_factory=lambda: {name: DimensionConfig() for name in DIMENSIONS}
+    )
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.review_threshold <= self.overall_threshold <= 100:
+            raise ConfigError(
+                f"needs 0 <= review_threshold ({self.review_threshold}) <= overall_threshold "
+                f"({self.overall_threshold}) <= 100",
+                where="detector",
+            )
+        unknown = sorted(set(self.dimensions) - set(DIMENSIONS))
+        if unknown:
+            raise ConfigError(f"no such dimension: {', '.join(unknown)}", where="detector.dimensions")

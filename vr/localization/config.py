@@ -1,0 +1,21 @@
+"""Settings of the row scores."""
+
+from dataclasses import dataclass
+
+from vr.core.errors import ConfigError
+
+__all__ = ["LocalizationConfig"]
+
+
+@dataclass
+class LocalizationConfig:
+    """Which rows are scored and how many are listed; row_scores.parquet always holds every row."""
+
+    max_rows: int = 1_000  # rows listed in the report
+    reference_rows: int = 2_000  # reference rows that distances are measured to
+
+    def __post_init__(self) -> None:
+        if self.max_rows < 0:
+            raise ConfigError(f"must be 0 or more, not {self.max_rows}", where="localization.max_rows")
+        if self.reference_rows < 50:
+            raise ConfigError(f"must be 50 or more, not {self.reference_rows}", where="localization.reference_rows")

@@ -1,0 +1,67 @@
+"""The whole configuration of a run, as plain dataclasses; the doors compose it, nothing below them sees Hydra."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from vr.cascade.config import CascadeConfig
+from vr.core.errors import ConfigError
+from vr.data.config import CodecConfig, DataConfig, SampleConfig
+from vr.detector.config import DetectorConfig
+from vr.localization.config import LocalizationConfig
+
+__all__ = ["Config", "EngineConfig", "EngineKind", "TrackerKind", "TrackingConfig"]
+
+
+class EngineKind(Enum):
+    """Where the pass over the rows runs."""
+
+    local = "local"
+
+
+@dataclass
+class EngineConfig:
+    """The engine of the pass over all rows."""
+
+    kind: EngineKind = EngineKind.local
+    threads: int = 0  # 0: one for each core
+
+
+class TrackerKind(Enum):
+    """Where metrics go beside the report."""
+
+    none = "none"
+    wandb = "wandb"
+
+
+@dataclass
+class TrackingConfig:
+    """Experiment tracking; a tracker that hangs or fails never stops a run."""
+
+    kind: TrackerKind = TrackerKind.none
+    project: str = "vr"
+    mode: str = "offline"  # W&B's own words: offline, online, disabled
+    timeout_s: float = 30.0  # longest wait for the tracker at its start and at its end
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("offline", "online", "disabled"):
+            raise ConfigError(f"{self.mode!r} is not offline, online or disabled", where="tracking.mode")
+
+
+@dataclass
+class Config:
+    """Everything a run depends on beside its inputs."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    reference: DataConfig = field(default_factory=DataConfig)
+    codec: CodecConfig = field(default_factory=CodecConfig)
+    sample: SampleConfig = field(default_factory=SampleConfig)
+    detector: DetectorConfig = field(default_factory=DetectorConfig)
+    cascade: CascadeConfig = field(default_factory=CascadeConfig)
+    localization: LocalizationConfig = field(default_factory=LocalizationConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**32:
+            raise ConfigError(f"must lie in 0 to 2**32 - 1, not {self.seed}", where="seed")

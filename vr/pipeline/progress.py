@@ -1,0 +1,29 @@
+"""Progress events: what a long run tells whoever watches it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Event", "ProgressCallback"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """One step forward.
+
+    Attributes:
+      stage: `read`, `profile`, `statistics`, `cascade`, `localize`, `report`.
+      done: Units finished in this stage.
+      total: Units in this stage, or None where not known beforehand.
+      message: For a person.
+      values: Numbers for a tracker, such as {"cascade/tier_1/log_ratio": 0.03}.
+    """
+
+    stage: str
+    done: float
+    total: float | None
+    message: str = ""
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+ProgressCallback = Callable[[Event], None]
