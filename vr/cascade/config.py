@@ -1,0 +1,124 @@
+"""Settings of the cascade. This module imports no jax: the command line reads it at start-up."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from vr.core.errors import ConfigError
+
+__all__ = ["CascadeConfig", "Execution", "Network", "TierConfig", "preset"]
+
+
+class Network(Enum):
+    """The proxies' architecture."""
+
+    resonance = "resonance"  # learned complex gates over the columns' frequencies
+    mlp = "mlp"  # the control: a residual MLP with as many parameters
+
+
+class Execution(Enum):
+    """How the members of a tier run; the results agree to rounding."""
+
+    auto = "auto"  # looped on a CPU, stacked on an accelerator
+    looped = "looped"  # one compiled program, called once for each member from a small pool of threads
+    stacked = "stacked"  # the same program mapped over all members at once
+
+
+@dataclass
+class TierConfig:
+    """One size of proxy.
+
+    A tier's width is the smallest for which it has `growth` times the previous tier's parameters, at most `width`;
+    with `growth` 0 it is `width` itself.
+    """
+
+    name: str
+    seeds: int  # members; each is trained on the reference and on the candidate
+    width: int  # channels for each column (the largest allowed where growth > 0)
+    depth: int = 2  # residual blocks
+    growth: float = 0.0  # parameters as a multiple of the previous tier's
+    steps: int = 200  # optimiser steps
+    batch_rows: int = 128  # rows in a step
+    learning_rate: float = 3e-3  # peak; AdamW, linear warm-up over a tenth of the steps, then cosine to zero
+    null_arm: bool = False  # train a third arm, on another part of the reference: the null of every paired reading
+    gradients: bool = True  # gradient alignment and noise scale at the reference-trained proxy
+    curvature: bool = False  # largest Hessian eigenvalue of both arms
+
+    def __post_init__(self) -> None:
+        where = f"cascade.tiers.{self.name}"
+        for name in ("seeds", "width", "depth", "steps", "batch_rows"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be 1 or more, not {getattr(self, name)}", where=where)
+        if self.growth < 0:
+            raise ConfigError(f"growth must be 0 or more, not {self.growth}", where=where)
+        if not self.learning_rate > 0:
+            raise ConfigError(f"learning_rate must be positive, not {self.learning_rate}", where=where)
+
+
+def _laptop_tiers() -> list[TierConfig]:
+    return [
+        TierConfig(name="tier_1", seeds=10, width=8, null_arm=True, curvature=True),
+        TierConfig(name="tier_2", seeds=5, width=48, growth=8.0),
+        TierConfig(name="tier_3", seeds=3, width=160, growth=8.0, learning_rate=1.5e-3),
+    ]
+
+
+@dataclass
+class CascadeConfig:
+    """The cascade: its tiers, its rows, and how it runs."""
+
+    preset: str = "laptop"
+    network: Network = Network.resonance
+    tiers: list[TierConfig] = field(default_factory=_laptop_tiers)
+    train_rows: int = 4_000  # most rows an arm trains on; never over 40 % of the reference
+    test_rows: int = 1_000  # most held-out reference rows that judge a member
+    execution: Execution = Execution.auto
+    threads: int = 2  # members in flight at once in looped form
+    compilation_cache: bool = True  # keep compiled programs in the user's cache folder
+    target_parameters: float | None = None  # size extrapolated to; None: ten times the largest proxy's
+    confidence_level: float = 0.95  # of the extrapolation's intervals
+
+    def __post_init__(self) -> None:
+        for name, least in (("train_rows", 8), ("test_rows", 4), ("threads", 1)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"must be {least} or more, not {getattr(self, name)}", where=f"cascade.{name}")
+        if not 0.5 <= self.confidence_level < 1:
+            raise ConfigError(
+                f"must lie in 0.5 to 1 (not reached), not {self.confidence_level}", where="cascade.confidence_level"
+            )
+        names = [tier.name for tier in self.tiers]
+        if len(set(names)) != len(names):
+            raise ConfigError(f"tier names repeat: {', '.join(names)}", where="cascade.tiers")
+
+
+def _none() -> CascadeConfig:
+    return CascadeConfig(preset="none", tiers=[])
+
+
+def _smoke() -> CascadeConfig:
+    return CascadeConfig(
+        preset="smoke",
+        tiers=[
+            TierConfig(name="tier_1", seeds=3, width=8, depth=1, steps=100, null_arm=True, curvature=True),
+            TierConfig(name="tier_2", seeds=2, width=64, depth=1, steps=100, growth=8.0, gradients=False),
+        ],
+        train_rows=1_000,
+        test_rows=400,
+    )
+
+
+_PRESETS: dict[str, Callable[[], CascadeConfig]] = {"none": _none, "smoke": _smoke, "laptop": CascadeConfig}
+
+
+def preset(name: str) -> CascadeConfig:
+    """Returns a fresh configuration.
+
+    Args:
+      name: `none` (nothing is trained), `smoke` (seconds, for tests) or `laptop` (the default; half a minute).
+
+    Raises:
+      ConfigError: No preset has this name.
+    """
+    if name not in _PRESETS:
+        raise ConfigError(f"no preset {name!r}", where="cascade", hint=f"choose one of {', '.join(_PRESETS)}")
+    return _PRESETS[name]()
