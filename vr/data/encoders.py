@@ -1,0 +1,327 @@
+# ruff: noqa: D102  (the Encoder protocol documents what each encoder does)
+"""Encoders: from the values of one column to small integers, fitted on the reference.
+
+Code 0 is null in every column. Each encoder also says what a code means (`labels`), and whether the order of its codes
+is an order of values (`ordinal`).
+"""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+__all__ = ["CategoricalEncoder", "CyclicEncoder", "Encoder", "NumericEncoder", "TextEncoder", "as_strings", "to_float"]
+
+_LOOKUP_CELLS = 65_536
+
+
+class Encoder(Protocol):
+    """One encoded column; `source` is the dataset's column it reads."""
+
+    name: str
+    source: str
+
+    @property
+    def num_codes(self) -> int:
+        """How many codes there are, null included."""
+        ...
+
+    @property
+    def ordinal(self) -> bool:
+        """Whether codes rise with the value."""
+        ...
+
+    @property
+    def labels(self) -> list[str]:
+        """What each code means, `num_codes` of them."""
+        ...
+
+    def encode(self, values: pa.Array) -> np.ndarray:
+        """Returns the codes of `values`, uint16 `[n]` in [0, num_codes)."""
+        ...
+
+
+def to_float(values: pa.Array) -> np.ndarray:
+    """Returns numbers, dates and times as float64 `[n]`, null as NaN; times in seconds."""
+    if isinstance(values, pa.DictionaryArray):
+        values = values.dictionary_decode()
+    type_ = values.type
+    if pa.types.is_date(type_):
+        values = values.cast(pa.timestamp("s"))
+        type_ = values.type
+    if pa.types.is_timestamp(type_) or pa.types.is_time(type_) or pa.types.is_duration(type_):
+        ticks = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}[type_.unit]
+        counts = values.view(pa.int32() if type_.bit_width == 32 else pa.int64()).cast(pa.float64(), safe=False)
+        return counts.fill_null(np.nan).to_numpy(zero_copy_only=False) / ticks
+    if pa.types.is_null(type_):
+        return np.full(len(values), np.nan)
+    numbers = values if pa.types.is_float64(type_) else values.cast(pa.float64(), safe=False)
+    if numbers.null_count:
+        numbers = numbers.fill_null(np.nan)
+    return numbers.to_numpy(zero_copy_only=False)
+
+
+def as_strings(values: pa.Array) -> pa.Array:
+    """Returns any plain or dictionary array as a string or dictionary<string> array; whole floats as integers."""
+    if isinstance(values, pa.DictionaryArray):
+        if pa.types.is_string(values.dictionary.type) or pa.types.is_large_string(values.dictionary.type):
+            return values
+        return pa.DictionaryArray.from_arrays(values.indices, as_strings(values.dictionary))
+    if pa.types.is_floating(values.type):
+        # 1.0 in one file and 1 in the other are one category.
+        numbers = to_float(values)
+        whole = np.isfinite(numbers) & (numbers == np.rint(numbers)) & (np.abs(numbers) < 2.0**53)
+        as_int = pa.array(np.where(whole, numbers, 0).astype(np.int64)).cast(pa.string())
+        return pc.if_else(pa.array(whole), as_int, values.cast(pa.string()))
+    return values.cast(pa.string()) if not pa.types.is_large_string(values.type) else values
+
+
+@dataclass(frozen=True)
+class NumericEncoder:
+    """Quantile bins with bins of their own for null, below range, above range and point masses.
+
+    Codes rise with the value: 0 null, 1 below the reference's range, then the bins, last above the range.
+
+    Attributes:
+      edges: float64 ascending; bin i is [edges[i], edges[i + 1]), the first edge is the reference's minimum, the last
+        one the next float after its maximum.
+    """
+
+    name: str
+    source: str
+    edges: np.ndarray = field(repr=False)
+
+    @classmethod
+    def fit(cls, name: str, source: str, values: np.ndarray, num_bins: int) -> "NumericEncoder":
+        """Fits bins to `values` (float64 `[n]`, NaN null, at least one finite value or none at all)."""
+        finite = values[np.isfinite(values)]
+        if not len(finite):
+            return cls(name, source, np.array([0.0, np.nextafter(0.0, 1.0)]))
+        points, counts = np.unique(finite, return_counts=True)
+        top = np.nextafter(points[-1], np.inf)
+        if len(points) <= 2 * num_bins:
+            # Few values: one bin each, cut half-way between neighbours.
+            inner = points[:-1] + np.diff(points) / 2
+            return cls(name, source, np.unique(np.concatenate([points[:1], inner, [top]])))
+        # A value that holds more than one quantile bin's share gets a bin of its own.
+        heavy = counts > len(finite) / num_bins
+        masses = points[heavy]
+        rest = np.repeat(points[~heavy], counts[~heavy])
+        share = len(rest) / len(finite)
+        cuts = np.quantile(rest, np.linspace(0, 1, max(2, round(num_bins * share)) + 1), method="inverted_cdf")
+        edges = np.concatenate([cuts[1:-1], masses, np.nextafter(masses, np.inf), points[:1], [top]])
+        return cls(name, source, np.unique(edges))
+
+    @property
+    def num_codes(self) -> int:
+        return len(self.edges) + 2
+
+    @property
+    def ordinal(self) -> bool:
+        return True
+
+    @property
+    def labels(self) -> list[str]:
+        bins = [
+            f"{low:.4g}" if np.nextafter(low, np.inf) >= high else f"{low:.4g} to {high:.4g}"
+            for low, high in zip(self.edges[:-1], self.edges[1:], strict=True)
+        ]
+        return ["null", f"below {self.edges[0]:.4g}", *bins, f"above {self.edges[-1]:.4g}"]
+
+    @cached_property
+    def _lookup(self) -> tuple[float, np.ndarray]:
+        """A table from equal-width cells to codes, -1 where a cell holds an edge and needs an exact search.
+
+        The cell of a value is a monotone function of it, so a cell without an edge has one code for all its values.
+        """
+        low, high = self.edges[0], self.edges[-1]
+        scale = _LOOKUP_CELLS / (high - low) if high > low else 0.0
+        if not np.isfinite(scale) or not np.isfinite(high - low):
+            return 0.0, np.full(_LOOKUP_CELLS, -1, np.int32)
+        cells = self._cells(self.edges, scale)
+        # The code of a cell without an edge: one more than the edges in cells before it.
+        before = np.cumsum(np.bincount(cells, minlength=_LOOKUP_CELLS))
+        table = (1 + before).astype(np.int32)
+        table[cells] = -1
+        return scale, table
+
+    def _cells(self, x: np.ndarray, scale: float) -> np.ndarray:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.clip((x - self.edges[0]) * scale, 0, _LOOKUP_CELLS - 1).astype(np.int32)
+
+    def encode_floats(self, x: np.ndarray) -> np.ndarray:
+        """Returns the codes of `x` (float64 `[n]`, NaN null)."""
+        null = np.isnan(x)
+        has_null = bool(null.any())
+        if has_null:
+            x = np.where(null, self.edges[0], x)
+        scale, table = self._lookup
+        codes = table[self._cells(x, scale)]
+        # Values beyond the range were clipped into the outermost cells, both of which hold an edge.
+        unsure = np.flatnonzero(codes < 0)
+        if len(unsure):
+            codes[unsure] = 1 + np.searchsorted(self.edges, x[unsure], side="right")
+        if has_null:
+            codes[null] = 0
+        return codes.astype(np.uint16)
+
+    def encode(self, values: pa.Array) -> np.ndarray:
+        return self.encode_floats(to_float(values))
+
+
+@dataclass(frozen=True)
+class CategoricalEncoder:
+    """Codes by falling frequency: 0 null, 1..k the categories, k + 1 `other` (rare), k + 2 `unseen`.
+
+    Attributes:
+      categories: All categories of the reference by falling frequency (ties by name); the first `kept` have codes.
+    """
+
+    name: str
+    source: str
+    categories: tuple[str, ...] = field(repr=False)
+    kept: int
+
+    @classmethod
+    def fit(cls, name: str, source: str, values: pa.Array, max_categories: int) -> "CategoricalEncoder":
+        """Fits to the strings (or anything printable) of `values`."""
+        strings = as_strings(values)
+        if isinstance(strings, pa.DictionaryArray):
+            strings = strings.dictionary_decode()
+        counts = [
+            (entry["counts"], entry["values"])
+            for entry in pc.value_counts(strings.cast(pa.string())).to_pylist()
+            if entry["values"] is not None
+        ]
+        categories = tuple(value for _, value in sorted(counts, key=lambda item: (-item[0], item[1])))
+        return cls(name, source, categories, min(len(categories), max_categories))
+
+    @property
+    def num_codes(self) -> int:
+        return self.kept + 3
+
+    @property
+    def ordinal(self) -> bool:
+        return False
+
+    @property
+    def labels(self) -> list[str]:
+        return ["null", *self.categories[: self.kept], "other", "unseen"]
+
+    @cached_property
+    def _known(self) -> pa.Array:
+        return pa.array(self.categories, pa.string())
+
+    def encode(self, values: pa.Array) -> np.ndarray:
+        values = as_strings(values)
+        if isinstance(values, pa.DictionaryArray):
+            of_dictionary = self._encode_plain(values.dictionary)
+            indices = values.indices
+            if not indices.null_count:
+                return of_dictionary[indices.to_numpy(zero_copy_only=False)]
+            with_null = np.append(of_dictionary, np.uint16(0))
+            return with_null[indices.fill_null(len(of_dictionary)).to_numpy(zero_copy_only=False)]
+        return self._encode_plain(values)
+
+    def _encode_plain(self, values: pa.Array) -> np.ndarray:
+        found = pc.index_in(values.cast(pa.string()), value_set=self._known)
+        index = found.fill_null(-1).to_numpy(zero_copy_only=False)
+        codes = np.where(index < self.kept, index + 1, self.kept + 1)
+        codes = np.where(index < 0, self.kept + 2, codes)
+        if values.null_count:
+            codes = np.where(values.is_null().to_numpy(zero_copy_only=False), 0, codes)
+        return codes.astype(np.uint16)
+
+
+_PERIODS = {"hour": 24, "weekday": 7, "month": 12}
+
+
+@dataclass(frozen=True)
+class CyclicEncoder:
+    """The hour, weekday or month of a point in time: 0 null, then 1 for the first of the cycle."""
+
+    name: str
+    source: str
+    part: str
+
+    @property
+    def num_codes(self) -> int:
+        return 1 + _PERIODS[self.part]
+
+    @property
+    def ordinal(self) -> bool:
+        return True
+
+    @property
+    def labels(self) -> list[str]:
+        first = 1 if self.part == "month" else 0
+        return ["null", *(str(first + i) for i in range(_PERIODS[self.part]))]
+
+    def encode(self, values: pa.Array) -> np.ndarray:
+        if self.part == "hour":
+            parts = pc.hour(values)
+        elif self.part == "weekday":
+            parts = pc.day_of_week(values)
+        else:
+            parts = pc.subtract(pc.month(values), 1)
+        return (parts.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False) + 1).astype(np.uint16)
+
+
+@dataclass(frozen=True)
+class TextEncoder:
+    """Clusters of texts by their hashed character n-grams: 0 null, then the clusters, largest first.
+
+    Attributes:
+      centers: float32 `[k, 512]`, unit length.
+    """
+
+    name: str
+    source: str
+    centers: np.ndarray = field(repr=False)
+
+    @classmethod
+    def fit(cls, name: str, source: str, values: pa.Array, num_clusters: int, seed: int) -> "TextEncoder":
+        """Fits spherical k-means to the texts of `values` (at least one non-null)."""
+        from sklearn.cluster import KMeans
+
+        vectors = _text_vectors(values.drop_null().to_pylist())
+        distinct = len(np.unique(vectors.round(5), axis=0))
+        kmeans = KMeans(min(num_clusters, distinct), n_init=1, random_state=seed).fit(vectors)
+        centers = kmeans.cluster_centers_[np.argsort(-np.bincount(kmeans.labels_), kind="stable")]
+        norms = np.linalg.norm(centers, axis=1, keepdims=True)
+        return cls(name, source, (centers / np.maximum(norms, 1e-12)).astype(np.float32))
+
+    @property
+    def num_codes(self) -> int:
+        return 1 + len(self.centers)
+
+    @property
+    def ordinal(self) -> bool:
+        return False
+
+    @property
+    def labels(self) -> list[str]:
+        return ["null", *(f"cluster {i + 1}" for i in range(len(self.centers)))]
+
+    def encode(self, values: pa.Array) -> np.ndarray:
+        valid = values.is_valid().to_numpy(zero_copy_only=False)
+        codes = np.zeros(len(values), np.uint16)
+        if valid.any():
+            codes[valid] = 1 + np.argmax(_text_vectors(values.drop_null().to_pylist()) @ self.centers.T, axis=1)
+        return codes
+
+
+def _text_vectors(texts: list[str]) -> np.ndarray:
+    """Returns unit vectors of hashed character 3- and 4-grams, float32 `[n, 512]`.
+
+    Only the first 2,000 characters count: enough to tell kinds of text apart, and a bound on a hostile cell.
+    """
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    vectorizer = HashingVectorizer(
+        analyzer="char_wb", ngram_range=(3, 4), n_features=512, alternate_sign=True, dtype=np.float32
+    )
+    return vectorizer.transform([text[:2_000] for text in texts]).toarray()

@@ -1,0 +1,58 @@
+"""A uniform sample of rows that does not depend on how they were split: the k rows of least hash(seed, row number)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from vr.data.hashing import mix
+
+__all__ = ["TOP", "RowSample"]
+
+TOP = np.uint64(2**64 - 1)
+
+
+@dataclass(frozen=True)
+class RowSample:
+    """The `k` rows with the least hash of (seed, row number), in row order.
+
+    Attributes:
+      k: Capacity.
+      rows: int64 `[m]`, row numbers, ascending.
+      hashes: uint64 `[m]`, their hashes.
+      table: The rows themselves.
+    """
+
+    k: int
+    seed: int
+    rows: np.ndarray
+    hashes: np.ndarray
+    table: pa.Table
+
+    @classmethod
+    def of(cls, batch: pa.RecordBatch, row_start: int, k: int, seed: int, below: np.uint64 = TOP) -> "RowSample":
+        """Returns the sample of one batch whose first row has number `row_start`, of rows with a hash up to `below`."""
+        rows = np.arange(row_start, row_start + batch.num_rows, dtype=np.int64)
+        hashes = mix(rows.view(np.uint64) ^ mix(np.full(1, seed, np.uint64)))
+        chosen = np.flatnonzero(hashes <= below) if below < TOP else np.arange(len(rows))
+        if len(chosen) > k:
+            chosen = np.sort(chosen[np.argpartition(hashes[chosen], k - 1)[:k]])
+        if len(chosen) < len(rows):
+            rows, hashes, batch = rows[chosen], hashes[chosen], batch.take(pa.array(chosen))
+        return cls(k, seed, rows, hashes, pa.Table.from_batches([batch]))
+
+    def merge(self, other: "RowSample") -> "RowSample":
+        """Returns the sample of both parts; commutative and associative, exactly."""
+        rows = np.concatenate([self.rows, other.rows])
+        hashes = np.concatenate([self.hashes, other.hashes])
+        # Dictionaries differ from batch to batch; one vocabulary keeps the table a single type.
+        table = pa.concat_tables([self.table, other.table]).unify_dictionaries()
+        order = np.argpartition(hashes, self.k - 1)[: self.k] if len(hashes) > self.k else np.arange(len(hashes))
+        order = order[np.argsort(rows[order])]
+        if len(order) == len(rows) and (np.diff(order) == 1).all():
+            return RowSample(self.k, self.seed, rows, hashes, table)
+        return RowSample(self.k, self.seed, rows[order], hashes[order], table.take(pa.array(order)).combine_chunks())
+
+    def threshold(self) -> np.uint64:
+        """Rows whose hash is above this cannot enter any more."""
+        return self.hashes.max() if len(self.rows) >= self.k else TOP
