@@ -1,0 +1,119 @@
+"""What every format's reader offers, and how a library's exception becomes one line about a file."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import pyarrow as pa
+from pyarrow import fs
+
+from vr.core.errors import DataError
+
+__all__ = ["InputFile", "Reader", "reading", "unique_names"]
+
+# The first bytes of what is decompressed on the fly; the name does not matter.
+_COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2", b"\x04\x22\x4d\x18": "lz4"}
+
+# What pyarrow, h5py and Python's own decoders raise on bytes they cannot make sense of.
+_READ_ERRORS = (pa.ArrowException, OSError, EOFError, UnicodeError)
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """One file of a dataset, on whatever filesystem it lives.
+
+    Attributes:
+      path: The name as the user knows it, for messages.
+      size: Bytes as stored.
+      filesystem: Where it lives.
+      key: Its path within `filesystem`.
+    """
+
+    path: str
+    size: int
+    filesystem: fs.FileSystem
+    key: str
+
+    @property
+    def is_local(self) -> bool:
+        """True where random reads are cheap."""
+        return isinstance(self.filesystem, fs.LocalFileSystem)
+
+    def open(self) -> pa.NativeFile:
+        """Returns the raw bytes, seekable."""
+        return self.filesystem.open_input_file(self.key)
+
+    def stream(self) -> pa.NativeFile:
+        """Returns the bytes in order, decompressed if they begin like gzip, zstd, bz2 or lz4."""
+        raw = self.open()
+        codec = next(
+            (name for magic, name in _COMPRESSED.items() if raw.read(4).startswith(magic) or raw.seek(0)), None
+        )
+        raw.seek(0)
+        return raw if codec is None else pa.CompressedInputStream(raw, codec)
+
+
+class Reader(Protocol):
+    """One file (or frame) as Arrow batches in row order; opening it has already settled its types."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns as stored, all of them, names unique and not empty."""
+        ...
+
+    @property
+    def num_rows(self) -> int | None:
+        """Rows, or None where only a pass would tell."""
+        ...
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What was decided about odd input."""
+        ...
+
+    def read(self, schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
+        """Yields batches of any length holding at least the columns of `schema`.
+
+        Text formats parse each column as the type that `schema` gives; formats that store types may yield their own,
+        which the caller then casts. `batch_rows` is a wish.
+        """
+        ...
+
+
+@contextmanager
+def reading(where: str, hint: str = "it may be truncated or damaged: write it again") -> Iterator[None]:
+    """Turns what goes wrong inside into a `DataError` that names `where`."""
+    try:
+        yield
+    except FileNotFoundError as err:
+        raise DataError("is not there any more", where=where) from err
+    except PermissionError as err:
+        raise DataError("may not be read", where=where, hint="check its permissions") from err
+    except _READ_ERRORS as err:
+        raise DataError(f"cannot be read ({_short(err)})", where=where, hint=hint) from err
+
+
+def unique_names(names: Sequence[str], where: str) -> tuple[list[str], list[str]]:
+    """Returns `names` with empty ones filled in as `column_<position from 1>`, and notes about that.
+
+    Raises:
+      DataError: if a name occurs twice.
+    """
+    filled = [name if name.strip() else f"column_{i}" for i, name in enumerate(names, 1)]
+    seen: set[str] = set()
+    for name in filled:
+        if name in seen:
+            raise DataError(f"column '{name}' occurs twice", where=where, hint="give every column a name of its own")
+        seen.add(name)
+    notes = [
+        f"column {i} has no name: called '{new}'"
+        for i, (old, new) in enumerate(zip(names, filled, strict=True), 1)
+        if old != new
+    ]
+    return filled, notes
+
+
+def _short(err: BaseException, limit: int = 200) -> str:
+    text = " ".join(str(err).split()) or type(err).__name__
+    return text if len(text) <= limit else text[: limit - 3] + "..."

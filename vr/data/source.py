@@ -1,0 +1,287 @@
+"""Reading a dataset: from a path, a URI or a frame to Arrow batches of settled types and exact length.
+
+    source = open_source("train/*.parquet")
+    for batch in source.batches(["age", "income"]):
+        ...
+
+What is decided about odd input (a column that mixes numbers and text, a file that is not UTF-8) is in `Source.notes`;
+what cannot be read is a `DataError` naming the file, the column and what to do, also in the middle of a pass.
+"""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vr.core.errors import ConfigError, DataError
+from vr.data.formats.frames import FrameReader, frame_name
+from vr.data.formats.locate import format_by_name, known_format, locate
+from vr.data.formats.reader import InputFile, Reader, reading
+from vr.data.formats.sniff import check_looks, format_by_looks
+from vr.data.formats.textual import join_types
+from vr.data.normal import exact_batches, normal_array, normal_type
+
+__all__ = ["Source", "open_source"]
+
+_KINDS = ("numeric", "categorical", "datetime", "text", "ignore")
+_TEXT_FORMATS = ("csv", "tsv", "json", "jsonl", "xlsx")
+_PANDAS_INDEX = re.compile(r"__index_level_\d+__")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A dataset that can be read any number of times, always in the same row order.
+
+    Attributes:
+      uri: What was opened, or `<pandas.DataFrame>` and the like.
+      format: `parquet`, `csv` ..., or `memory`.
+      schema: Names and types of the batches' columns, see `vr.data.normal.normal_type`; a column without any value may
+        be of type null.
+      num_rows: Rows, at least 1, or None where only a pass would tell.
+      files: Path and bytes of every file, in row order; empty for objects in memory.
+      notes: What was decided about odd input, one sentence each.
+    """
+
+    uri: str
+    format: str
+    schema: pa.Schema
+    num_rows: int | None
+    files: list[tuple[str, int]]
+    notes: list[str]
+    _readers: Sequence[Reader] = field(repr=False)
+    _stored: pa.Schema = field(repr=False)  # before `types` changed any
+    _where: Sequence[str] = field(repr=False)
+
+    def batches(self, columns: Sequence[str] | None = None, batch_rows: int = 65_536) -> Iterator[pa.RecordBatch]:
+        """Yields the rows in file order, `batch_rows` at a time (the last batch may be shorter).
+
+        Args:
+          columns: Names to read, in the order wanted; the others are not decoded. None for all.
+          batch_rows: Rows a batch, 1 or more; it bounds the memory and changes nothing else.
+
+        Raises:
+          DataError: if a file turns out to be damaged, or a value cannot be read as `types` asked.
+        """
+        names = self.schema.names if columns is None else list(columns)
+        for name in names:
+            if name not in self.schema.names:
+                raise DataError("no such column", where=f"{self.uri}, column '{name}'", hint=_there_are(self.schema))
+        return exact_batches(self._normal_batches(names, batch_rows), batch_rows)
+
+    def _normal_batches(self, names: list[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
+        stored = pa.schema([self._stored.field(name) for name in names])
+        schema = pa.schema([self.schema.field(name) for name in names])
+        for reader, where in zip(self._readers, self._where, strict=True):
+            for batch in reader.read(stored, batch_rows):
+                if not names:
+                    yield batch
+                    continue
+                arrays = []
+                for wanted, given in zip(schema, stored, strict=True):
+                    at = f"{where}, column '{wanted.name}'"
+                    with reading(at):
+                        array = normal_array(batch.column(wanted.name), given.type)
+                    arrays.append(array if wanted.type == given.type else _override(array, wanted.type, at))
+                yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def open_source(data: object, *, format: str | None = None, types: Mapping[str, str] | None = None) -> Source:
+    """Returns `data` ready to be read, its types settled.
+
+    Args:
+      data: The path of a file; of a folder (all of its data files, in the order of their paths); a glob; a URI of an
+        object store that pyarrow knows (`s3://`, `gs://`); or an object that speaks the Arrow PyCapsule stream (pandas,
+        polars, duckdb, pyarrow ...). Of several files all must have one format and the same columns. A stream is
+        drained into memory, for it must be read more than once.
+      format: Overrides what the name says: parquet, arrow, csv, tsv, json, jsonl, hdf5, xlsx.
+      types: By column, `numeric` and `datetime` parse a column of strings (dates as ISO 8601), `ignore` leaves it out;
+        `categorical` and `text` change nothing here.
+
+    Raises:
+      DataError: if there is nothing to read, or it cannot be read.
+      ConfigError: if `format` or a type is unknown.
+    """
+    kinds = dict(types or {})
+    for name, kind in kinds.items():
+        if kind not in _KINDS:
+            raise ConfigError(f"{kind!r} is no column type", where=f"types.{name}", hint=f"use one of {_KINDS}")
+    if not isinstance(data, str | os.PathLike):
+        reader = FrameReader(data)
+        return _assemble(frame_name(data), "memory", [reader], [frame_name(data)], [], [], kinds)
+    uri = os.fspath(data)
+    uri = uri if isinstance(uri, str) else os.fsdecode(uri)
+    wanted = None if format is None else known_format(format)
+    with reading(uri):
+        files, notes = locate(uri, any_name=wanted is not None)
+    name = wanted or _common_format(files)
+    for file in files:
+        check_looks(file, name)
+    readers = [_open_reader(file, name) for file in files]
+    return _assemble(uri, name, readers, [file.path for file in files], files, notes, kinds)
+
+
+def _common_format(files: Sequence[InputFile]) -> str:
+    """Returns the format of all `files`; a lone file with a name that says nothing is asked for its looks."""
+    formats = [format_by_name(file.path) or format_by_looks(file) for file in files]
+    (common, _), *others = Counter(formats).most_common()
+    if others:
+        odd = next(file for file, each in zip(files, formats, strict=True) if each != common)
+        raise DataError(
+            f"is {formats[files.index(odd)]} among {common} files", where=odd.path, hint="keep one format in a dataset"
+        )
+    return common
+
+
+def _open_reader(file: InputFile, format: str) -> Reader:
+    # One branch a format, each importing its own module: h5py and openpyxl are slow to import and seldom needed.
+    if format == "parquet":
+        from vr.data.formats.parquet import ParquetReader
+
+        return ParquetReader(file)
+    if format in ("csv", "tsv"):
+        from vr.data.formats.delimited import DelimitedReader
+
+        return DelimitedReader(file, "," if format == "csv" else "\t")
+    if format in ("json", "jsonl"):
+        from vr.data.formats.jsonlines import JsonReader
+
+        return JsonReader(file)
+    if format == "arrow":
+        from vr.data.formats.ipc import IpcReader
+
+        return IpcReader(file)
+    if format == "hdf5":
+        from vr.data.formats.hdf5 import Hdf5Reader
+
+        return Hdf5Reader(file)
+    from vr.data.formats.excel import ExcelReader
+
+    return ExcelReader(file)
+
+
+def _assemble(
+    uri: str,
+    format: str,
+    readers: Sequence[Reader],
+    where: Sequence[str],
+    files: Sequence[InputFile],
+    notes: Sequence[str],
+    kinds: Mapping[str, str],
+) -> Source:
+    notes = [*notes, *dict.fromkeys(note for reader in readers for note in reader.notes)]
+    joined = _join_schemas(readers, where, format, notes)
+    for name in kinds:
+        if name not in joined.names:
+            raise DataError(f"no such column in {uri}", where=f"types.{name}", hint=_there_are(joined))
+    stored = []
+    for column in joined:
+        if kinds.get(column.name) == "ignore":
+            continue
+        if _PANDAS_INDEX.fullmatch(column.name):
+            notes.append(f"column '{column.name}' is a pandas index: left out")
+        elif (type_ := normal_type(column.type)) is None:
+            notes.append(f"column '{column.name}' is a {_kind_of(column.type)}: left out")
+        else:
+            stored.append(pa.field(column.name, type_))
+    if not stored:
+        raise DataError("has no column that can be used", where=uri, hint="; ".join(notes) or None)
+    num_rows = None if any(reader.num_rows is None for reader in readers) else sum(r.num_rows or 0 for r in readers)
+    if num_rows == 0:
+        raise DataError("has no rows", where=uri)
+    return Source(
+        uri=uri,
+        format=format,
+        schema=pa.schema([pa.field(each.name, _asked_type(each, kinds.get(each.name))) for each in stored]),
+        num_rows=num_rows,
+        files=[(file.path, file.size) for file in files],
+        notes=notes,
+        _readers=readers,
+        _stored=pa.schema(stored),
+        _where=where,
+    )
+
+
+def _join_schemas(readers: Sequence[Reader], where: Sequence[str], format: str, notes: list[str]) -> pa.Schema:
+    """Returns the columns of the first reader, each of the least type that holds the values of all."""
+    first = readers[0].schema
+    types = {column.name: column.type for column in first}
+    for reader, path in zip(readers[1:], where[1:], strict=True):
+        missing, extra = set(types) - set(reader.schema.names), set(reader.schema.names) - set(types)
+        # A JSON object may leave out what is null, and so may a whole file of them.
+        if (missing or extra) and format not in ("json", "jsonl"):
+            what = f"lacks column '{min(missing)}'" if missing else f"has a column '{min(extra)}' of its own"
+            raise DataError(what, where=path, hint=f"all files must have the columns of {where[0]}")
+        for column in reader.schema:
+            old = types.setdefault(column.name, column.type)
+            new = old if old == column.type else join_types(_simple(old), _simple(column.type))
+            if new is None and format not in _TEXT_FORMATS:
+                raise DataError(
+                    f"is {column.type}, but {old} in the files before",
+                    where=f"{path}, column '{column.name}'",
+                    hint="give the column one type in all files",
+                )
+            if new is None:
+                notes.append(f"column '{column.name}' is {old} in some files and {column.type} in others: read as text")
+            types[column.name] = pa.string() if new is None else new
+    return pa.schema(list(types.items()))
+
+
+def _simple(type_: pa.DataType) -> pa.DataType:
+    return normal_type(type_) or type_
+
+
+def _asked_type(column: pa.Field, kind: str | None) -> pa.DataType:
+    inner = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if pa.types.is_string(inner) or pa.types.is_large_string(inner):
+        if kind == "numeric":
+            return pa.float64()
+        if kind == "datetime":
+            return pa.timestamp("us")
+    return column.type
+
+
+def _override(array: pa.Array, type_: pa.DataType, where: str) -> pa.Array:
+    """Returns a column of strings as the numbers or timestamps that the user says it holds; blanks become null."""
+    strings = array.dictionary_decode() if isinstance(array, pa.DictionaryArray) else array
+    strings = pc.utf8_trim_whitespace(strings)
+    strings = pc.replace_with_mask(strings, pc.fill_null(pc.equal(strings, ""), False), pa.scalar(None, strings.type))
+    try:
+        return _parse(strings, type_)
+    except pa.ArrowInvalid as err:
+        bad = next((value for value in pc.unique(strings) if not _parses(value, type_)), None)
+        what, hint = ("a number", "numeric") if pa.types.is_floating(type_) else ("a date as in 2024-12-31", "datetime")
+        raise DataError(
+            f"{str(bad)[:60]!r} is not {what}", where=where, hint=f"mend it or drop the type '{hint}'"
+        ) from err
+
+
+def _parse(strings: pa.Array, type_: pa.DataType) -> pa.Array:
+    try:
+        return strings.cast(type_)
+    except pa.ArrowInvalid:
+        if not pa.types.is_timestamp(type_):
+            raise
+        # With an offset in every value: as UTC.
+        return strings.cast(pa.timestamp("us", "UTC")).cast(type_)
+
+
+def _parses(value: pa.Scalar, type_: pa.DataType) -> bool:
+    try:
+        _parse(pa.array([value.as_py()], pa.string()), type_)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _kind_of(type_: pa.DataType) -> str:
+    return re.split(r"[<\[(]", str(type_), maxsplit=1)[0].strip()
+
+
+def _there_are(schema: pa.Schema, limit: int = 6) -> str:
+    names = ", ".join(f"'{name}'" for name in schema.names[:limit])
+    more = len(schema.names) - limit
+    return f"there are {names}" + (f" and {more} more" if more > 0 else "")
