@@ -1,0 +1,39 @@
+"""Which rows repeat an earlier row, found in one pass in row order."""
+
+import numpy as np
+
+__all__ = ["Repeats"]
+
+MAX_ROWS = 2**24  # distinct rows remembered: 128 MB
+
+
+class Repeats:
+    """Remembers row hashes in sorted runs of doubling length, so that a look-up costs a few binary searches.
+
+    After `MAX_ROWS` distinct rows nothing new is remembered: later rows are still compared with the remembered ones,
+    and `complete` is False.
+    """
+
+    def __init__(self) -> None:
+        self._runs: list[np.ndarray] = []
+        self.complete = True
+
+    def mark(self, hashes: np.ndarray) -> np.ndarray:
+        """Returns which rows repeat an earlier row, bool `[n]`, and remembers the others; call in row order."""
+        _, first = np.unique(hashes, return_index=True)
+        repeated = np.ones(len(hashes), bool)
+        repeated[first] = False
+        for run in self._runs:
+            at = np.searchsorted(run, hashes)
+            repeated |= run[np.minimum(at, len(run) - 1)] == hashes
+        self._remember(np.sort(hashes[~repeated]))
+        return repeated
+
+    def _remember(self, run: np.ndarray) -> None:
+        if sum(map(len, self._runs)) + len(run) > MAX_ROWS:
+            self.complete = False
+            return
+        while self._runs and len(self._runs[-1]) <= len(run):
+            run = np.sort(np.concatenate([self._runs.pop(), run]))
+        if len(run):
+            self._runs.append(run)

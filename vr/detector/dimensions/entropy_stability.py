@@ -1,0 +1,190 @@
+"""Entropy stability: is the reference's variety still there, its rare patterns and far corners included?"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from vr.core.chart import Chart
+from vr.detector.dimensions.base import Dimension, Measurement
+from vr.detector.inputs import Inputs, Side
+from vr.detector.metric import Feature, MetricSpec
+from vr.stats.coverage import prdc
+from vr.stats.dependence import coarsen_codes, pair_entropies
+from vr.stats.divergences import histograms
+from vr.stats.entropy import effective_generations, entropy_nats, pattern_ids, uncovered_mass, vendi_order2
+
+__all__ = ["DIMENSION", "Settings", "duplicate_fraction"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is measured how finely."""
+
+    neighbours: int = 5  # k of the coverage balls
+    num_triples: int = 24  # triples of columns whose joint patterns are counted
+    triple_codes: int = 6  # codes a column keeps in a triple
+    rare_fraction: float = 0.01  # a pattern with at most this share of rows is rare
+    num_charts: int = 24  # columns in the entropy chart
+
+
+_METRICS = {
+    "coverage_deficit": MetricSpec(
+        "Coverage deficit",
+        "Share of reference rows without a candidate row among their five nearest reference neighbours' ball (PRDC).",
+        floor=0.025,
+        judged=True,
+    ),
+    "entropy_deficit": MetricSpec(
+        "Entropy deficit, columns",
+        "Mean over columns of the reference's entropy minus the candidate's, bias-corrected.",
+        floor=0.015,
+        unit="nats",
+        judged=True,
+    ),
+    "pair_entropy_deficit": MetricSpec(
+        "Entropy deficit, pairs",
+        "Mean over pairs of columns of the reference's joint entropy minus the candidate's.",
+        floor=0.03,
+        unit="nats",
+    ),
+    "uncovered_mass": MetricSpec(
+        "Uncovered reference mass",
+        "Share of reference rows whose pattern in three columns never occurs in the candidate, mean over triples.",
+        floor=0.01,
+        judged=True,
+    ),
+    "rare_patterns_lost": MetricSpec(
+        "Rare patterns lost",
+        "Share of the reference's rare patterns in three columns (2 rows to 1 %) that the candidate lacks.",
+        floor=0.03,
+        judged=True,
+    ),
+    "vendi_deficit": MetricSpec(
+        "Vendi score deficit",
+        "Logarithm of the reference's order-2 Vendi score (effective number of distinct rows) over the candidate's.",
+        floor=0.05,
+        two_sided=True,
+    ),
+    "duplicate_fraction": MetricSpec(
+        "Exact duplicates",
+        "Share of rows that repeat an earlier row, in samples of equal size.",
+        floor=0.01,
+        judged=True,
+    ),
+    "duplicates_in_file": MetricSpec(
+        "Exact duplicates in the whole file",
+        "Share of all rows that repeat an earlier row; the null is the reference file's own share.",
+        floor=0.02,
+    ),
+    "effective_generations": MetricSpec(
+        "Effective generations",
+        "How many rounds of resampling would lose as many patterns as the candidate lacks.",
+        floor=0.5,
+        unit="generations",
+    ),
+}
+
+
+def measure(inputs: Inputs, settings: Settings = Settings()) -> Measurement:
+    """Returns what variety is missing; without a reference only the duplicates."""
+    in_file = inputs.candidate_profile.duplicate_fraction
+    if not inputs.splits:
+        return Measurement({"duplicates_in_file": Feature(in_file, reason="without a reference there is no null")})
+    assert inputs.reference_profile is not None
+    features = dict(inputs.compare("entropy", _statistics(inputs, settings)))
+    features["duplicates_in_file"] = Feature(in_file, None, inputs.reference_profile.duplicate_fraction, 0.0)
+    return Measurement({name: features[name] for name in _METRICS}, (_chart(inputs, settings),))
+
+
+def duplicate_fraction(side: Side) -> float:
+    """Returns the share of rows equal to an earlier row, in codes and in numbers, 0 to 1."""
+    if not len(side):
+        return 0.0
+    cells = np.column_stack([side.codes.astype(np.float64), np.nan_to_num(side.values, nan=-1.0)])
+    rows = np.ascontiguousarray(cells).view(np.dtype((np.void, cells.shape[1] * 8))).ravel()
+    return 1.0 - len(np.unique(rows)) / len(rows)
+
+
+def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side, Side, np.random.Generator], dict[str, float]]:
+    columns, pairs = inputs.columns, inputs.pair_columns
+    num_codes, ordinal = columns.num_codes[pairs], columns.ordinal[pairs]
+    rng = np.random.default_rng([inputs.seed, 3])
+    width = min(3, len(pairs))
+    triples = np.unique(
+        [np.sort(rng.choice(len(pairs), width, replace=False)) for _ in range(settings.num_triples)], axis=0
+    )
+
+    def entropies(side: Side) -> np.ndarray:
+        return np.array([entropy_nats(row) for row in histograms(side.codes, columns.num_codes)])
+
+    def statistics(x: Side, base: Side, rng: np.random.Generator) -> dict[str, float]:
+        # One coarsening for both, so that a pattern is the same thing on both sides.
+        both, _ = coarsen_codes(
+            np.concatenate([x.codes[:, pairs], base.codes[:, pairs]]), num_codes, ordinal, settings.triple_codes
+        )
+        uncovered, lost, generations = [], [], []
+        for triple in triples:
+            ids = pattern_ids(both, triple)
+            of_x, of_base = ids[: len(x)], ids[len(x) :]
+            uncovered.append(uncovered_mass(of_base, of_x))
+            patterns, counts = np.unique(of_base, return_counts=True)
+            rare = (counts >= 2) & (counts <= max(2, settings.rare_fraction * len(base)))
+            if rare.any():
+                lost.append(1.0 - np.isin(patterns[rare], of_x).mean())
+            all_ids, inverse = np.unique(ids, return_inverse=True)
+            counts_of = [np.bincount(part, minlength=len(all_ids)) for part in np.split(inverse, [len(x)])]
+            generations.append(effective_generations(counts_of[1], counts_of[0]))
+        upper = np.triu_indices(len(pairs), 1)
+        pair_deficit = pair_entropies(base.codes[:, pairs], num_codes) - pair_entropies(x.codes[:, pairs], num_codes)
+        return {
+            "coverage_deficit": 1.0 - prdc(base.features, x.features, settings.neighbours).coverage,
+            "entropy_deficit": float(np.mean(entropies(base) - entropies(x))),
+            "pair_entropy_deficit": float(pair_deficit[upper].mean()) if len(pairs) > 1 else float("nan"),
+            "uncovered_mass": float(np.mean(uncovered)),
+            "rare_patterns_lost": float(np.mean(lost)) if lost else float("nan"),
+            "vendi_deficit": float(np.log(vendi_order2(base.features) / vendi_order2(x.features))),
+            "duplicate_fraction": duplicate_fraction(x),
+            "effective_generations": float(np.median(generations)),
+        }
+
+    return statistics
+
+
+def _chart(inputs: Inputs, settings: Settings) -> Chart:
+    assert inputs.reference is not None
+    deficits = []
+    for x, base in [(inputs.candidate, inputs.reference), *((s.fresh, s.base) for s in inputs.splits)]:
+        deficits.append(
+            [
+                entropy_nats(q) - entropy_nats(p)
+                for p, q in zip(
+                    histograms(x.codes, inputs.columns.num_codes),
+                    histograms(base.codes, inputs.columns.num_codes),
+                    strict=True,
+                )
+            ]
+        )
+    values, nulls = np.array(deficits[0]), np.array(deficits[1:])
+    worst = np.argsort(-values, kind="stable")[: settings.num_charts]
+    return Chart(
+        id="entropy-deficit",
+        kind="bars",
+        title="Entropy lost by column",
+        data={
+            "labels": [inputs.columns.names[j] for j in worst],
+            "values": values[worst].round(5).tolist(),
+            "null_mean": nulls.mean(axis=0)[worst].round(5).tolist(),
+            "null_std": nulls.std(axis=0, ddof=1)[worst].round(5).tolist(),
+            "unit": "nats",
+        },
+        caption="Reference minus candidate; the band is what two parts of the reference differ by.",
+    )
+
+
+DIMENSION = Dimension(
+    "entropy_stability",
+    "Is the reference's variety still there, its rare patterns and far corners included?",
+    _METRICS,
+    measure,
+)

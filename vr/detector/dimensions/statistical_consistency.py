@@ -1,0 +1,160 @@
+"""Statistical consistency: can the two be told apart, and does the candidate keep the reference's rules?"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from vr.core.chart import Chart
+from vr.detector.dimensions.base import Dimension, Measurement
+from vr.detector.inputs import Inputs, Side
+from vr.detector.metric import Feature, MetricSpec
+from vr.detector.rules import Rules
+from vr.stats.dependence import coarsen_codes
+from vr.stats.divergences import chi_squared_homogeneity, histograms, jensen_shannon_divergence
+from vr.stats.entropy import pattern_ids
+from vr.stats.kernels import mmd2_unbiased
+from vr.stats.twosample import classifier_two_sample
+
+__all__ = ["DIMENSION", "Settings", "drift_along_file"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is measured how finely."""
+
+    num_triples: int = 16  # triples of columns in the joint-pattern chi-squared
+    triple_codes: int = 4
+    num_blocks: int = 8  # stretches of the file compared with the whole
+    num_permutations: int = 8  # null of the drift: the same rows in random order
+
+
+_METRICS = {
+    "classifier_auroc": MetricSpec(
+        "Two-sample classifier",
+        "Cross-fitted AUROC of telling candidate rows from reference rows; detectable is not yet harmful.",
+        floor=0.05,
+        unit="AUROC",
+        judged=True,
+    ),
+    "mmd": MetricSpec(
+        "Maximum mean discrepancy",
+        "Unbiased squared MMD of the rows as points, Gaussian kernel at the median distance.",
+        floor=0.002,
+        judged=True,
+    ),
+    "joint_pattern_effect": MetricSpec(
+        "Joint-pattern chi-squared effect",
+        "Cramer's V of dataset against joint pattern in three columns, mean over triples.",
+        floor=0.02,
+        judged=True,
+    ),
+    "out_of_range_fraction": MetricSpec(
+        "Values out of range",
+        "Share of numeric cells beyond the reference's range, and of categories it never has.",
+        floor=0.002,
+        judged=True,
+    ),
+    "off_grid_fraction": MetricSpec(
+        "Values off the grid",
+        "Share of cells with a fraction in columns where the reference has whole numbers only.",
+        floor=0.01,
+    ),
+    "dependency_violations": MetricSpec(
+        "Functional dependencies broken",
+        "Share of rows that break a rule 'this column decides that one' which the reference keeps.",
+        floor=0.005,
+        judged=True,
+    ),
+    "impossible_combinations": MetricSpec(
+        "Impossible combinations",
+        "Share of rows with a pair of values that the reference never combines though both are common.",
+        floor=0.005,
+        judged=True,
+    ),
+    "drift_along_file": MetricSpec(
+        "Drift along the file",
+        "Mean Jensen-Shannon divergence of eight stretches of the file against the whole; null: the rows shuffled.",
+        floor=0.01,
+        unit="nats",
+    ),
+}
+
+
+def measure(inputs: Inputs, settings: Settings = Settings()) -> Measurement:
+    """Returns detectability and broken rules; without a reference only the drift along the file."""
+    drift, chart = drift_along_file(inputs.candidate, inputs, settings)
+    if not inputs.splits:
+        return Measurement({"drift_along_file": drift}, (chart,))
+    features = dict(inputs.compare("consistency", _statistics(inputs, settings)))
+    features["drift_along_file"] = drift
+    return Measurement({name: features[name] for name in _METRICS}, (chart,))
+
+
+def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side, Side, np.random.Generator], dict[str, float]]:
+    columns, pairs = inputs.columns, inputs.pair_columns
+    num_codes, ordinal = columns.num_codes[pairs], columns.ordinal[pairs]
+    rng = np.random.default_rng([inputs.seed, 8])
+    triples = [rng.choice(len(pairs), min(3, len(pairs)), replace=False) for _ in range(settings.num_triples)]
+
+    def statistics(x: Side, base: Side, rng: np.random.Generator) -> dict[str, float]:
+        both, _ = coarsen_codes(
+            np.concatenate([x.codes[:, pairs], base.codes[:, pairs]]), num_codes, ordinal, settings.triple_codes
+        )
+        effects = []
+        for triple in triples:
+            _, ids = np.unique(pattern_ids(both, triple), return_inverse=True)
+            counts = [np.bincount(part, minlength=ids.max() + 1) for part in np.split(ids, [len(x)])]
+            effects.append(float(chi_squared_homogeneity(*counts).effect_size))
+        auroc, _, _ = classifier_two_sample(x.codes, base.codes, rng)
+        broken = Rules.fit(base, columns, pairs).violations(x)
+        return {
+            "classifier_auroc": auroc,
+            "mmd": mmd2_unbiased(x.features, base.features),
+            "joint_pattern_effect": float(np.mean(effects)),
+            **broken,
+        }
+
+    return statistics
+
+
+def drift_along_file(side: Side, inputs: Inputs, settings: Settings = Settings()) -> tuple[Feature, Chart]:
+    """Returns how much stretches of a file differ from the whole, beside the same rows shuffled, and a chart of it."""
+    num_blocks = max(2, min(settings.num_blocks, len(side) // 20))
+
+    def by_block(order: np.ndarray) -> np.ndarray:
+        whole = histograms(side.codes, inputs.columns.num_codes)
+        return np.array(
+            [
+                np.mean(jensen_shannon_divergence(histograms(side.codes[rows], inputs.columns.num_codes), whole))
+                for rows in np.array_split(order, num_blocks)
+            ]
+        )
+
+    observed = by_block(np.arange(len(side)))
+    rng = np.random.default_rng([inputs.seed, 9])
+    null = np.array([by_block(rng.permutation(len(side))) for _ in range(settings.num_permutations)])
+    feature = Feature.of([float(observed.mean())], null.mean(axis=1).tolist())
+    starts = [int(rows[0]) for rows in np.array_split(side.rows, num_blocks)]
+    ends = [*starts[1:], int(side.rows[-1]) + 1]
+    chart = Chart(
+        id="drift",
+        kind="strip",
+        title="Drift along the file",
+        data={
+            "row_start": starts,
+            "row_end": ends,
+            "score": observed.round(6).tolist(),
+            "null": float(null.mean().round(6)),
+        },
+        caption="Jensen-Shannon divergence of each stretch from the whole file, in nats, mean over columns.",
+    )
+    return feature, chart
+
+
+DIMENSION = Dimension(
+    "statistical_consistency",
+    "Can the two be told apart, and does the candidate keep the reference's rules?",
+    _METRICS,
+    measure,
+)

@@ -1,0 +1,157 @@
+"""What the dimensions measure on: both samples, the splits that make the nulls, and the trained cascade."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vr.data.codec import Codec, Coded
+from vr.data.profile import Profile
+from vr.detector.embedding import Embedding
+from vr.detector.metric import Feature
+
+if TYPE_CHECKING:
+    from vr.cascade.result import CascadeResult
+
+__all__ = ["Columns", "Inputs", "Side", "Split"]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The encoded columns: `[d]` arrays."""
+
+    names: tuple[str, ...]
+    num_codes: np.ndarray
+    ordinal: np.ndarray
+    numeric: np.ndarray
+    labels: tuple[list[str], ...]
+
+    @classmethod
+    def of(cls, codec: Codec) -> "Columns":
+        """Returns the columns of a codec."""
+        labels = tuple(encoder.labels for encoder in codec.encoders)
+        return cls(tuple(codec.names), codec.num_codes, codec.ordinal, codec.numeric, labels)
+
+
+@dataclass(frozen=True)
+class Side:
+    """Rows of one dataset.
+
+    Attributes:
+      codes: uint16 `[n, d]`.
+      values: float64 `[n, d]`, NaN where there is no number.
+      features: float32 `[n, p]`, the rows as points (see `Embedding`).
+      rows: int64 `[n]`, row numbers in the dataset, ascending for a whole sample.
+    """
+
+    codes: np.ndarray
+    values: np.ndarray
+    features: np.ndarray
+    rows: np.ndarray
+
+    @classmethod
+    def of(cls, coded: Coded, embedding: Embedding, rows: np.ndarray) -> "Side":
+        """Returns a side with its points computed."""
+        return cls(coded.codes, coded.values, embedding.transform(coded), rows)
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def take(self, positions: np.ndarray) -> "Side":
+        """Returns the rows at `positions`."""
+        return Side(self.codes[positions], self.values[positions], self.features[positions], self.rows[positions])
+
+
+@dataclass(frozen=True)
+class Split:
+    """Three sets of equally many rows: the candidate's, and two disjoint parts of the reference.
+
+    What is measured between `candidate` and `base` is compared with what is measured between `fresh` and `base`.
+    """
+
+    candidate: Side
+    fresh: Side
+    base: Side
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All that a dimension may read; `reference` and what hangs on it is None without a reference.
+
+    Attributes:
+      columns: The encoded columns.
+      candidate: The candidate's sample.
+      candidate_profile: Its whole-file profile.
+      reference: The reference's sample.
+      reference_profile: Its whole-file profile.
+      splits: At least 8 of equal n.
+      cascade: The trained proxies, None where none were trained.
+      cascade_reason: Why not.
+      seed: Of everything drawn at random here.
+      threads: Splits measured at a time.
+    """
+
+    columns: Columns
+    candidate: Side
+    candidate_profile: Profile
+    reference: Side | None
+    reference_profile: Profile | None
+    splits: tuple[Split, ...]
+    cascade: "CascadeResult | None"
+    cascade_reason: str | None
+    seed: int
+    threads: int = 1
+    _shared: dict[str, dict[str, Feature]] = field(default_factory=dict, compare=False, repr=False)
+
+    @cached_property
+    def pair_columns(self) -> np.ndarray:
+        """Columns that pair statistics look at: at most 48, those of greatest entropy in the reference, in order.
+
+        The cost of pairs grows with the square of the columns; 48 make 1,128 pairs.
+        """
+        base = self.reference if self.reference is not None else self.candidate
+        if base.codes.shape[1] <= MAX_PAIR_COLUMNS:
+            return np.arange(base.codes.shape[1])
+        from vr.stats.divergences import histograms
+        from vr.stats.entropy import entropy_nats
+
+        entropies = np.array([entropy_nats(row) for row in histograms(base.codes, self.columns.num_codes)])
+        return np.sort(np.argsort(-entropies, kind="stable")[:MAX_PAIR_COLUMNS])
+
+    def compare(
+        self, name: str, statistics: Callable[[Side, Side, np.random.Generator], dict[str, float]]
+    ) -> dict[str, Feature]:
+        """Measures `statistics(x, base, rng)` for x the candidate and for x fresh reference rows, over all splits.
+
+        Results are kept under `name`: two dimensions that read the same statistics compute them once.
+
+        Returns:
+          A `Feature` for each statistic: mean and spread over splits of both.
+        """
+        if name not in self._shared:
+
+            def on(index: int) -> tuple[dict[str, float], dict[str, float]]:
+                split = self.splits[index]
+                # The same draws for both, so that projections and folds are no difference between them.
+                draws = [np.random.default_rng([self.seed, index, len(name)]) for _ in range(2)]
+                return (
+                    statistics(split.candidate, split.base, draws[0]),
+                    statistics(split.fresh, split.base, draws[1]),
+                )
+
+            if self.threads > 1:
+                with ThreadPoolExecutor(self.threads) as pool:
+                    results = list(pool.map(on, range(len(self.splits))))
+            else:
+                results = [on(index) for index in range(len(self.splits))]
+            self._shared[name] = {
+                key: Feature.of([observed[key] for observed, _ in results], [null[key] for _, null in results])
+                for key in results[0][0]
+            }
+        return self._shared[name]
+
+
+MAX_PAIR_COLUMNS = 48

@@ -1,0 +1,85 @@
+"""A metric: one number, what the reference gives against itself, and how far beyond that it has to be to matter."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["Feature", "MetricSpec", "excess"]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A measured number beside its null; NaN is never stored, None says that it could not be computed.
+
+    Attributes:
+      value: Mean over the candidate's splits.
+      spread: Standard deviation over them.
+      null_mean: Mean over reference splits of equal size.
+      null_std: Standard deviation over them.
+      reason: Why `value` is None.
+    """
+
+    value: float | None
+    spread: float | None = None
+    null_mean: float | None = None
+    null_std: float | None = None
+    reason: str | None = None
+
+    @classmethod
+    def of(cls, observed: list[float], null: list[float]) -> "Feature":
+        """Returns the feature of values over splits; splits where it was not finite are left out."""
+        x, y = np.asarray(observed, float), np.asarray(null, float)
+        x, y = x[np.isfinite(x)], y[np.isfinite(y)]
+        if not len(x):
+            return cls(None, reason="not defined on these columns")
+        if len(y) < 2:
+            return cls(float(x.mean()), float(x.std()), reason="the reference is too small for a null")
+        return cls(float(x.mean()), float(x.std()), float(y.mean()), float(y.std(ddof=1)))
+
+    @classmethod
+    def missing(cls, reason: str) -> "Feature":
+        """Returns a feature that could not be computed."""
+        return cls(None, reason=reason)
+
+
+@dataclass(frozen=True)
+class MetricSpec:
+    """What a metric is.
+
+    Attributes:
+      label: For a person.
+      description: How it is computed, one sentence.
+      floor: A difference from the null that does not matter in practice, in the metric's unit; with many rows the
+        null's spread alone would make a trifle significant, and detectable is not harmful.
+      unit: Empty where dimensionless.
+      judged: Whether the dimension's score counts it; the rest explains.
+      two_sided: Whether a value below the null is as bad as one above.
+      higher_is_worse: Direction of harm where one-sided.
+    """
+
+    label: str
+    description: str
+    floor: float
+    unit: str = ""
+    judged: bool = False
+    two_sided: bool = False
+    higher_is_worse: bool = True
+
+
+def excess(feature: Feature, spec: MetricSpec) -> float | None:
+    """Returns how far a value lies on the harmful side of its null: log(1 + max(0, z - 1)), 0 where it does not.
+
+    z = (value - null mean) / hypot(null deviation, floor). The logarithm is the monotone reshaping that heavy-tailed
+    features need before anything linear reads them; the first deviation is free, being what fresh rows show.
+
+    Returns:
+      At least 0; None where the value or its null is missing.
+    """
+    if feature.value is None or feature.null_mean is None or feature.null_std is None:
+        return None
+    shift = feature.value - feature.null_mean
+    if spec.two_sided:
+        shift = abs(shift)
+    elif not spec.higher_is_worse:
+        shift = -shift
+    return float(np.log1p(max(0.0, shift / np.hypot(feature.null_std, spec.floor) - 1.0)))

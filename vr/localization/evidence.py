@@ -1,0 +1,39 @@
+"""Evidence on one scale: how rare a row's reading would be among real rows, as -log10 of its tail probability."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["TailScale"]
+
+
+@dataclass(frozen=True)
+class TailScale:
+    """Upper-tail probabilities of a reading, calibrated on reference rows.
+
+    Within the null sample the probability is empirical; beyond its greatest value the tail goes on exponentially at the
+    rate of its upper tenth, so that extreme rows keep an order.
+
+    Attributes:
+      null: float64 ascending, the reading on reference rows.
+      rate: Readings for each further factor of ten.
+    """
+
+    null: np.ndarray
+    rate: float
+
+    @classmethod
+    def fit(cls, null: np.ndarray) -> "TailScale":
+        """Calibrates on `null` (float `[n]`, at least one value)."""
+        null = np.sort(np.asarray(null, float))
+        upper = null[-1] - np.quantile(null, 0.9)
+        return cls(null, max(float(upper) / max(1.0, np.log10(0.1 * len(null) + 1.0)), 1e-9))
+
+    def __call__(self, readings: np.ndarray) -> np.ndarray:
+        """Returns -log10 P(null >= reading) for each reading, at least 0; NaN readings count as 0."""
+        readings = np.asarray(readings, float)
+        above = len(self.null) - np.searchsorted(self.null, readings, side="left")
+        evidence = -np.log10((above + 1.0) / (len(self.null) + 1.0))
+        beyond = readings > self.null[-1]
+        evidence[beyond] += np.minimum((readings[beyond] - self.null[-1]) / self.rate, 6.0)
+        return np.where(np.isnan(readings), 0.0, evidence)

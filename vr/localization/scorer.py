@@ -1,0 +1,191 @@
+"""Row scores: density ratio, distance to the reference, and duplicates, each against what reference rows show.
+
+A row's evidence is the sum over readings of -log10 of the reading's tail probability among reference rows; its score is
+one minus the tail probability of that sum. Its confidence is one minus the share of rows with as much evidence that
+real data would show too (a tail false discovery rate, Efron & Tibshirani 2002).
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from vr.detector.inputs import Side
+from vr.localization.evidence import TailScale
+from vr.stats.coverage import nearest_distances
+from vr.stats.twosample import DensityRatio, fit_density_ratio
+
+__all__ = ["DEFECTS", "Readings", "RowScorer", "fold_of"]
+
+DEFECTS = ("none", "over_represented", "outlier", "near_duplicate", "exact_duplicate")
+_FOLDS = 2
+_FIT_ROWS = 10_000  # rows of each side the density ratio is fitted on
+
+
+def fold_of(rows: np.ndarray) -> np.ndarray:
+    """Returns the fold of each row number: a row is scored by the model that did not see its fold."""
+    return (rows.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(40)).astype(np.int64) % _FOLDS
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What was found of each row.
+
+    Attributes:
+      evidence: float64 `[n, 4]`, -log10 tail probability of each kind in `DEFECTS[1:]`.
+      total: float64 `[n]`, their combination on the scale of the null: -log10 tail probability.
+    """
+
+    evidence: np.ndarray
+    total: np.ndarray
+
+    @property
+    def score(self) -> np.ndarray:
+        """0 for an ordinary row, towards 1 for one hardly ever seen among real rows."""
+        return 1.0 - 10.0**-self.total
+
+    @property
+    def defect(self) -> np.ndarray:
+        """Index into `DEFECTS` of the strongest evidence; 0 where none reaches one in twenty."""
+        strongest = self.evidence.argmax(axis=1)
+        return np.where(self.evidence.max(axis=1, initial=0.0) > 1.3, strongest + 1, 0)
+
+
+@dataclass(frozen=True)
+class RowScorer:
+    """Scores any rows of the candidate; fitted on the samples of both sides.
+
+    Attributes:
+      ratios: One density-ratio model for each fold.
+      reference_points: float32 `[r, p]`, what distances are measured to.
+      candidate_points: float32 `[r, p]` and their row numbers, what near duplicates are looked for among.
+      scales: Tail scale of each reading.
+      combined: Tail scale of the summed evidence.
+      far_enough: Density-ratio log below which distances are not computed (very large files only).
+      candidate_totals: Evidence of the candidate's sample, ascending: what confidence is measured against.
+      duplicate_weight: Share of the candidate's duplicates that the reference's own rate does not explain.
+    """
+
+    ratios: tuple[DensityRatio, ...]
+    reference_points: np.ndarray
+    candidate_points: np.ndarray
+    candidate_rows: np.ndarray
+    scales: tuple[TailScale, TailScale, TailScale]
+    combined: TailScale
+    far_enough: float
+    candidate_totals: np.ndarray
+    duplicate_weight: float
+
+    @classmethod
+    def fit(
+        cls,
+        candidate: Side,
+        reference: Side,
+        *,
+        num_rows: int,
+        reference_rows: int,
+        max_distance_rows: int,
+        duplicate_weight: float,
+        repeated: np.ndarray,
+        seed: int,
+    ) -> "RowScorer":
+        """Fits to the two samples.
+
+        Args:
+          candidate: Its sample, at least 4 rows.
+          reference: Its sample, at least 8 rows.
+          num_rows: Rows in the whole candidate.
+          reference_rows: Points that distances are measured to.
+          max_distance_rows: Rows of the candidate whose distances are worth their time.
+          duplicate_weight: 0 to 1, see the attribute.
+          repeated: bool `[len(candidate)]`, sample rows that repeat an earlier row.
+          seed: Of the subsets drawn.
+        """
+        rng = np.random.default_rng([seed, 11])
+        ratios = tuple(_fit_fold(candidate, reference, fold, rng) for fold in range(_FOLDS))
+        order = rng.permutation(len(reference))
+        num_points = min(reference_rows, len(reference) // 2, len(candidate))
+        near, held = np.sort(order[:num_points]), np.sort(order[num_points:][:5_000])
+        chosen = np.sort(rng.permutation(len(candidate))[:num_points])
+        points = reference.features[near]
+        held_out = reference.take(held)
+        ratio = _log_ratio(ratios, held_out.codes, held_out.rows)
+        distance = nearest_distances(held_out.features, points, 1)[:, 0]
+        # The same nearest distance read from the other side: unusually close is a near duplicate.
+        nulls = (ratio, distance, _closeness(distance))
+        scales = (TailScale.fit(nulls[0]), TailScale.fit(nulls[1]), TailScale.fit(nulls[2]))
+        null_evidence = sum(scale(null) for scale, null in zip(scales, nulls, strict=True))
+        scorer = cls(
+            ratios=ratios,
+            reference_points=points,
+            candidate_points=candidate.features[chosen],
+            candidate_rows=candidate.rows[chosen],
+            scales=scales,
+            combined=TailScale.fit(np.asarray(null_evidence)),
+            far_enough=-np.inf,
+            candidate_totals=np.empty(0),
+            duplicate_weight=duplicate_weight,
+        )
+        if num_rows > max_distance_rows:
+            own = _log_ratio(ratios, candidate.codes, candidate.rows)
+            far_enough = float(np.quantile(own, 1.0 - max_distance_rows / num_rows))
+            scorer = replace(scorer, far_enough=far_enough)
+        totals = np.sort(scorer.read(candidate, repeated).total)
+        return replace(scorer, candidate_totals=totals)
+
+    def read(self, side: Side, repeated: np.ndarray) -> Readings:
+        """Returns the readings of candidate rows; `repeated` marks exact repeats of an earlier row, bool `[n]`."""
+        ratio = self.log_ratio(side.codes, side.rows)
+        distance, closeness = np.full(len(side), np.nan), np.full(len(side), np.nan)
+        looked = np.flatnonzero((ratio >= self.far_enough) | (side.codes == 1).any(axis=1))
+        if len(looked):
+            points = side.features[looked]
+            distance[looked] = nearest_distances(points, self.reference_points, 1)[:, 0]
+            closeness[looked] = _closeness(self._nearest_other(points, side.rows[looked]))
+        evidence = np.column_stack(
+            [
+                self.scales[0](ratio),
+                self.scales[1](distance),
+                self.scales[2](closeness),
+                np.where(repeated, 4.0 * self.duplicate_weight, 0.0),
+            ]
+        )
+        return Readings(evidence, self.combined(evidence.sum(axis=1)))
+
+    def log_ratio(self, codes: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Returns log p(candidate) / p(reference) of each row by the model that did not see its fold, `[n]`."""
+        return _log_ratio(self.ratios, codes, rows)
+
+    def confidence(self, totals: np.ndarray) -> np.ndarray:
+        """Returns, for rows with so much evidence, the share of such rows that real data would not show, 0 to 1."""
+        expected = 10.0**-totals
+        above = len(self.candidate_totals) - np.searchsorted(self.candidate_totals, totals, side="left")
+        observed = np.maximum(above, 1) / len(self.candidate_totals)
+        return np.clip(1.0 - expected / observed, 0.0, 1.0)
+
+    def _nearest_other(self, points: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Returns the distance to the nearest candidate point that is not the row itself."""
+        nearest = nearest_distances(points, self.candidate_points, 2)
+        own = np.isin(rows, self.candidate_rows)
+        return np.where(own, nearest[:, 1], nearest[:, 0])
+
+
+def _fit_fold(candidate: Side, reference: Side, fold: int, rng: np.random.Generator) -> DensityRatio:
+    parts = []
+    for side in (candidate, reference):
+        others = np.flatnonzero(fold_of(side.rows) != fold)
+        parts.append(side.codes[np.sort(rng.permutation(others)[:_FIT_ROWS])])
+    return fit_density_ratio(parts[0], parts[1], int(rng.integers(2**31)))
+
+
+def _log_ratio(ratios: tuple[DensityRatio, ...], codes: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    folds = fold_of(rows)
+    result = np.empty(len(codes))
+    for fold, ratio in enumerate(ratios):
+        mine = folds == fold
+        if mine.any():
+            result[mine] = ratio.log_ratio(codes[mine])
+    return result
+
+
+def _closeness(distance: np.ndarray) -> np.ndarray:
+    return -np.log(distance + 1e-6)

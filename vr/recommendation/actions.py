@@ -1,0 +1,114 @@
+"""What to do about the findings, as actions a program can execute."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Action", "recommend"]
+
+_CONFIDENT = 0.8  # confidence from which a flagged row is recommended for removal
+
+
+@dataclass(frozen=True)
+class Action:
+    """One recommendation; `action` holds what an executor needs, `cost` what it takes."""
+
+    category: str
+    title: str
+    description: str
+    affected_rows: int
+    cost: dict[str, Any] = field(default_factory=dict)
+    action: dict[str, Any] = field(default_factory=dict)
+
+
+def recommend(
+    *,
+    verdict: str,
+    num_rows: int,
+    num_repeated: int,
+    reference_duplicates: float | None,
+    num_confident: int,
+    missing_mass: float | None,
+    reference_rows: int | None,
+    drivers: list[str],
+) -> list[Action]:
+    """Returns what to do, most useful first; empty where there is nothing to do.
+
+    Args:
+      verdict: approve, review or reject.
+      num_rows: Rows of the candidate.
+      num_repeated: Rows that repeat an earlier row.
+      reference_duplicates: The reference's own share of repeated rows, None without a reference.
+      num_confident: Rows flagged with a confidence of 0.8 or more, exact repeats left out.
+      missing_mass: Share of reference rows that the candidate does not cover beyond what chance does not, or None.
+      reference_rows: Rows of the reference, None without one.
+      drivers: Features that drive the risk, strongest first.
+    """
+    actions = []
+    expected = (reference_duplicates or 0.0) * num_rows
+    # Duplicates as frequent as the reference's own are how the data is; three times a Poisson deviation is not.
+    if num_repeated > expected + 3.0 * (expected + 1.0) ** 0.5:
+        actions.append(
+            Action(
+                "deduplicate",
+                f"Remove {num_repeated:,} exact duplicates",
+                f"{num_repeated:,} of {num_rows:,} rows repeat an earlier row exactly"
+                + (
+                    f"; the reference's own rate would be {expected:,.0f}." if reference_duplicates is not None else "."
+                ),
+                num_repeated,
+                {"rows_removed": num_repeated},
+                {"kind": "drop_rows", "where": {"defect": "exact_duplicate"}},
+            )
+        )
+    if verdict != "approve" and reference_rows is not None:
+        wanted = _real_rows_wanted(verdict, num_rows)
+        missing = f" {missing_mass:.0%} of the reference lies where the candidate has nothing." if missing_mass else ""
+        actions.append(
+            Action(
+                "add_real_rows",
+                f"Add about {wanted:,} real rows" if verdict == "review" else "Train on real rows instead",
+                (
+                    f"Mixed with {wanted:,} real rows the data would be 30 % real, the smallest share that kept "
+                    "self-trained generators stable in published studies (Bertrand et al. 2024)."
+                    if verdict == "review"
+                    else "The damage is in the whole candidate, not in a few rows: dropping rows does not bring back what "
+                    "is missing."
+                )
+                + missing
+                + f" The reference given has {reference_rows:,} rows.",
+                wanted,
+                {"real_rows": wanted},
+                {"kind": "add_rows", "source": "reference", "rows": wanted},
+            )
+        )
+    if num_confident and num_confident < 0.5 * num_rows:
+        actions.append(
+            Action(
+                "drop_rows",
+                f"Drop {num_confident:,} suspicious rows",
+                f"{num_confident:,} rows look like nothing in the reference (confidence {_CONFIDENT:.0%} or more); "
+                "row_scores.parquet lists them.",
+                num_confident,
+                {"rows_removed": num_confident},
+                {"kind": "drop_rows", "where": {"min_confidence": _CONFIDENT}},
+            )
+        )
+    if reference_rows is None:
+        actions.append(
+            Action(
+                "add_reference",
+                "Validate against real rows",
+                "Without a reference only duplicates and drift can be seen. A few hundred real rows are enough to "
+                "measure the rest.",
+                0,
+                {"real_rows": 500},
+                {"kind": "rerun", "with": "reference"},
+            )
+        )
+    return actions
+
+
+def _real_rows_wanted(verdict: str, num_rows: int) -> int:
+    share = 0.3 if verdict == "review" else 0.5
+    wanted = num_rows * share / (1.0 - share)
+    return int(round(wanted, -1)) or 1
