@@ -1,0 +1,135 @@
+"""The short verdict for a person at a terminal."""
+
+import shutil
+import sys
+import textwrap
+from pathlib import Path
+
+from vr.pipeline.report import ColumnSummary, Dimension, Interval, Status, ValidationReport
+
+__all__ = ["print_summary", "summary_lines", "worst_columns"]
+
+_STYLES = {"approve": "bold green", "review": "bold yellow", "reject": "bold red"}
+_BAR_CELLS = 10
+_INDENT = 10
+
+# One line: pieces of text with a style each, "" for none.
+Line = list[tuple[str, str]]
+
+
+def summary_lines(
+    report: ValidationReport, *, report_path: Path | None, width: int = 100, bars: bool = False
+) -> list[Line]:
+    """Returns at most 30 lines: the verdict, the dimensions, the worst columns, what to do first.
+
+    Args:
+      report: The report.
+      report_path: The page or file to look at next; None where nothing was written.
+      width: Columns of the terminal.
+      bars: Draw each score as a bar of blocks beside its number.
+    """
+    style = _STYLES[report.verdict.value]
+    lines: list[Line] = [
+        [
+            (report.verdict.value.upper(), style),
+            (f"   collapse probability {_interval(report.collapse_probability)}", ""),
+            (f"   risk {report.risk_score:.0f} of 100, {report.risk_level}", ""),
+        ]
+    ]
+    lines += _wrapped(report.verdict_reason, width)
+    if report.calibration != "fitted":
+        lines += _wrapped(f"calibration: {report.calibration}", width, style="dim")
+    lines += [[], *_dimension_lines(report.dimensions, bars=bars), []]
+    columns = [_column(column) for column in worst_columns(report)]
+    if columns:
+        lines += _labelled("columns", "; ".join(columns), width, most=2)
+    if report.recommendations:
+        first = min(report.recommendations, key=lambda item: item.priority)
+        lines += _labelled("do first", first.title, width, most=2)
+    if report_path is not None:
+        # Never wrapped: somebody will copy it.
+        lines.append([(f"{'report':<{_INDENT}}", "dim"), (str(report_path), "")])
+    return lines
+
+
+def worst_columns(report: ValidationReport, most: int = 3) -> list[ColumnSummary]:
+    """Returns the columns that drifted furthest beyond what the reference gives against itself, worst first."""
+    drifted = [column for column in report.dataset.columns if column.drift is not None]
+    drifted = [column for column in drifted if _excess(column) > 0]
+    return sorted(drifted, key=lambda column: (-_excess(column), column.name))[:most]
+
+
+def print_summary(report: ValidationReport, *, report_path: Path | None) -> None:
+    """Prints the summary on stdout, in colour where it is a terminal."""
+    terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size((100, 24)).columns if terminal else 100
+    blocks = terminal and (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    lines = summary_lines(report, report_path=report_path, width=width, bars=blocks)
+    if not terminal:
+        sys.stdout.write("".join("".join(text for text, _ in line).rstrip() + "\n" for line in lines))
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    for line in lines:
+        console.print(Text.assemble(*line), soft_wrap=True)
+
+
+def _dimension_lines(dimensions: dict[str, Dimension], *, bars: bool) -> list[Line]:
+    names = max((len(name) for name in dimensions), default=0)
+    gap = " " * (_BAR_CELLS + 2 if bars else 0)
+    lines: list[Line] = [[(f"{'dimension':<{names}}  score{gap}  threshold", "dim")]]
+    for name, dimension in dimensions.items():
+        measured = dimension.status is Status.measured and dimension.score is not None
+        score = f"{dimension.score:5.0f}" if measured else "    -"
+        outcome, style = _outcome(dimension)
+        bar = f"  {_bar(dimension.score if measured else None)}" if bars else ""
+        lines.append(
+            [
+                (f"{name:<{names}}  {score}", ""),
+                (bar, style),
+                (f"  {dimension.threshold:9.0f}", "dim"),
+                (f"  {outcome}", style),
+            ]
+        )
+    return lines
+
+
+def _outcome(dimension: Dimension) -> tuple[str, str]:
+    if dimension.status is not Status.measured:
+        reason = textwrap.shorten(dimension.reason or "no reason given", 50, placeholder=" ...")
+        return f"not measured: {reason}", "dim"
+    return ("ok", "green") if dimension.passed else ("below", "red")
+
+
+def _bar(score: float | None) -> str:
+    full = 0 if score is None else round(score / 100 * _BAR_CELLS)
+    return "\u2588" * full + "\u2591" * (_BAR_CELLS - full)
+
+
+def _interval(interval: Interval) -> str:
+    if interval.value is None:
+        return f"unknown ({interval.reason or 'no reason given'})"
+    if interval.lower is None or interval.upper is None:
+        return f"{interval.value:.2f}"
+    return f"{interval.value:.2f} ({interval.lower:.2f} to {interval.upper:.2f} at {interval.level:.0%})"
+
+
+def _excess(column: ColumnSummary) -> float:
+    return (column.drift or 0.0) - (column.drift_null or 0.0)
+
+
+def _column(column: ColumnSummary) -> str:
+    null = "" if column.drift_null is None else f", real {column.drift_null:.2f}"
+    return f"{textwrap.shorten(column.name, 30, placeholder='...')} (drift {column.drift:.2f}{null})"
+
+
+def _labelled(label: str, text: str, width: int, *, most: int) -> list[Line]:
+    room = max(width - _INDENT, 20)
+    rows = textwrap.wrap(text, room, max_lines=most, placeholder=" ...")
+    return [[(f"{label if i == 0 else '':<{_INDENT}}", "dim"), (row, "")] for i, row in enumerate(rows)]
+
+
+def _wrapped(text: str, width: int, style: str = "") -> list[Line]:
+    return [[(row, style)] for row in textwrap.wrap(text, max(width, 30), max_lines=3, placeholder=" ...")]
