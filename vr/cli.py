@@ -1,0 +1,260 @@
+"""The `vr` command. Nothing heavy is imported before a command needs it."""
+
+import contextlib
+import os
+import re
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vr.core.errors import ConfigError, VrError
+
+__all__ = ["app", "main"]
+
+REJECTED, BAD_USAGE, FAILED, INTERRUPTED = 1, 2, 4, 130
+
+# Public in every typer, whichever click it carries: NoSuchOption, MissingParameter and BadParameter all derive from it.
+_UsageError: Any = typer.BadParameter.__base__
+
+app = typer.Typer(
+    name="vr",
+    help="Tells before training whether a model will collapse on a partly or wholly synthetic dataset.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="OVERRIDE", help="Settings as KEY=VALUE, such as cascade=smoke seed=3.", show_default=False),
+]
+_Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", metavar="DIR", help="Folder for the files; the same folder resumes.", show_default="by date"
+    ),
+]
+_Format = Annotated[
+    str | None, typer.Option("--format", help="Format of the dataset, where its name does not say.", show_default=False)
+]
+_AsJson = Annotated[bool, typer.Option("--json", help="Print the whole result as JSON on stdout instead.")]
+_Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+_Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    if version:
+        from vr import __version__
+
+        _say(f"vr {__version__}\n")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        _say(context.get_help() + "\n")
+        raise typer.Exit(BAD_USAGE)
+
+
+@app.command()
+def validate(
+    candidate: Annotated[
+        str, typer.Argument(metavar="CANDIDATE", help="File, folder, glob, or s3:// or gs:// URI.", show_default=False)
+    ],
+    overrides: _Overrides = None,
+    reference: Annotated[
+        str | None, typer.Option("--reference", "-r", help="Real rows to compare with.", show_default=False)
+    ] = None,
+    output: _Output = None,
+    gate: Annotated[bool, typer.Option("--gate", help="Exit 1 where the verdict is reject.")] = False,
+    html: Annotated[bool, typer.Option("--html/--no-html", help="Write report.html.")] = True,
+    format: _Format = None,
+    reference_format: Annotated[
+        str | None, typer.Option("--reference-format", help="Format of the reference.", show_default=False)
+    ] = None,
+    as_json: _AsJson = False,
+    force: Annotated[bool, typer.Option("--force", help="Run again over a finished run.")] = False,
+    debug: _Debug = False,
+    quiet: _Quiet = False,
+) -> int:
+    """Say whether a model trained on CANDIDATE would collapse: approve, review or reject."""
+    candidate, words = _sort_words(candidate, overrides or [])
+    config = _configured(words, data=(candidate, format), reference=(reference, reference_format))
+
+    from vr.session import run
+    from vr.telemetry.summary import print_summary
+    from vr.telemetry.terminal import show_progress
+
+    folder = output or _dated_folder()
+    started = time.time()
+    with _resumable(folder, given=output is not None), show_progress(quiet=quiet) as show:
+        report = run(None, None, config, output=folder, force=force, html=html, progress=show)
+    if _was_finished(folder / "report.json", before=started):
+        _note(f"{folder} already holds this run, finished; --force runs it again")
+    if as_json:
+        _say(report.to_json() + "\n")
+    else:
+        page = folder / ("report.html" if html else "report.json")
+        with _quiet_pipe():
+            print_summary(report, report_path=page)
+    return REJECTED if gate and report.verdict == "reject" else 0
+
+
+@app.command()
+def profile(
+    dataset: Annotated[
+        str, typer.Argument(metavar="DATASET", help="File, folder, glob, or s3:// or gs:// URI.", show_default=False)
+    ],
+    overrides: _Overrides = None,
+    output: _Output = None,
+    format: _Format = None,
+    as_json: _AsJson = False,
+    debug: _Debug = False,
+    quiet: _Quiet = False,
+) -> int:
+    """Describe DATASET in one pass: columns, nulls, duplicates, diversity. No verdict."""
+    dataset, words = _sort_words(dataset, overrides or [])
+    config = _configured(words, data=(dataset, format), reference=(None, None))
+
+    import json
+
+    from vr.pipeline.validate import profile as measure
+    from vr.session import open_sources
+    from vr.telemetry.summary import print_profile
+    from vr.telemetry.terminal import show_progress
+
+    source, _ = open_sources(None, None, config)
+    with show_progress(quiet=quiet) as show:
+        result = measure(source, config, progress=show, output=output)
+    if as_json:
+        _say(json.dumps(result, indent=1, allow_nan=False) + "\n")
+    else:
+        with _quiet_pipe():
+            print_profile(result, folder=output)
+    return 0
+
+
+@app.command()
+def schema() -> int:
+    """Print the JSON Schema of report.json."""
+    import json
+
+    from vr.pipeline.report import ValidationReport
+
+    _say(json.dumps(ValidationReport.model_json_schema(), indent=1) + "\n")
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns its exit code.
+
+    Returns:
+      0 finished; 1 `--gate` and rejected; 2 bad usage or configuration; 3 bad input data; 4 anything that failed while
+      running; 130 interrupted.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = typer.main.get_command(app).main(args=words, prog_name="vr", standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except _UsageError as error:
+        return _fail(error, error.format_message(), BAD_USAGE, hint="see vr --help")
+    except VrError as error:
+        return _fail(error, str(error), error.exit_code, debug="--debug" in words)
+    except Exception as error:  # noqa: BLE001 - whatever failed, the user gets one line and exit code 4
+        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        return _fail(error, text, FAILED, debug="--debug" in words, hint="--debug shows the traceback")
+    return code if isinstance(code, int) else 0
+
+
+def _fail(error: BaseException, text: str, code: int, *, debug: bool = False, hint: str | None = None) -> int:
+    if debug:
+        traceback.print_exception(error)
+    line = " ".join(text.split()).rstrip(".")
+    _note(f"error: {line}" + (f"; {hint}" if hint and not debug else ""))
+    return code
+
+
+def _sort_words(first: str, rest: list[str]) -> tuple[str, list[str]]:
+    """Returns the dataset and the overrides, in whichever order they came."""
+    words = [first, *rest]
+    datasets = [word for word in words if not _is_override(word)] or [first]
+    if len(datasets) > 1:
+        raise ConfigError("is neither an option nor KEY=VALUE", where=datasets[1], hint="one dataset at a time")
+    words.remove(datasets[0])
+    return datasets[0], words
+
+
+def _is_override(word: str) -> bool:
+    # A path may hold an equals sign too (`day=3/part.parquet`): what exists is a path.
+    return bool(re.match(r"(\+\+?)?[A-Za-z_][\w.@/]*=|~[A-Za-z_]", word)) and not Path(word).exists()
+
+
+def _configured(
+    words: list[str], *, data: tuple[str | None, str | None], reference: tuple[str | None, str | None]
+) -> Any:
+    """Returns the composed configuration with the datasets that were named on the command line."""
+    from dataclasses import replace
+
+    from vr.config import compose
+
+    config = compose(words)
+    sections = {}
+    for name, (uri, kind) in (("data", data), ("reference", reference)):
+        given = {key: value for key, value in (("uri", uri), ("format", kind)) if value is not None}
+        sections[name] = replace(getattr(config, name), **given)
+    return replace(config, **sections)
+
+
+def _dated_folder() -> Path:
+    base = folder = Path(time.strftime("outputs/%Y-%m-%d/%H-%M-%S"))
+    number = 1
+    # Two runs begun in one second are two runs.
+    while folder.exists():
+        number += 1
+        folder = base.with_name(f"{base.name}-{number}")
+    return folder
+
+
+def _was_finished(path: Path, *, before: float) -> bool:
+    """Whether the report was there before this command began."""
+    return path.exists() and path.stat().st_mtime < before
+
+
+@contextlib.contextmanager
+def _resumable(folder: Path, *, given: bool) -> Iterator[None]:
+    """Tells somebody who interrupts a run how to go on with it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        again = "the same command resumes" if given else f"the same command with --output {folder} resumes"
+        _note(f"interrupted; {again}")
+        raise
+
+
+def _note(text: str) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+
+def _say(text: str) -> None:
+    with _quiet_pipe():
+        sys.stdout.write(text)
+
+
+@contextlib.contextmanager
+def _quiet_pipe() -> Iterator[None]:
+    """Flushes stdout after the block; a reader who has gone away (`vr ... | head`) is no error."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still buffered would fail again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
