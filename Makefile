@@ -1,0 +1,53 @@
+# Every target makes .venv by itself; Python 3.11 or newer and make are all it needs.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+STAMP := .venv/.installed
+WORKERS ?= 2
+DEMO := outputs/demo
+# One thread for each worker: two workers on two cores otherwise fight over both.
+THREADS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+
+.PHONY: help install test lint format format-check types demo clean
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## Make .venv with vr and everything below
+
+$(STAMP): pyproject.toml constraints.txt scripts/install.sh
+	@PYTHON="$(PYTHON)" sh scripts/install.sh
+
+test: $(STAMP) ## Run every test, with coverage of vr (85 % or more)
+	@sh scripts/browser.sh
+	$(THREADS) $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal \
+	  --cov=vr --cov-report=term:skip-covered --cov-fail-under=85 $(ARGS)
+
+lint: $(STAMP) ## Look for mistakes
+	$(BIN)/ruff check
+
+format: $(STAMP) ## Lay the code out, and mend what can be mended
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+format-check: $(STAMP) ## Say whether the code is laid out
+	$(BIN)/ruff format --check
+
+types: $(STAMP) ## Check the types
+	$(BIN)/pyright
+
+demo: $(STAMP) ## A fresh real sample and an eighth self-trained generation of it: both verdicts
+	@echo "demo 1 of 3: a real dataset, a fresh sample of it, and a generator refitted to its own output eight times"
+	@$(BIN)/python -m benchmarks.demo_cases --dataset randhie --output $(DEMO)
+	@echo; echo "demo 2 of 3: the fresh real sample"
+	@$(BIN)/vr validate $(DEMO)/fresh.parquet --reference $(DEMO)/reference.parquet --output $(DEMO)/report_fresh --force
+	@echo; echo "demo 3 of 3: the eighth generation"
+	@$(BIN)/vr validate $(DEMO)/generation_8.parquet --reference $(DEMO)/reference.parquet \
+	  --output $(DEMO)/report_generation_8 --force
+	@echo; echo "The two reports, to be opened in a browser:"
+	@echo "  fresh real sample   $(CURDIR)/$(DEMO)/report_fresh/report.html"
+	@echo "  eighth generation   $(CURDIR)/$(DEMO)/report_generation_8/report.html"
+
+clean: ## Remove caches, builds and outputs; .venv stays
+	rm -rf build dist htmlcov .coverage .pytest_cache .ruff_cache .hypothesis outputs multirun wandb
+	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
