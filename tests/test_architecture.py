@@ -1,0 +1,195 @@
+"""The house as DESIGN draws it: imports point one way, and heavy libraries stay where they belong."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# A room may import rooms of its own floor or of a lower one; rooms of one floor must not import each other in a circle.
+FLOORS = (
+    ("core",),
+    ("stats", "models"),
+    ("data", "cascade"),
+    ("detector", "diversity", "signatures", "localization", "recommendation"),
+    ("pipeline",),
+    ("telemetry",),
+    ("doors",),
+)
+FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+# Modules at the top of the package and the two servers are the doors.
+DOORS = {"__init__", "__main__", "cli", "config", "session", "server", "worker"}
+FORBIDDEN_EVERYWHERE = {"pickle", "cloudpickle", "dill", "marshal", "shelve"}
+FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
+
+
+def modules(package: str) -> list[Path]:
+    return sorted(path for path in (ROOT / package).rglob("*.py") if "_generated" not in path.parts)
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+def imports(path: Path) -> Iterator[tuple[str, int]]:
+    """Yields every module imported anywhere in a file, inside functions too; type-checking imports included."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: imports are absolute"
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}", node.lineno
+
+
+def room(module: str) -> str | None:
+    """Returns the room of a dotted vr module, `doors` for those at the top, None for what is not vr's."""
+    parts = module.split(".")
+    if parts[0] != "vr":
+        return None
+    if len(parts) == 1 or parts[1] in DOORS or parts[1] not in FLOOR:
+        return "doors"
+    return parts[1]
+
+
+def offences(package: str, wrong) -> list[str]:
+    """Returns `file:line imports what` wherever `wrong(importing module, imported module)` holds."""
+    return [
+        f"{path.relative_to(ROOT)}:{line} imports {target}"
+        for path in modules(package)
+        for target, line in imports(path)
+        if wrong(name_of(path), target)
+    ]
+
+
+def test_rooms_import_downwards_only():
+    def wrong(source: str, target: str) -> bool:
+        inner = room(target)
+        return inner is not None and FLOOR[inner] > FLOOR[room(source) or "doors"]
+
+    assert offences("vr", wrong) == []
+
+
+def test_no_two_rooms_import_each_other():
+    edges: dict[str, set[str]] = {}
+    for path in modules("vr"):
+        here = room(name_of(path))
+        for target, _ in imports(path):
+            there = room(target)
+            if there is not None and there != here:
+                edges.setdefault(here, set()).add(there)
+    reached = {start: set(ends) for start, ends in edges.items()}
+    for _ in FLOOR:
+        for ends in reached.values():
+            ends |= {far for near in list(ends) for far in reached.get(near, ())}
+    assert [start for start, ends in reached.items() if start in ends] == []
+
+
+def test_every_room_has_a_floor():
+    rooms = {path.name for path in (ROOT / "vr").iterdir() if path.is_dir() and any(path.glob("*.py"))}
+    assert rooms - set(FLOOR) - DOORS == set()
+
+
+def test_only_the_ladder_imports_synthetic():
+    assert (
+        offences("vr", lambda source, target: target.split(".")[0] == "synthetic" and source != "vr.detector.ladder")
+        == []
+    )
+
+
+def test_nothing_in_vr_imports_what_is_not_shipped():
+    assert (
+        offences("vr", lambda _, target: target.split(".")[0] in {"experiments", "benchmarks", "tests", "scripts"})
+        == []
+    )
+
+
+def test_synthetic_stands_alone():
+    assert offences("synthetic", lambda _, target: target.split(".")[0] in {"vr", "experiments", "benchmarks"}) == []
+
+
+def test_only_the_doors_know_hydra():
+    def wrong(source: str, target: str) -> bool:
+        return target.split(".")[0] in {"hydra", "omegaconf"} and room(source) != "doors"
+
+    assert offences("vr", wrong) == []
+
+
+def test_only_the_servers_know_protobuf():
+    def wrong(source: str, target: str) -> bool:
+        is_wire = target.split(".")[0] == "grpc" or target.startswith("google.protobuf")
+        return is_wire and source.split(".")[1] not in {"server", "worker"}
+
+    assert offences("vr", wrong) == []
+
+
+def test_only_models_cascade_and_rng_know_jax():
+    def wrong(source: str, target: str) -> bool:
+        is_jax = target.split(".")[0] in {"jax", "jaxlib", "flax", "optax", "orbax"}
+        return is_jax and not source.startswith(("vr.models", "vr.cascade", "vr.core.rng"))
+
+    # The pipeline asks jax for its devices, for the report; it asks late.
+    assert [text for text in offences("vr", wrong) if not text.startswith("vr/pipeline/")] == []
+
+
+def test_only_telemetry_knows_trackers():
+    assert offences("vr", lambda source, target: target.split(".")[0] == "wandb" and room(source) != "telemetry") == []
+
+
+@pytest.mark.parametrize("package", ["vr", "synthetic", "experiments"])
+def test_nothing_loads_code_from_data(package):
+    assert offences(package, lambda _, target: target.split(".")[0] in FORBIDDEN_EVERYWHERE) == []
+    calls = [
+        f"{path.relative_to(ROOT)}:{node.lineno} calls {node.func.id}"
+        for path in modules(package)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in FORBIDDEN_CALLS
+    ]
+    assert calls == []
+
+
+def test_no_module_outgrows_one_reading():
+    large = [f"{path.relative_to(ROOT)}: {path.stat().st_size} bytes" for path in modules("vr") + modules("synthetic")]
+    assert [text for text in large if int(text.split()[-2]) > 24_000] == []
+
+
+def test_the_checker_sees_an_import_inside_a_function(tmp_path):
+    file = tmp_path / "late.py"
+    file.write_text("def f():\n    from vr.pipeline import report\n    import hydra.core\n")
+    assert [target for target, _ in imports(file)] == ["vr.pipeline.report", "hydra.core"]
+    assert room("vr.pipeline.report") == "pipeline"
+    assert room("vr.config") == "doors"
+    assert room("hydra.core") is None
+
+
+def loaded_by(statement: str) -> set[str]:
+    code = f"{statement}\nimport sys\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("statement", "absent"),
+    [
+        (
+            "import vr",
+            {"jax", "hydra", "omegaconf", "pyarrow", "numpy", "sklearn", "pydantic", "wandb", "typer", "rich"},
+        ),
+        ("import vr.cli", {"jax", "hydra", "omegaconf", "pyarrow", "numpy", "sklearn", "pydantic", "wandb"}),
+        ("import vr.config", {"jax", "pyarrow", "sklearn", "wandb"}),
+        ("import vr.pipeline.report", {"jax", "hydra", "omegaconf", "pyarrow", "sklearn", "wandb"}),
+        ("import vr.data.source", {"jax", "hydra", "omegaconf", "sklearn", "h5py", "openpyxl", "polars", "wandb"}),
+    ],
+)
+def test_start_up_loads_only_what_it_needs(statement, absent):
+    assert loaded_by(statement) & absent == set()
+
+
+def test_statistics_and_data_run_without_jax():
+    names = [name_of(path) for room_name in ("stats", "data") for path in modules(f"vr/{room_name}")]
+    assert not loaded_by("".join(f"import {name.removesuffix('.__init__')}\n" for name in names)) & {"jax", "hydra"}
