@@ -159,9 +159,14 @@ def _parse(text: str) -> Override:
 def _opened(override: Override) -> str:
     """Returns the override's text, with `++` where it adds to an open dictionary such as `data.types`."""
     line = str(override.input_line)
-    parent = _schema_of(override.key_or_group.split(".")[:-1])
-    is_open = typing.get_origin(parent) is dict and not dataclasses.is_dataclass(typing.get_args(parent)[1])
+    path = override.key_or_group.split(".")
+    is_open = any(_is_open(_schema_of(part)) for part in (path, path[:-1]))
     return f"++{line}" if is_open and not line.startswith(("+", "~")) else line
+
+
+def _is_open(kind: Any) -> bool:
+    """Whether a declared type is a dictionary whose keys are the user's own words."""
+    return typing.get_origin(kind) is dict and not dataclasses.is_dataclass(typing.get_args(kind)[1])
 
 
 def _schema_of(path: Sequence[str]) -> Any:
