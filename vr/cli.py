@@ -1,11 +1,13 @@
 """The `vr` command. Nothing heavy is imported before a command needs it."""
 
 import contextlib
+import logging
 import os
 import re
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -159,6 +161,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
       running; 130 interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(logging.Formatter("warning: %(message)s"))
+    if "--debug" not in words:
+        # A library's advice to its callers is nothing a user can act on.
+        warnings.simplefilter("ignore")
     try:
         code = typer.main.get_command(app).main(args=words, prog_name="vr", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):

@@ -6,20 +6,23 @@ __all__ = ["mean_curves"]
 
 
 def mean_curves(report: ValidationReport) -> dict[str, dict[str, list[tuple[float, float]]]]:
-    """Returns, by tier and arm, the mean held-out loss over the tier's members as (step, loss in nats) pairs.
+    """Returns, by tier and arm, the mean held-out loss over the tier's members as (rows seen, loss in nats) pairs.
 
     A reading that some member lacks is averaged over those that have it.
     """
     readings: dict[str, dict[str, dict[float, list[float]]]] = {}
     for model in report.cascade.models:
-        by_step = readings.setdefault(str(model["tier"]), {}).setdefault(str(model["arm"]), {})
-        for step, loss in zip(model["loss_curve"]["step"], model["loss_curve"]["loss"], strict=True):
+        # A model that diverged may have stopped before its first reading.
+        if not (curve := model.get("loss_curve")):
+            continue
+        by_rows = readings.setdefault(str(model["tier"]), {}).setdefault(str(model["arm"]), {})
+        for rows, loss in zip(curve["rows"], curve["loss"], strict=False):
             if loss is not None:
-                by_step.setdefault(float(step), []).append(float(loss))
+                by_rows.setdefault(float(rows), []).append(float(loss))
     return {
         tier: {
-            arm: [(step, sum(losses) / len(losses)) for step, losses in sorted(by_step.items())]
-            for arm, by_step in arms.items()
+            arm: [(rows, sum(losses) / len(losses)) for rows, losses in sorted(by_rows.items())]
+            for arm, by_rows in arms.items()
         }
         for tier, arms in readings.items()
     }

@@ -46,6 +46,7 @@ class WandbTracker:
             save_code=False,
             x_disable_stats=True,
             x_disable_meta=True,
+            x_save_requirements=False,
             init_timeout=self._timeout_s,
         )
         self._run = wandb.init(
@@ -73,22 +74,22 @@ class WandbTracker:
             return
         _log_curves(run, report)
         run.summary.update(_scores(report))
-        run.log_artifact(_artifact(report, folder))
+        run.log_artifact(_artifact(run.id, report, folder))
         run.finish()
 
 
 def _log_curves(run: "Run", report: ValidationReport) -> None:
-    """Logs each tier's mean training loss, both arms on one step axis."""
+    """Logs each tier's mean training loss, all arms over the rows seen."""
     for tier, arms in mean_curves(report).items():
-        axis = f"loss/{tier}/step"
+        axis = f"loss/{tier}/rows"
         run.define_metric(axis, hidden=True)
         run.define_metric(f"loss/{tier}/*", step_metric=axis)
         points: dict[float, dict[str, float]] = {}
         for arm, curve in arms.items():
-            for step, loss in curve:
-                points.setdefault(step, {})[f"loss/{tier}/{arm}"] = loss
-        for step in sorted(points):
-            run.log({axis: step, **points[step]})
+            for rows, loss in curve:
+                points.setdefault(rows, {})[f"loss/{tier}/{arm}"] = loss
+        for rows in sorted(points):
+            run.log({axis: rows, **points[rows]})
 
 
 def _scores(report: ValidationReport) -> dict[str, Any]:
@@ -104,10 +105,10 @@ def _scores(report: ValidationReport) -> dict[str, Any]:
     return {name: value for name, value in scores.items() if value is not None}
 
 
-def _artifact(report: ValidationReport, folder: Path | None) -> Any:
+def _artifact(name: str, report: ValidationReport, folder: Path | None) -> Any:
     import wandb
 
-    artifact = wandb.Artifact(f"report-{report.dataset.fingerprint[:12]}", type="report")
+    artifact = wandb.Artifact(f"report-{name}", type="report")
     page = None if folder is None else folder / "report.html"
     if page is not None and page.exists():
         artifact.add_file(str(page), name="report.html")

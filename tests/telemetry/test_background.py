@@ -1,0 +1,145 @@
+"""A tracker that hangs or fails never stops a run."""
+
+import logging
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.sample_report import approve
+from vr.pipeline.config import Config, TrackerKind
+from vr.pipeline.progress import Event
+from vr.telemetry.background import BackgroundTracker, tracking
+from vr.telemetry.tracker import NoTracker, build
+from vr.telemetry.wandb_tracker import WandbTracker
+
+REPORT = approve()
+
+
+class Recorder:
+    """Remembers what it was told, and can be made to hang or fail at one of the calls."""
+
+    def __init__(self, *, fail_at: str = "", hang_at: str = ""):
+        self.calls: list[str] = []
+        self.threads: set[int] = set()
+        self.released = threading.Event()
+        self._fail_at, self._hang_at = fail_at, hang_at
+
+    def start(self, configuration, folder):
+        self._called("start")
+
+    def log(self, event):
+        self._called("log")
+
+    def finish(self, report, folder):
+        self._called("finish" if report is not None else "finish without report")
+
+    def _called(self, name):
+        self.threads.add(threading.get_ident())
+        self.calls.append(name)
+        if name == self._hang_at:
+            self.released.wait(30)
+        if name == self._fail_at:
+            raise ConnectionError("no route\nto host")
+
+
+def drive(recorder: Recorder, *, timeout_s: float = 5.0, queue_length: int = 100, events: int = 3) -> BackgroundTracker:
+    tracker = BackgroundTracker(recorder, timeout_s=timeout_s, queue_length=queue_length)
+    tracker.start({}, Path())
+    for number in range(events):
+        tracker.log(Event("cascade", number, events))
+    tracker.finish(REPORT, None)
+    return tracker
+
+
+def test_calls_arrive_in_order_on_another_thread():
+    recorder = Recorder()
+    tracker = drive(recorder)
+    assert recorder.calls == ["start", "log", "log", "log", "finish"]
+    assert recorder.threads.isdisjoint({threading.get_ident()})
+    assert not tracker.abandoned
+
+
+@pytest.mark.parametrize("where", ["start", "log", "finish"])
+def test_a_failing_tracker_costs_one_warning(where, caplog):
+    recorder = Recorder(fail_at=where)
+    tracker = drive(recorder)
+    assert tracker.abandoned
+    assert recorder.calls[-1] == where
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert record.getMessage() == "the tracker failed and is left alone: ConnectionError: no route to host"
+
+
+@pytest.mark.parametrize("where", ["start", "finish"])
+def test_a_hanging_tracker_costs_its_time_out_once(where, caplog):
+    recorder = Recorder(hang_at=where)
+    begin = time.monotonic()
+    tracker = drive(recorder, timeout_s=0.2)
+    waited = time.monotonic() - begin
+    recorder.released.set()
+    assert tracker.abandoned
+    assert 0.2 <= waited < 3
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the tracker did not {where} within 0.2 s and is left alone"
+    ]
+
+
+def test_a_tracker_that_hangs_in_the_middle_never_blocks_an_event(caplog):
+    recorder = Recorder(hang_at="log")
+    tracker = BackgroundTracker(recorder, timeout_s=0.2, queue_length=5)
+    tracker.start({}, Path())
+    begin = time.monotonic()
+    for number in range(1_000):
+        tracker.log(Event("cascade", number, 1_000))
+    assert time.monotonic() - begin < 1
+    tracker.finish(REPORT, None)
+    recorder.released.set()
+    assert tracker.abandoned
+    assert "finish" not in recorder.calls
+    assert "did not finish within 0.2 s" in caplog.records[0].getMessage()
+
+
+def test_a_slow_tracker_loses_events_and_says_how_many(caplog):
+    recorder = Recorder()
+    gate = threading.Event()
+    recorder.log = lambda event: gate.wait(5)
+    tracker = BackgroundTracker(recorder, timeout_s=5, queue_length=2)
+    tracker.start({}, Path())
+    for number in range(50):
+        tracker.log(Event("cascade", number, 50))
+    gate.set()
+    tracker.finish(REPORT, None)
+    assert not tracker.abandoned
+    assert recorder.calls == ["start", "finish"]
+    # One event may already have left the queue of two.
+    assert caplog.records[0].args[0] in (47, 48)
+
+
+def test_a_run_that_fails_ends_its_tracked_run_without_a_report(monkeypatch):
+    recorder = Recorder()
+    monkeypatch.setattr("vr.telemetry.background.build", lambda config: recorder)
+
+    def fail() -> None:
+        with tracking(Config(), Path()):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert recorder.calls == ["start", "finish without report"]
+
+
+def test_the_configured_tracker_is_built():
+    config = Config().tracking
+    assert isinstance(build(config), NoTracker)
+    config.kind = TrackerKind.wandb
+    assert isinstance(build(config), WandbTracker)
+
+
+def test_no_tracker_needs_no_thread():
+    before = threading.active_count()
+    with tracking(Config(), Path()) as tracker:
+        tracker.log(Event("read", 1, 2))
+        tracker.finish(REPORT, None)
+    assert threading.active_count() == before
