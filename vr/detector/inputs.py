@@ -3,20 +3,20 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vr.data.codec import Codec, Coded
 from vr.data.profile import Profile
+from vr.data.schema import ColumnKind
 from vr.detector.embedding import Embedding
 from vr.detector.metric import Feature
 
 if TYPE_CHECKING:
     from vr.cascade.result import CascadeResult
 
-__all__ = ["Columns", "Inputs", "Side", "Split"]
+__all__ = ["Columns", "Inputs", "Side", "Split", "informative_columns"]
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,18 @@ class Columns:
     ordinal: np.ndarray
     numeric: np.ndarray
     labels: tuple[list[str], ...]
+    time: int | None  # the first date column
 
     @classmethod
     def of(cls, codec: Codec) -> "Columns":
         """Returns the columns of a codec."""
         labels = tuple(encoder.labels for encoder in codec.encoders)
-        return cls(tuple(codec.names), codec.num_codes, codec.ordinal, codec.numeric, labels)
+        return cls(tuple(codec.names), codec.num_codes, codec.ordinal, codec.numeric, labels, _first_date(codec))
+
+
+def _first_date(codec: Codec) -> int | None:
+    dates = {column.name for column in codec.columns if column.kind is ColumnKind.datetime}
+    return next((j for j, encoder in enumerate(codec.encoders) if encoder.name in dates), None)
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,20 @@ class Side:
         return Side(self.codes[positions], self.values[positions], self.features[positions], self.rows[positions])
 
 
+def informative_columns(base: Side, columns: Columns, most: int = 48) -> np.ndarray:
+    """Returns the positions of at most `most` columns, those of greatest entropy in `base`, in order.
+
+    The cost of pairs grows with the square of the columns; 48 make 1,128 pairs.
+    """
+    if base.codes.shape[1] <= most:
+        return np.arange(base.codes.shape[1])
+    from vr.stats.divergences import histograms
+    from vr.stats.entropy import entropy_nats
+
+    entropies = entropy_nats(histograms(base.codes, columns.num_codes))
+    return np.sort(np.argsort(-entropies, kind="stable")[:most])
+
+
 @dataclass(frozen=True)
 class Split:
     """Three sets of equally many rows: the candidate's, and two disjoint parts of the reference.
@@ -83,11 +103,13 @@ class Inputs:
 
     Attributes:
       columns: The encoded columns.
+      pair_columns: Positions of those that pair statistics and proxies look at, see `informative_columns`.
       candidate: The candidate's sample.
       candidate_profile: Its whole-file profile.
       reference: The reference's sample.
       reference_profile: Its whole-file profile.
-      splits: At least 8 of equal n.
+      splits: At least 8 of equal n; none where there is no reference or too few rows.
+      splits_reason: Why there are none.
       cascade: The trained proxies, None where none were trained.
       cascade_reason: Why not.
       seed: Of everything drawn at random here.
@@ -95,31 +117,18 @@ class Inputs:
     """
 
     columns: Columns
+    pair_columns: np.ndarray
     candidate: Side
     candidate_profile: Profile
     reference: Side | None
     reference_profile: Profile | None
     splits: tuple[Split, ...]
+    splits_reason: str | None
     cascade: "CascadeResult | None"
     cascade_reason: str | None
     seed: int
     threads: int = 1
     _shared: dict[str, dict[str, Feature]] = field(default_factory=dict, compare=False, repr=False)
-
-    @cached_property
-    def pair_columns(self) -> np.ndarray:
-        """Columns that pair statistics look at: at most 48, those of greatest entropy in the reference, in order.
-
-        The cost of pairs grows with the square of the columns; 48 make 1,128 pairs.
-        """
-        base = self.reference if self.reference is not None else self.candidate
-        if base.codes.shape[1] <= MAX_PAIR_COLUMNS:
-            return np.arange(base.codes.shape[1])
-        from vr.stats.divergences import histograms
-        from vr.stats.entropy import entropy_nats
-
-        entropies = np.array([entropy_nats(row) for row in histograms(base.codes, self.columns.num_codes)])
-        return np.sort(np.argsort(-entropies, kind="stable")[:MAX_PAIR_COLUMNS])
 
     def compare(
         self, name: str, statistics: Callable[[Side, Side, np.random.Generator], dict[str, float]]
@@ -152,6 +161,3 @@ class Inputs:
                 for key in results[0][0]
             }
         return self._shared[name]
-
-
-MAX_PAIR_COLUMNS = 48

@@ -26,14 +26,14 @@ WEIGHTS_TRAINED = {
     "generalization_gap.log_ratio": 1.1,
     "entropy_stability.coverage_deficit": 0.8,
     "correlation_preservation.dependence_change_rms": 0.6,
-    "correlation_preservation.predictability_gap": 0.5,
+    "correlation_preservation.predictability": 0.5,
     "distribution_fidelity.tail_deficit": 0.3,
     "entropy_stability.duplicate_fraction": 0.3,
 }
 WEIGHTS_UNTRAINED = {
     "entropy_stability.coverage_deficit": 1.2,
     "correlation_preservation.dependence_change_rms": 0.8,
-    "correlation_preservation.predictability_gap": 0.9,
+    "correlation_preservation.predictability": 0.9,
     "distribution_fidelity.tail_deficit": 0.3,
     "entropy_stability.duplicate_fraction": 0.3,
 }

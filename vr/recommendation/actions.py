@@ -29,7 +29,6 @@ def recommend(
     num_confident: int,
     missing_mass: float | None,
     reference_rows: int | None,
-    drivers: list[str],
 ) -> list[Action]:
     """Returns what to do, most useful first; empty where there is nothing to do.
 
@@ -41,7 +40,6 @@ def recommend(
       num_confident: Rows flagged with a confidence of 0.8 or more, exact repeats left out.
       missing_mass: Share of reference rows that the candidate does not cover beyond what chance does not, or None.
       reference_rows: Rows of the reference, None without one.
-      drivers: Features that drive the risk, strongest first.
     """
     actions = []
     expected = (reference_duplicates or 0.0) * num_rows
@@ -62,20 +60,18 @@ def recommend(
         )
     if verdict != "approve" and reference_rows is not None:
         wanted = _real_rows_wanted(verdict, num_rows)
+        what = (
+            f"Mixed with {wanted:,} real rows the data would be 30 % real: a place to start; how little is enough has "
+            "not been measured on this data."
+            if verdict == "review"
+            else "What is missing from the whole candidate does not come back by dropping rows of it."
+        )
         missing = f" {missing_mass:.0%} of the reference lies where the candidate has nothing." if missing_mass else ""
         actions.append(
             Action(
                 "add_real_rows",
                 f"Add about {wanted:,} real rows" if verdict == "review" else "Train on real rows instead",
-                (
-                    f"Mixed with {wanted:,} real rows the data would be 30 % real, the smallest share that kept "
-                    "self-trained generators stable in published studies (Bertrand et al. 2024)."
-                    if verdict == "review"
-                    else "The damage is in the whole candidate, not in a few rows: dropping rows does not bring back what "
-                    "is missing."
-                )
-                + missing
-                + f" The reference given has {reference_rows:,} rows.",
+                f"{what}{missing} The reference given has {reference_rows:,} rows.",
                 wanted,
                 {"real_rows": wanted},
                 {"kind": "add_rows", "source": "reference", "rows": wanted},
@@ -109,6 +105,5 @@ def recommend(
 
 
 def _real_rows_wanted(verdict: str, num_rows: int) -> int:
-    share = 0.3 if verdict == "review" else 0.5
-    wanted = num_rows * share / (1.0 - share)
-    return int(round(wanted, -1)) or 1
+    """Rows that make the mix 30 % real, or as many as the candidate has where it is to be replaced."""
+    return max(1, round(num_rows * 0.3 / 0.7)) if verdict == "review" else num_rows

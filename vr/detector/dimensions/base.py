@@ -64,7 +64,7 @@ def provisional_score(measurement: Measurement, metrics: Mapping[str, MetricSpec
 
 def needs_reference(inputs: Inputs) -> str | None:
     """Returns why a two-sample dimension cannot be measured, None where it can."""
-    return None if inputs.splits else "needs a reference: give one with --reference"
+    return None if inputs.splits else (inputs.splits_reason or "needs a reference")
 
 
 def needs_cascade(inputs: Inputs) -> str | None:

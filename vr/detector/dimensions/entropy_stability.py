@@ -7,12 +7,13 @@ import numpy as np
 
 from vr.core.chart import Chart
 from vr.detector.dimensions.base import Dimension, Measurement
-from vr.detector.inputs import Inputs, Side
+from vr.detector.inputs import Columns, Inputs, Side
 from vr.detector.metric import Feature, MetricSpec
 from vr.stats.coverage import prdc
 from vr.stats.dependence import coarsen_codes, pair_entropies
 from vr.stats.divergences import histograms
-from vr.stats.entropy import effective_generations, entropy_nats, pattern_ids, uncovered_mass, vendi_order2
+from vr.stats.entropy import entropy_nats, vendi_order2
+from vr.stats.patterns import effective_generations, pattern_ids, uncovered_mass
 
 __all__ = ["DIMENSION", "Settings", "duplicate_fraction"]
 
@@ -115,9 +116,6 @@ def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side, Side, np.
         [np.sort(rng.choice(len(pairs), width, replace=False)) for _ in range(settings.num_triples)], axis=0
     )
 
-    def entropies(side: Side) -> np.ndarray:
-        return np.array([entropy_nats(row) for row in histograms(side.codes, columns.num_codes)])
-
     def statistics(x: Side, base: Side, rng: np.random.Generator) -> dict[str, float]:
         # One coarsening for both, so that a pattern is the same thing on both sides.
         both, _ = coarsen_codes(
@@ -139,7 +137,7 @@ def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side, Side, np.
         pair_deficit = pair_entropies(base.codes[:, pairs], num_codes) - pair_entropies(x.codes[:, pairs], num_codes)
         return {
             "coverage_deficit": 1.0 - prdc(base.features, x.features, settings.neighbours).coverage,
-            "entropy_deficit": float(np.mean(entropies(base) - entropies(x))),
+            "entropy_deficit": float(np.mean(_entropies(base, columns) - _entropies(x, columns))),
             "pair_entropy_deficit": float(pair_deficit[upper].mean()) if len(pairs) > 1 else float("nan"),
             "uncovered_mass": float(np.mean(uncovered)),
             "rare_patterns_lost": float(np.mean(lost)) if lost else float("nan"),
@@ -151,28 +149,22 @@ def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side, Side, np.
     return statistics
 
 
+def _entropies(side: Side, columns: Columns) -> np.ndarray:
+    return entropy_nats(histograms(side.codes, columns.num_codes))
+
+
 def _chart(inputs: Inputs, settings: Settings) -> Chart:
     assert inputs.reference is not None
-    deficits = []
-    for x, base in [(inputs.candidate, inputs.reference), *((s.fresh, s.base) for s in inputs.splits)]:
-        deficits.append(
-            [
-                entropy_nats(q) - entropy_nats(p)
-                for p, q in zip(
-                    histograms(x.codes, inputs.columns.num_codes),
-                    histograms(base.codes, inputs.columns.num_codes),
-                    strict=True,
-                )
-            ]
-        )
-    values, nulls = np.array(deficits[0]), np.array(deficits[1:])
+    columns = inputs.columns
+    values = _entropies(inputs.reference, columns) - _entropies(inputs.candidate, columns)
+    nulls = np.array([_entropies(s.base, columns) - _entropies(s.fresh, columns) for s in inputs.splits])
     worst = np.argsort(-values, kind="stable")[: settings.num_charts]
     return Chart(
         id="entropy-deficit",
         kind="bars",
         title="Entropy lost by column",
         data={
-            "labels": [inputs.columns.names[j] for j in worst],
+            "labels": [columns.names[j] for j in worst],
             "values": values[worst].round(5).tolist(),
             "null_mean": nulls.mean(axis=0)[worst].round(5).tolist(),
             "null_std": nulls.std(axis=0, ddof=1)[worst].round(5).tolist(),

@@ -12,8 +12,8 @@ from vr.detector.metric import Feature, MetricSpec
 from vr.detector.rules import Rules
 from vr.stats.dependence import coarsen_codes
 from vr.stats.divergences import chi_squared_homogeneity, histograms, jensen_shannon_divergence
-from vr.stats.entropy import pattern_ids
 from vr.stats.kernels import mmd2_unbiased
+from vr.stats.patterns import pattern_ids
 from vr.stats.twosample import classifier_two_sample
 
 __all__ = ["DIMENSION", "Settings", "drift_along_file"]

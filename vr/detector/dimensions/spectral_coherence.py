@@ -1,0 +1,162 @@
+"""Spectral coherence: do the principal directions, and any rhythm along time, stay the reference's?"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from vr.core.chart import Chart
+from vr.detector.dimensions.base import Dimension, Measurement, needs_reference
+from vr.detector.inputs import Inputs, Side
+from vr.detector.metric import Feature, MetricSpec
+from vr.stats.dependence import rank_correlation
+from vr.stats.spectra import (
+    autocorrelation,
+    effective_rank,
+    principal_angles,
+    spectrum_divergence,
+    welch_spectrum_distance,
+)
+
+__all__ = ["DIMENSION", "Settings"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is measured how finely."""
+
+    max_directions: int = 5  # principal directions whose angles count
+    max_lag: int = 10  # of the autocorrelation
+
+
+_METRICS = {
+    "spectrum_divergence": MetricSpec(
+        "Eigen-spectrum divergence",
+        "Divergence between the normalised eigenvalues of the two rank-correlation matrices.",
+        floor=0.002,
+        judged=True,
+    ),
+    "principal_angle": MetricSpec(
+        "Principal angle, mean",
+        "Mean angle between the leading eigenspaces that hold half of the reference's variance.",
+        floor=0.05,
+        unit="radians",
+        judged=True,
+    ),
+    "effective_rank_change": MetricSpec(
+        "Effective rank change",
+        "Logarithm of the candidate's effective rank over the reference's; smoothing raises it, collapse lowers it.",
+        floor=0.02,
+        two_sided=True,
+        judged=True,
+    ),
+    "welch_distance": MetricSpec(
+        "Power spectrum distance",
+        "Mean over numeric columns of the log-spectral distance of Welch spectra along the first date column.",
+        floor=0.5,
+        unit="dB",
+    ),
+    "autocorrelation_change": MetricSpec(
+        "Autocorrelation change",
+        "Mean over numeric columns of the largest autocorrelation change, lags 1 to 10, along the first date column.",
+        floor=0.05,
+    ),
+    "network_spectrum_change": MetricSpec(
+        "Network spectrum change",
+        "Divergence between the energy by frequency of candidate- and reference-trained proxies on real rows; the null "
+        "is the third arm's.",
+        floor=0.002,
+    ),
+}
+
+
+def measure(inputs: Inputs, settings: Settings = Settings()) -> Measurement:
+    """Returns the changes of the eigen-spectrum, of rhythm along time, and of the proxies' own spectrum."""
+    if reason := needs_reference(inputs):
+        return Measurement.missing(reason)
+    if len(inputs.pair_columns) < 2:
+        return Measurement.missing("needs two columns or more")
+    features = dict(inputs.compare("spectral", _statistics(inputs, settings)))
+    if inputs.columns.time is None:
+        for name in ("welch_distance", "autocorrelation_change"):
+            features[name] = Feature.missing("no date column that orders the rows")
+    features["network_spectrum_change"] = (
+        Feature.missing(inputs.cascade_reason or "no cascade was trained")
+        if inputs.cascade is None
+        else inputs.cascade.feature("spectrum_divergence")
+    )
+    return Measurement({name: features[name] for name in _METRICS}, (_chart(inputs),))
+
+
+def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side, Side, np.random.Generator], dict[str, float]]:
+    pairs, time = inputs.pair_columns, inputs.columns.time
+
+    def statistics(x: Side, base: Side, rng: np.random.Generator) -> dict[str, float]:
+        p, q = rank_correlation(x.codes[:, pairs]), rank_correlation(base.codes[:, pairs])
+        shares = np.sort(np.linalg.eigvalsh(q))[::-1] / len(q)
+        directions = int(np.clip(np.searchsorted(np.cumsum(shares), 0.5) + 1, 1, settings.max_directions))
+        result = {
+            "spectrum_divergence": spectrum_divergence(p, q),
+            "principal_angle": float(np.mean(principal_angles(p, q, directions))),
+            "effective_rank_change": float(np.log(effective_rank(p) / effective_rank(q))),
+        }
+        return result if time is None else result | _rhythm(x, base, time, inputs.columns.numeric, settings)
+
+    return statistics
+
+
+def _rhythm(x: Side, base: Side, time: int, numeric: np.ndarray, settings: Settings) -> dict[str, float]:
+    welch, lags = [], []
+    for j in np.flatnonzero(numeric):
+        if j == time:
+            continue
+        a, b = _in_time(x, time, j), _in_time(base, time, j)
+        if min(len(a), len(b)) > 2 * settings.max_lag and np.ptp(b) > 0:
+            welch.append(welch_spectrum_distance(a, b))
+            change = autocorrelation(a, settings.max_lag) - autocorrelation(b, settings.max_lag)
+            lags.append(np.abs(change[1:]).max())
+    return {
+        "welch_distance": float(np.mean(welch)) if welch else float("nan"),
+        "autocorrelation_change": float(np.mean(lags)) if lags else float("nan"),
+    }
+
+
+def _in_time(side: Side, time: int, column: int) -> np.ndarray:
+    present = np.isfinite(side.values[:, time]) & np.isfinite(side.values[:, column])
+    order = np.argsort(side.values[present, time], kind="stable")
+    return side.values[present, column][order]
+
+
+def _chart(inputs: Inputs) -> Chart:
+    assert inputs.reference is not None
+    pairs = inputs.pair_columns
+    spectra = [
+        np.sort(np.linalg.eigvalsh(rank_correlation(side.codes[:, pairs])))[::-1]
+        for side in (inputs.candidate, inputs.reference)
+    ]
+    rank = list(range(1, len(pairs) + 1))
+    series = [
+        {"name": name, "arm": name, "x": rank, "y": np.maximum(values, 0).round(5).tolist()}
+        for name, values in zip(("candidate", "reference"), spectra, strict=True)
+    ]
+    return Chart(
+        id="eigen-spectrum",
+        kind="lines",
+        title="Eigenvalues of the rank correlation",
+        data={
+            "x_label": "rank",
+            "y_label": "eigenvalue",
+            "x_scale": "linear",
+            "y_scale": "linear",
+            "series": series,
+        },
+        caption="A steeper fall than the reference's means fewer directions hold the variance.",
+    )
+
+
+DIMENSION = Dimension(
+    "spectral_coherence",
+    "Do the principal directions, and any rhythm along time, stay the reference's?",
+    _METRICS,
+    measure,
+)

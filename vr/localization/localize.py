@@ -1,0 +1,223 @@
+"""Scores every row of a candidate in one stream: the worst rows, the regions, and all scores handed on as they come."""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from vr.data.codec import Codec
+from vr.data.hashing import hash_rows, hash_values
+from vr.data.repeats import Repeats
+from vr.detector.embedding import Embedding
+from vr.detector.inputs import Columns, Side
+from vr.localization.reasons import blame_columns, reason
+from vr.localization.regions import Blocks, Region, find_regions
+from vr.localization.scorer import DEFECTS, Readings, RowScorer
+
+__all__ = ["Finding", "Localized", "ROW_SCORES", "hash_batch", "localize", "score_duplicates_only"]
+
+ROW_SCORES = pa.schema(
+    [
+        ("row", pa.int64()),
+        ("score", pa.float32()),
+        ("confidence", pa.float32()),
+        ("defect", pa.dictionary(pa.int8(), pa.string())),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One row of the worst, with its reason."""
+
+    row: int
+    score: float
+    confidence: float
+    defects: list[str]
+    columns: list[str]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Localized:
+    """What was found in the whole file.
+
+    Attributes:
+      findings: Worst rows, best evidence first.
+      regions: Contiguous stretches, worst first.
+      blocks: Evidence along the file.
+      num_repeated: Rows that repeat an earlier row.
+      num_confident: Rows with a confidence of 0.8 or more, repeats left out.
+      complete: False where the file was too long for every repeat to be remembered.
+    """
+
+    findings: list[Finding]
+    regions: list[Region]
+    blocks: Blocks
+    num_repeated: int
+    num_confident: int
+    complete: bool
+
+
+def hash_batch(batch: pa.RecordBatch, codec: Codec) -> np.ndarray:
+    """Returns one hash for each row over the codec's columns, uint64 `[n]`."""
+    return hash_rows({name: hash_values(batch.column(name)) for name in codec.sources})
+
+
+def localize(
+    batches: Iterable[pa.RecordBatch],
+    scorer: RowScorer,
+    codec: Codec,
+    embedding: Embedding,
+    reference: Side,
+    *,
+    num_rows: int,
+    max_rows: int,
+    write: Callable[[pa.RecordBatch], None] | None = None,
+    on_batch: Callable[[int], None] | None = None,
+) -> Localized:
+    """Scores all rows of `batches`, in row order.
+
+    Args:
+      batches: The whole candidate.
+      scorer: Fitted on the samples.
+      codec: As the scorer was fitted with.
+      embedding: Likewise.
+      reference: Rows that reasons are explained against.
+      num_rows: Rows in all.
+      max_rows: Rows to list.
+      write: Takes the scores of each batch, with the schema `ROW_SCORES`.
+      on_batch: Told the number of rows done.
+    """
+    repeats, blocks = Repeats(), Blocks(num_rows)
+    worst: _Worst | None = None
+    num_repeated = num_confident = 0
+
+    def prepare() -> Iterable[tuple[int, pa.RecordBatch, np.ndarray]]:
+        start = 0
+        for batch in batches:
+            # Repeats depend on the rows before, so they are marked in order.
+            yield start, batch, repeats.mark(hash_batch(batch, codec))
+            start += batch.num_rows
+
+    def read(item: tuple[int, pa.RecordBatch, np.ndarray]) -> tuple[int, Side, Readings, np.ndarray]:
+        start, batch, repeated = item
+        rows = np.arange(start, start + batch.num_rows)
+        side = Side.of(codec.encode(batch), embedding, rows)
+        return start, side, scorer.read(side, repeated), repeated
+
+    # The next batch is decoded and hashed while one is scored; scoring itself is threaded by its libraries.
+    with ThreadPoolExecutor(1) as pool:
+        items = iter(prepare())
+        item = next(items, None)
+        while item is not None:
+            coming = pool.submit(next, items, None)
+            start, side, readings, repeated = read(item)
+            confidence = scorer.confidence(readings.total)
+            defect = readings.defect
+            blocks.add(start, readings.total, defect)
+            num_repeated += int(repeated.sum())
+            num_confident += int(((confidence >= 0.8) & ~repeated).sum())
+            if write is not None:
+                write(_scores(side.rows, readings, confidence, defect))
+            part = _Worst.of(side, readings, confidence, max_rows)
+            worst = part if worst is None else worst.merge(part, max_rows)
+            if on_batch is not None:
+                on_batch(start + len(side))
+            item = coming.result()
+    findings = [] if worst is None else worst.findings(scorer, reference, Columns.of(codec))
+    return Localized(findings, find_regions(blocks), blocks, num_repeated, num_confident, repeats.complete)
+
+
+def score_duplicates_only(
+    batches: Iterable[pa.RecordBatch],
+    codec: Codec,
+    *,
+    num_rows: int,
+    max_rows: int,
+    reason: str,
+    write: Callable[[pa.RecordBatch], None] | None = None,
+) -> Localized:
+    """Scores the rows of a candidate that has nothing to be compared with: only exact repeats are seen.
+
+    A repeat scores 1 - 1e-4, any other row 0; confidence is 0, since how many repeats real data has is not known.
+    """
+    repeats, blocks = Repeats(), Blocks(num_rows)
+    findings: list[Finding] = []
+    start = num_repeated = 0
+    for batch in batches:
+        repeated = repeats.mark(hash_batch(batch, codec))
+        evidence = np.zeros((len(repeated), len(DEFECTS) - 1))
+        evidence[:, -1] = np.where(repeated, 4.0, 0.0)
+        readings = Readings(evidence, evidence[:, -1])
+        rows = np.arange(start, start + batch.num_rows)
+        blocks.add(start, readings.total, readings.defect)
+        if write is not None:
+            write(_scores(rows, readings, np.zeros(len(rows)), readings.defect))
+        for row in rows[repeated][: max_rows - len(findings)]:
+            text = f"it repeats an earlier row exactly; nothing else could be measured: {reason}"
+            findings.append(Finding(int(row), 1.0 - 1e-4, 0.0, ["exact_duplicate"], [], text))
+        num_repeated += int(repeated.sum())
+        start += batch.num_rows
+    return Localized(findings, find_regions(blocks), blocks, num_repeated, 0, repeats.complete)
+
+
+def _scores(rows: np.ndarray, readings: Readings, confidence: np.ndarray, defect: np.ndarray) -> pa.RecordBatch:
+    names = pa.DictionaryArray.from_arrays(pa.array(defect.astype(np.int8)), pa.array(DEFECTS))
+    return pa.RecordBatch.from_arrays(
+        [
+            pa.array(rows),
+            pa.array(readings.score.astype(np.float32)),
+            pa.array(confidence.astype(np.float32)),
+            names,
+        ],
+        schema=ROW_SCORES,
+    )
+
+
+@dataclass(frozen=True)
+class _Worst:
+    """The rows of most evidence so far; ties go to the earlier row, so that batches do not matter."""
+
+    side: Side
+    readings: Readings
+    confidence: np.ndarray
+
+    @classmethod
+    def of(cls, side: Side, readings: Readings, confidence: np.ndarray, most: int) -> "_Worst":
+        order = np.lexsort((side.rows, -readings.total))[:most]
+        return cls(side.take(order), Readings(readings.evidence[order], readings.total[order]), confidence[order])
+
+    def merge(self, other: "_Worst", most: int) -> "_Worst":
+        a, b = self.side, other.side
+        side = Side(
+            np.concatenate([a.codes, b.codes]),
+            np.concatenate([a.values, b.values]),
+            np.concatenate([a.features, b.features]),
+            np.concatenate([a.rows, b.rows]),
+        )
+        readings = Readings(
+            np.concatenate([self.readings.evidence, other.readings.evidence]),
+            np.concatenate([self.readings.total, other.readings.total]),
+        )
+        return _Worst.of(side, readings, np.concatenate([self.confidence, other.confidence]), most)
+
+    def findings(self, scorer: RowScorer, reference: Side, columns: Columns) -> list[Finding]:
+        result = []
+        for i, blamed in enumerate(blame_columns(scorer, self.side, reference)):
+            defects, text = reason(
+                self.readings.evidence[i], blamed.tolist(), self.side.codes[i], self.side.values[i], columns
+            )
+            result.append(
+                Finding(
+                    int(self.side.rows[i]),
+                    float(self.readings.score[i]),
+                    float(self.confidence[i]),
+                    defects,
+                    [columns.names[j] for j in blamed],
+                    text,
+                )
+            )
+        return result

@@ -1,0 +1,296 @@
+"""Puts the parts of a run together into the report; computes nothing but sums and labels."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from vr.core.chart import Chart
+from vr.data.profile import Profile
+from vr.data.schema import ColumnKind
+from vr.data.source import Source
+from vr.detector.config import DetectorConfig
+from vr.detector.dimensions.base import Measurement, provisional_score
+from vr.detector.dimensions.distribution_fidelity import column_drift
+from vr.detector.inputs import Inputs
+from vr.detector.metric import Feature, MetricSpec
+from vr.detector.registry import DIMENSIONS
+from vr.detector.verdict import Judgement
+from vr.localization.localize import Localized
+from vr.pipeline.intake import Intake
+from vr.pipeline.report import (
+    CascadeSection,
+    ColumnSummary,
+    DatasetSection,
+    Dimension,
+    DiversitySection,
+    Interval,
+    LocalizationSection,
+    Metric,
+    Plot,
+    Recommendation,
+    Region,
+    RowFinding,
+    Status,
+)
+from vr.recommendation.actions import Action
+
+__all__ = [
+    "all_features",
+    "cascade_section",
+    "collapse_probability",
+    "collapse_type",
+    "dataset_section",
+    "dimension_sections",
+    "diversity_section",
+    "localization_section",
+    "plot",
+    "recommendation_sections",
+    "risk_level",
+    "scaling_section",
+    "severity",
+]
+
+# Which dimension's failure is called what; the first that explains most of the risk names the collapse.
+_TYPES = {
+    "distribution_fidelity": "distribution",
+    "correlation_preservation": "correlation",
+    "entropy_stability": "rare_pattern",
+    "spectral_coherence": "correlation",
+    "statistical_consistency": "distribution",
+}
+
+
+def all_features(measurements: Mapping[str, Measurement]) -> tuple[dict[str, Feature], dict[str, MetricSpec]]:
+    """Returns features and their specifications by qualified name, `dimension.metric`."""
+    features = {
+        f"{name}.{metric}": feature
+        for name, measurement in measurements.items()
+        for metric, feature in measurement.features.items()
+    }
+    specs = {f"{name}.{metric}": spec for name, d in DIMENSIONS.items() for metric, spec in d.metrics.items()}
+    return features, specs
+
+
+def dimension_sections(measurements: Mapping[str, Measurement], config: DetectorConfig) -> dict[str, Dimension]:
+    """Returns the eight dimensions as the report holds them; one without a score says why."""
+    sections = {}
+    for name, dimension in DIMENSIONS.items():
+        found = measurements[name]
+        threshold = config.dimensions[name].threshold
+        score = provisional_score(found, dimension.metrics)
+        reason = found.reason
+        if score is None and reason is None:
+            reason = "nothing that its score counts could be measured against a null"
+        sections[name] = Dimension(
+            score=None if score is None else round(score, 2),
+            threshold=threshold,
+            passed=None if score is None else score >= threshold,
+            status=Status.not_measured if score is None else Status.measured,
+            reason=reason if score is None else None,
+            metrics={key: _metric(feature, dimension.metrics[key]) for key, feature in found.features.items()},
+            evidence=[plot(chart) for chart in found.charts],
+        )
+    return sections
+
+
+def plot(chart: Chart) -> Plot:
+    """Returns a chart as the report holds it."""
+    return Plot(id=chart.id, kind=chart.kind, title=chart.title, caption=chart.caption, data=chart.data)
+
+
+def diversity_section(inputs: Inputs, measurement: Measurement) -> DiversitySection:
+    """Returns the candidate's diversity: what entropy_stability measured, and what needs no reference."""
+    from vr.stats.entropy import vendi_order2
+    from vr.stats.patterns import missing_mass
+
+    sketch = inputs.candidate_profile.row_sketch
+    seen = int(sketch.counts.sum())
+    mass = missing_mass(int((sketch.counts == 1).sum()), seen)
+    own = {
+        "vendi_score": Metric(
+            value=_finite(vendi_order2(inputs.candidate.features)),
+            null_mean=None if inputs.reference is None else _finite(vendi_order2(inputs.reference.features)),
+            label="Vendi score, order 2",
+            description="Effective number of distinct rows in the sample; beside it the reference's.",
+            higher_is_worse=False,
+            unit="rows",
+        ),
+        "missing_mass": Metric(
+            value=_finite(mass.value),
+            label="Missing mass (Good-Turing)",
+            description="Probability that one more row would be one not seen yet: the share of singletons.",
+        ),
+        "duplicate_fraction": Metric(
+            value=inputs.candidate_profile.duplicate_fraction,
+            null_mean=None if inputs.reference_profile is None else inputs.reference_profile.duplicate_fraction,
+            label="Exact duplicates",
+            description="Share of rows in the file that repeat an earlier row; beside it the reference file's.",
+        ),
+    }
+    specs = DIMENSIONS["entropy_stability"].metrics
+    shared = ("coverage_deficit", "entropy_deficit", "uncovered_mass", "rare_patterns_lost", "effective_generations")
+    return DiversitySection(
+        metrics=own
+        | {name: _metric(measurement.features[name], specs[name]) for name in shared if name in measurement.features}
+    )
+
+
+def dataset_section(
+    source: Source, profile: Profile, intake: Intake, inputs: Inputs, *, is_candidate: bool
+) -> DatasetSection:
+    """Returns what was read; column drift is told of the candidate."""
+    drift = column_drift(inputs) if is_candidate else {}
+    summaries = []
+    for column in intake.codec.columns:
+        shift = drift.get(column.name)
+        coded = column.kind is not ColumnKind.identifier
+        summaries.append(
+            ColumnSummary(
+                name=column.name,
+                kind=column.kind,
+                nulls=profile.nulls[column.name] if coded else 0,
+                distinct=round(profile.distinct[column.name].distinct()) if coded else None,
+                drift=None if shift is None else shift.value,
+                drift_null=None if shift is None else shift.null_mean,
+                note=column.note,
+            )
+        )
+    return DatasetSection(
+        uri=source.uri,
+        format=source.format,
+        rows=profile.rows,
+        columns=summaries,
+        fingerprint=f"{profile.fingerprint:016x}",
+        notes=list(source.notes) + (intake.notes if is_candidate else []),
+    )
+
+
+def localization_section(found: Localized, num_rows: int, limited: str | None) -> LocalizationSection:
+    """Returns the worst rows, the regions and the strip along the file; `limited` says why only repeats were seen."""
+    starts = found.blocks.starts
+    ends = np.minimum(starts + found.blocks.size, num_rows)
+    strip = Chart(
+        id="row-scores",
+        kind="strip",
+        title="Row scores along the file",
+        data={
+            "row_start": starts.tolist(),
+            "row_end": ends.tolist(),
+            "score": found.blocks.mean_score.round(4).tolist(),
+            "null": 0.5,
+        },
+        caption="Mean row score of each stretch; real rows average one half.",
+    )
+    reason = None if limited is None else f"only exact repeats: {limited}"
+    if not found.complete:
+        reason = "the file is too long for every exact repeat to be found"
+    return LocalizationSection(
+        reason=reason,
+        rows=[
+            RowFinding(
+                row=f.row,
+                score=_unit(f.score),
+                confidence=_unit(f.confidence),
+                defects=f.defects,
+                columns=f.columns,
+                reason=f.reason,
+            )
+            for f in found.findings
+        ],
+        regions=[
+            Region(row_start=r.row_start, row_end=r.row_end, defect=r.defect, score=_unit(r.score), columns=[])
+            for r in found.regions
+        ],
+        evidence=[plot(strip)],
+    )
+
+
+def recommendation_sections(actions: list[Action]) -> list[Recommendation]:
+    """Returns the actions in order; what each will buy is not measured yet, and says so."""
+    unknown = Interval(
+        value=None, lower=None, upper=None, level=0.9, reason="the effect of an action is not measured in this version"
+    )
+    return [
+        Recommendation(
+            priority=index + 1,
+            category=action.category,
+            title=action.title,
+            description=action.description,
+            affected_rows=action.affected_rows,
+            expected_risk_score=unknown,
+            cost=action.cost,
+            action=action.action,
+        )
+        for index, action in enumerate(actions)
+    ]
+
+
+def collapse_probability(judgement: Judgement) -> Interval:
+    """Returns the probability of collapse with its interval."""
+    return Interval(
+        value=round(judgement.probability, 6),
+        lower=round(min(judgement.lower, judgement.probability), 6),
+        upper=round(max(judgement.upper, judgement.probability), 6),
+        level=judgement.level,
+    )
+
+
+def risk_level(risk: float) -> str:
+    """Returns low below 20, medium to 50, high above."""
+    return "low" if risk < 20 else "medium" if risk <= 50 else "high"
+
+
+def severity(risk: float, detected: bool) -> str:
+    """Returns none, low, medium or high."""
+    if not detected:
+        return "none"
+    return "low" if risk < 65 else "medium" if risk < 85 else "high"
+
+
+def collapse_type(sections: Mapping[str, Dimension], detected: bool) -> str | None:
+    """Returns the kind of collapse: that of the worst-scored dimension that names one; None without collapse."""
+    if not detected:
+        return None
+    scored = [(sections[name].score, name) for name in _TYPES if sections[name].score is not None]
+    return _TYPES[min(scored)[1]] if scored else None
+
+
+def cascade_section(result: Any, preset: str, reason: str | None) -> CascadeSection:
+    """Returns the trained proxies as the report holds them."""
+    if result is None:
+        return CascadeSection(status=Status.not_measured, reason=reason, preset=preset)
+    document = result.to_dict()
+    return CascadeSection(status=Status.measured, preset=preset, tiers=document["tiers"], models=document["models"])
+
+
+def scaling_section(result: Any, reason: str | None) -> dict[str, Any]:
+    """Returns the extrapolation, or the keys with null and the reason."""
+    if result is not None and (scaling := result.to_dict()["scaling"]) is not None:
+        return scaling
+    missing = {"value": None, "lower": None, "upper": None, "level": None}
+    keys = dict.fromkeys(("a", "b", "c", "r_squared", "target_parameters"))
+    reason = reason or "needs two tiers or more"
+    return keys | {"predicted_loss": missing, "predicted_excess_loss": missing, "reason": reason}
+
+
+def _metric(feature: Feature, spec: MetricSpec) -> Metric:
+    return Metric(
+        value=_finite(feature.value),
+        null_mean=_finite(feature.null_mean),
+        null_std=_finite(feature.null_std),
+        unit=spec.unit,
+        label=spec.label,
+        description=spec.description,
+        higher_is_worse=spec.higher_is_worse,
+        reason=feature.reason,
+    )
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def _unit(value: float) -> float:
+    return float(min(1.0, max(0.0, value)))

@@ -1,0 +1,153 @@
+"""From two sources to what the detector reads: common columns, codec, profiles, samples, splits."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from vr.data.codec import Codec, fit_codec
+from vr.data.profile import Profile, Profiler, sample_rows
+from vr.data.schema import Column, common_columns, infer_columns
+from vr.data.source import Source
+from vr.detector.config import NullConfig
+from vr.detector.embedding import Embedding
+from vr.detector.inputs import Columns, Side, Split, informative_columns
+from vr.pipeline.config import Config
+
+__all__ = ["Intake", "take_in"]
+
+MIN_CANDIDATE_ROWS, MIN_REFERENCE_ROWS = 20, 40
+
+Tell = Callable[[str, int, int | None, str], None]  # stage, rows done, rows in all, message
+
+
+@dataclass(frozen=True)
+class Intake:
+    """Both datasets as the detector reads them; what hangs on a reference is None without one.
+
+    Attributes:
+      codec: Fitted on the reference, or on the candidate where there is none.
+      embedding: Likewise.
+      columns: The encoded columns.
+      pair_columns: Positions of those that pair statistics and proxies look at.
+      candidate: Its sample.
+      candidate_profile: Of all its rows.
+      reference: Its sample.
+      reference_profile: Of all its rows.
+      splits: Equal-sized parts for the nulls.
+      splits_reason: Why there are none.
+      notes: What was decided about columns.
+    """
+
+    codec: Codec
+    embedding: Embedding
+    columns: Columns
+    pair_columns: np.ndarray
+    candidate: Side
+    candidate_profile: Profile
+    reference: Side | None
+    reference_profile: Profile | None
+    splits: tuple[Split, ...]
+    splits_reason: str | None
+    notes: list[str]
+
+
+def take_in(candidate: Source, reference: Source | None, config: Config, threads: int, tell: Tell) -> Intake:
+    """Reads both datasets: the base (reference, or candidate alone) twice, the other once.
+
+    Raises:
+      DataError: where the datasets cannot be compared or coded.
+    """
+    base = reference if reference is not None else candidate
+    base_config = config.reference if reference is not None else config.data
+    if reference is not None:
+        names, notes = common_columns(reference.schema, candidate.schema)
+    else:
+        names, notes = list(candidate.schema.names), []
+    role = "reference" if reference is not None else "candidate"
+    sample = sample_rows(
+        base.batches(names, base_config.batch_rows),
+        config.sample.rows,
+        config.seed,
+        lambda done: tell("read", done, base.num_rows, role),
+    )
+    types = {
+        name: kind
+        for name, kind in {**config.reference.types, **config.data.types}.items()
+        if kind != "ignore" and name in names
+    }
+    inferred = infer_columns(sample.table, types, config.codec)
+    codec = fit_codec(inferred, sample.table, config.codec, config.seed)
+    notes += [column.note for column in inferred if column.note]
+    profiler = Profiler(codec, config.sample.rows, config.seed)
+
+    def profile(source: Source, batch_rows: int, role: str) -> Profile:
+        return profiler.run(
+            source.batches(codec.sources, batch_rows),
+            threads=threads,
+            on_batch=lambda done: tell("profile", done, source.num_rows, role),
+        )
+
+    candidate_profile = profile(candidate, config.data.batch_rows, "candidate")
+    reference_profile = None
+    coded = codec.encode(candidate_profile.sample.table)
+    base_coded = coded
+    if reference is not None:
+        reference_profile = profile(reference, config.reference.batch_rows, "reference")
+        base_coded = codec.encode(reference_profile.sample.table)
+    embedding = Embedding.fit(codec, base_coded)
+    candidate_side = Side.of(coded, embedding, candidate_profile.sample.rows)
+    reference_side = None
+    splits: tuple[Split, ...] = ()
+    reason: str | None = "needs a reference: give one with --reference"
+    if reference_profile is not None:
+        reference_side = Side.of(base_coded, embedding, reference_profile.sample.rows)
+        splits, reason = _split(candidate_side, reference_side, config.detector.null, config.seed)
+    columns = Columns.of(codec)
+    pair_columns = informative_columns(reference_side or candidate_side, columns)
+    if len(pair_columns) < len(columns.names):
+        notes.append(
+            f"pair statistics and proxies read the {len(pair_columns)} most varied of {len(columns.names)} columns"
+        )
+    return Intake(
+        codec=codec,
+        embedding=embedding,
+        columns=columns,
+        pair_columns=pair_columns,
+        candidate=candidate_side,
+        candidate_profile=candidate_profile,
+        reference=reference_side,
+        reference_profile=reference_profile,
+        splits=splits,
+        splits_reason=reason,
+        notes=notes + _constant_notes(codec, reference_profile or candidate_profile, inferred),
+    )
+
+
+def _split(candidate: Side, reference: Side, config: NullConfig, seed: int) -> tuple[tuple[Split, ...], str | None]:
+    """Returns `config.num_splits` splits of equal n, or none and the reason."""
+    if len(candidate) < MIN_CANDIDATE_ROWS or len(reference) < MIN_REFERENCE_ROWS:
+        return (), (
+            f"too few rows: {len(candidate)} in the candidate and {len(reference)} in the reference; "
+            f"comparing needs {MIN_CANDIDATE_ROWS} and {MIN_REFERENCE_ROWS}"
+        )
+    size = min(config.max_rows, len(reference) // 2, len(candidate))
+    splits = []
+    for index in range(config.num_splits):
+        rng = np.random.default_rng([seed, 1, index])
+        order = rng.permutation(len(reference))
+        splits.append(
+            Split(
+                candidate=candidate.take(rng.permutation(len(candidate))[:size]),
+                fresh=reference.take(order[:size]),
+                base=reference.take(order[size : 2 * size]),
+            )
+        )
+    return tuple(splits), None
+
+
+def _constant_notes(codec: Codec, profile: Profile, columns: list[Column]) -> list[str]:
+    constant = [
+        name for j, name in enumerate(codec.names) if np.count_nonzero(profile.counts[j]) == 1 and profile.rows > 1
+    ]
+    return [f"column '{name}' is constant in the reference" for name in constant if name in {c.name for c in columns}]

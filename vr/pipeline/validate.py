@@ -1,0 +1,289 @@
+"""The one pipeline behind all doors: from two sources to a report."""
+
+import dataclasses
+import importlib.metadata
+import os
+import platform
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from vr.core.errors import DataError
+from vr.data.source import Source
+from vr.detector.inputs import Inputs
+from vr.detector.registry import DIMENSIONS
+from vr.detector.verdict import judge
+from vr.pipeline import assemble
+from vr.pipeline.config import Config
+from vr.pipeline.intake import Intake, take_in
+from vr.pipeline.progress import Event, ProgressCallback
+from vr.pipeline.report import LocalizationSection, RunSection, Status, ValidationReport, Verdict
+from vr.pipeline.run_folder import RunFolder
+from vr.pipeline.stopwatch import Stopwatch
+
+__all__ = ["configuration", "validate"]
+
+_PACKAGES = ("jax", "flax", "optax", "numpy", "scipy", "scikit-learn", "faiss-cpu", "pyarrow")
+
+
+def validate(
+    candidate: Source,
+    reference: Source | None,
+    config: Config,
+    *,
+    progress: ProgressCallback | None = None,
+    output: Path | None = None,
+    force: bool = False,
+    html: bool = True,
+) -> ValidationReport:
+    """Validates a candidate, against a reference where there is one.
+
+    Args:
+      candidate: The dataset somebody is about to train on.
+      reference: Real rows of the same kind.
+      config: Everything else.
+      progress: Told of every step.
+      output: Folder for report.json, report.html and row_scores.parquet; an interrupted run resumes there, and over a
+        finished one of the same inputs and configuration the stored report is returned.
+      force: Compute again whatever is in `output`.
+      html: Whether to write report.html.
+
+    Returns:
+      The report; apart from `run` the same for the same inputs, configuration and machine.
+
+    Raises:
+      DataError: where a dataset cannot be read or compared.
+      ConfigError: where `output` cannot be used.
+      DivergedError: where too many proxies diverged.
+    """
+    tell = progress or (lambda event: None)
+    started, stopwatch = datetime.now(UTC), Stopwatch()
+    folder = RunFolder(output, _identity(candidate, reference, config), force=force)
+    if (stored := folder.finished()) is not None:
+        return stored
+    threads = config.engine.threads or os.cpu_count() or 1
+
+    def rows_done(stage: str, done: int, total: int | None, message: str) -> None:
+        tell(Event(stage, done, total, message))
+
+    with stopwatch.stage("profile"):
+        intake = take_in(candidate, reference, config, threads, rows_done)
+    with stopwatch.stage("cascade"):
+        cascade, cascade_reason = _train(intake, config, folder, tell)
+    inputs = Inputs(
+        columns=intake.columns,
+        pair_columns=intake.pair_columns,
+        candidate=intake.candidate,
+        candidate_profile=intake.candidate_profile,
+        reference=intake.reference,
+        reference_profile=intake.reference_profile,
+        splits=intake.splits,
+        splits_reason=intake.splits_reason,
+        cascade=cascade,
+        cascade_reason=cascade_reason,
+        seed=config.seed,
+        threads=threads,
+    )
+    with stopwatch.stage("statistics"):
+        measurements = {}
+        for index, (name, dimension) in enumerate(DIMENSIONS.items()):
+            tell(Event("statistics", index, len(DIMENSIONS), name.replace("_", " ")))
+            measurements[name] = dimension.measure(inputs)
+        tell(Event("statistics", len(DIMENSIONS), len(DIMENSIONS)))
+        features, specs = assemble.all_features(measurements)
+        judgement = judge(features, specs, config.detector, with_reference=reference is not None)
+        sections = assemble.dimension_sections(measurements, config.detector)
+    with stopwatch.stage("localize"):
+        localization, actions = _localize(
+            candidate, intake, inputs, config, folder, judgement.verdict, features, rows_done
+        )
+    risk = round(100.0 * judgement.probability, 3)
+    detected = judgement.probability >= 0.5
+    report = ValidationReport(
+        verdict=Verdict(judgement.verdict),
+        verdict_reason=judgement.reason,
+        calibration="provisional",
+        risk_score=risk,
+        risk_level=assemble.risk_level(risk),  # type: ignore[arg-type]
+        collapse_probability=assemble.collapse_probability(judgement),
+        collapse_detected=detected,
+        collapse_type=assemble.collapse_type(sections, detected),  # type: ignore[arg-type]
+        severity=assemble.severity(risk, detected),  # type: ignore[arg-type]
+        not_measured=[name for name, section in sections.items() if section.status is Status.not_measured],
+        drivers=[
+            {"feature": d.name, "excess": round(d.excess, 4), "contribution": round(d.contribution, 4)}
+            for d in judgement.drivers
+        ],
+        dimensions=sections,
+        diversity=assemble.diversity_section(inputs, measurements["entropy_stability"]),
+        cascade=assemble.cascade_section(cascade, config.cascade.preset, cascade_reason),
+        scaling=assemble.scaling_section(cascade, cascade_reason),
+        localization=localization,
+        recommendations=assemble.recommendation_sections(actions),
+        dataset=assemble.dataset_section(candidate, intake.candidate_profile, intake, inputs, is_candidate=True),
+        reference=None
+        if reference is None or intake.reference_profile is None
+        else assemble.dataset_section(reference, intake.reference_profile, intake, inputs, is_candidate=False),
+        run=RunSection(
+            seed=config.seed,
+            configuration=configuration(config),
+            versions=_versions(),
+            devices=_devices(cascade is not None),
+            stages=stopwatch.stages,
+            started=started.isoformat(timespec="seconds"),
+            seconds=stopwatch.seconds,
+        ),
+    )
+    tell(Event("report", 0, 1))
+    folder.publish(report, html=html)
+    tell(Event("report", 1, 1, report.verdict, {"risk_score": risk}))
+    return report
+
+
+def configuration(config: Config) -> dict[str, Any]:
+    """Returns a configuration as JSON-able values."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Enum):
+            return value.name
+        if isinstance(value, dict):
+            return {str(key): plain(item) for key, item in value.items()}
+        return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+    return plain(dataclasses.asdict(config))
+
+
+def _train(intake: Intake, config: Config, folder: RunFolder, tell: ProgressCallback) -> tuple[Any, str | None]:
+    """Returns the trained cascade, or None and the reason."""
+    if not config.cascade.tiers:
+        return None, "no proxies were trained (cascade=none)"
+    if intake.reference is None or not intake.splits:
+        return None, intake.splits_reason
+    from vr.cascade.train import run_cascade
+
+    pairs = intake.pair_columns
+    key = f"{intake.candidate_profile.fingerprint}-{intake.reference_profile.fingerprint}"  # type: ignore[union-attr]
+    result = run_cascade(
+        intake.reference.codes[:, pairs],
+        intake.candidate.codes[:, pairs],
+        intake.columns.num_codes[pairs].tolist(),
+        config.cascade,
+        config.seed,
+        progress=lambda step: tell(Event("cascade", step.done, step.total, step.message, step.values)),
+        saved=folder.stages("cascade", key),
+    )
+    return result, None
+
+
+def _localize(
+    candidate: Source,
+    intake: Intake,
+    inputs: Inputs,
+    config: Config,
+    folder: RunFolder,
+    verdict: str,
+    features: dict[str, Any],
+    rows_done: Callable[[str, int, int | None, str], None],
+) -> tuple[LocalizationSection, list]:
+    from vr.data.repeats import Repeats
+    from vr.localization.localize import ROW_SCORES, hash_batch, localize, score_duplicates_only
+    from vr.localization.scorer import RowScorer
+    from vr.recommendation.actions import recommend
+
+    num_rows = intake.candidate_profile.rows
+    own, theirs = intake.candidate_profile.duplicate_fraction, 0.0
+    if intake.reference_profile is not None:
+        theirs = intake.reference_profile.duplicate_fraction
+    weight = max(0.0, 1.0 - theirs / own) if own > 0 else 0.0
+    batches = candidate.batches(intake.codec.sources, config.data.batch_rows)
+    with folder.table("row_scores.parquet", ROW_SCORES) as writer:
+        write = None if writer is None else writer.write_batch
+        if not intake.splits:
+            found = score_duplicates_only(
+                batches,
+                intake.codec,
+                num_rows=num_rows,
+                max_rows=config.localization.max_rows,
+                reason=intake.splits_reason or "",
+                write=write,
+            )
+        else:
+            assert intake.reference is not None
+            sample = intake.candidate_profile.sample.table
+            repeated = Repeats().mark(hash_batch(sample.combine_chunks().to_batches()[0], intake.codec))
+            scorer = RowScorer.fit(
+                intake.candidate,
+                intake.reference,
+                num_rows=num_rows,
+                reference_rows=config.localization.reference_rows,
+                max_distance_rows=config.localization.max_distance_rows,
+                duplicate_weight=weight,
+                repeated=repeated,
+                seed=config.seed,
+            )
+            found = localize(
+                batches,
+                scorer,
+                intake.codec,
+                intake.embedding,
+                intake.reference,
+                num_rows=num_rows,
+                max_rows=config.localization.max_rows,
+                write=write,
+                on_batch=lambda done: rows_done("localize", done, num_rows, "rows scored"),
+            )
+    coverage = features.get("entropy_stability.coverage_deficit")
+    missing = None
+    if coverage is not None and coverage.value is not None and coverage.null_mean is not None:
+        missing = max(0.0, coverage.value - coverage.null_mean) or None
+    actions = recommend(
+        verdict=verdict,
+        num_rows=num_rows,
+        num_repeated=found.num_repeated,
+        reference_duplicates=None if intake.reference_profile is None else theirs,
+        num_confident=found.num_confident,
+        missing_mass=missing,
+        reference_rows=None if intake.reference_profile is None else intake.reference_profile.rows,
+    )
+    return assemble.localization_section(found, num_rows, intake.splits_reason), actions
+
+
+def _identity(candidate: Source, reference: Source | None, config: Config) -> dict[str, Any]:
+    """Returns what decides the report: the configuration without its tracking, and the inputs' files."""
+    document = configuration(config)
+    del document["tracking"]
+    return {
+        "configuration": document,
+        "inputs": [None if source is None else _files(source) for source in (candidate, reference)],
+        "version": importlib.metadata.version("vr"),
+    }
+
+
+def _files(source: Source) -> list[Any]:
+    if not source.files:
+        return [source.uri, source.schema.to_string(), source.num_rows]
+    return [[path, size, _changed(path)] for path, size in source.files]
+
+
+def _changed(path: str) -> int:
+    try:
+        return Path(path).stat().st_mtime_ns
+    except OSError as err:
+        raise DataError("cannot be read any more", where=path, hint="it was there when it was opened") from err
+
+
+def _versions() -> dict[str, str]:
+    versions = {"vr": importlib.metadata.version("vr"), "python": platform.python_version()}
+    return versions | {name: importlib.metadata.version(name) for name in _PACKAGES}
+
+
+def _devices(trained: bool) -> list[str]:
+    """Returns the accelerators used; asks jax only where it was used, so that statistics alone never load it."""
+    cores = f"{os.cpu_count()} CPU cores"
+    if not trained:
+        return [cores]
+    import jax
+
+    return [cores, *(f"{device.platform}:{device.device_kind}" for device in jax.devices())]
