@@ -1,0 +1,296 @@
+"""The page below the fold: one bounded view for each part of the report."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from vr.pipeline.page.derived import loss_curves, scaling_fit
+from vr.pipeline.page.explanations import DIMENSIONS, Explanation
+from vr.pipeline.page.nulls import NullMark, mark
+from vr.pipeline.page.plots import PlotView, view
+from vr.pipeline.page.summary import ScoreRow
+from vr.pipeline.page.table import Table, flatten, records
+from vr.pipeline.page.text import clip, count, is_interval, label, number, scalar
+from vr.pipeline.report import (
+    DatasetSection,
+    Interval,
+    LocalizationSection,
+    Metric,
+    Plot,
+    Recommendation,
+    ValidationReport,
+)
+
+__all__ = ["ActionView", "DimensionView", "MetricRow", "PlotGroup", "PlotShelf"]
+
+MAX_PLOTS = 8
+MAX_METRICS = 40
+MAX_ROWS = 20
+MAX_COLUMNS = 60
+MAX_ACTIONS = 12
+MAX_NOTES = 30
+MAX_SETTINGS = 160
+# All charts together, in characters of JSON; a page stays under 3 MB whatever a report holds.
+PLOT_BUDGET = 900_000
+
+
+@dataclass(frozen=True)
+class PlotGroup:
+    """Plots shown together; `more` were left out."""
+
+    plots: list[PlotView]
+    more: int = 0
+
+
+@dataclass
+class PlotShelf:
+    """Hands out identifiers and keeps the charts of a page within PLOT_BUDGET."""
+
+    views: list[PlotView] = field(default_factory=list)
+    spent: int = 0
+    anchors: dict[str, str] = field(default_factory=dict)
+
+    def place(self, plots: Iterable[Plot]) -> PlotGroup:
+        """Returns the plots that there is something to draw of and room for."""
+        kept: list[PlotView] = []
+        more = 0
+        for plot in plots:
+            if len(kept) == MAX_PLOTS:
+                more += 1
+                continue
+            item = view(plot, f"plot-{len(self.views)}")
+            if item is None:
+                continue
+            # The table beside the chart repeats its values, hence twice.
+            size = 2 * len(str(item.data))
+            if self.spent + size > PLOT_BUDGET:
+                more += 1
+                continue
+            self.spent += size
+            self.views.append(item)
+            kept.append(item)
+            if plot.kind == "overlay" and isinstance(plot.data.get("column"), str):
+                self.anchors.setdefault(plot.data["column"], item.id)
+        return PlotGroup(kept, more)
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """One number beside its null."""
+
+    title: str
+    description: str
+    value: str
+    unit: str
+    null: str
+    mark: NullMark | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class DimensionView:
+    """One dimension with its numbers and its evidence."""
+
+    row: ScoreRow
+    explanation: Explanation
+    metrics: list[MetricRow]
+    more_metrics: int
+    group: PlotGroup
+
+
+@dataclass(frozen=True)
+class ActionView:
+    """One recommendation as text."""
+
+    title: str
+    category: str
+    description: str
+    rows: str
+    risk: str
+    cost: list[tuple[str, str]]
+
+
+def metric_rows(metrics: Mapping[str, Metric]) -> list[MetricRow]:
+    """Returns the numbers of a dimension, those furthest from their null first."""
+    marked = [(key, metric, mark(metric)) for key, metric in metrics.items()]
+    marked.sort(key=lambda item: (item[1].value is None, item[2] is None, -item[2].z if item[2] else 0.0))
+    rows = []
+    for key, metric, dot in marked[:MAX_METRICS]:
+        null = ""
+        if metric.null_mean is not None:
+            null = number(metric.null_mean) + (f" ± {number(metric.null_std, 2)}" if metric.null_std else "")
+        rows.append(
+            MetricRow(
+                clip(metric.label, 80) or label(key),
+                clip(metric.description),
+                number(metric.value),
+                clip(metric.unit, 24),
+                null,
+                dot,
+                clip(metric.reason or ("not measured" if metric.value is None else "")),
+            )
+        )
+    return rows
+
+
+def dimension_views(report: ValidationReport, rows: list[ScoreRow], shelf: PlotShelf) -> list[DimensionView]:
+    """Returns the dimensions in the order of `rows`."""
+    views = []
+    for row in rows:
+        item = report.dimensions[row.key]
+        explanation = DIMENSIONS.get(row.key, Explanation(row.title, "", ""))
+        more = max(0, len(item.metrics) - MAX_METRICS)
+        views.append(DimensionView(row, explanation, metric_rows(item.metrics), more, shelf.place(item.evidence)))
+    return views
+
+
+def cascade_view(report: ValidationReport, shelf: PlotShelf) -> dict[str, Any]:
+    """Returns tiers, curves, the scaling fit and the trained models."""
+    cascade, scaling = report.cascade, report.scaling
+    fit = scaling_fit(cascade, scaling)
+    facts = [
+        (label(key), scalar(value))
+        for key, value in list(scaling.items())[:MAX_SETTINGS]
+        if not isinstance(value, (dict, list)) or is_interval(value)
+    ]
+    return {
+        "tiers": records(cascade.tiers, "Tiers of the cascade", 12),
+        "models": records(cascade.models, "Trained models", 60, max_columns=14),
+        "group": shelf.place(loss_curves(cascade) + ([fit] if fit else [])),
+        "scaling": facts,
+        "unidentified": scaling.get("asymptote_identified") is False,
+    }
+
+
+def rows_view(section: LocalizationSection, shelf: PlotShelf) -> dict[str, Any]:
+    """Returns the strip along the file, the rows to look at first, and contiguous regions."""
+    rows = [
+        [
+            count(r.row),
+            number(r.score),
+            number(r.confidence),
+            _names(r.defects, 4),
+            _names(r.columns, 6),
+            clip(r.reason, 200),
+        ]
+        for r in section.rows[:MAX_ROWS]
+    ]
+    regions = [
+        [
+            count(r.row_start),
+            count(r.row_end - 1),
+            clip(r.defect, 60).replace("_", " "),
+            number(r.score),
+            _names(r.columns, 6),
+        ]
+        for r in section.regions[:MAX_ROWS]
+    ]
+    return {
+        "group": shelf.place(section.evidence),
+        "rows": Table(
+            "Rows to look at first, counted from 0",
+            ["Row", "Score", "Confidence", "Defects", "Columns", "Why"],
+            rows,
+            max(0, len(section.rows) - MAX_ROWS),
+            frozenset({0, 1, 2}),
+            blocks=True,
+        ),
+        "regions": Table(
+            "Regions: stretches of suspicious rows",
+            ["From row", "To row", "Defect", "Score", "Columns"],
+            regions,
+            max(0, len(section.regions) - MAX_ROWS),
+            frozenset({0, 1, 3}),
+            blocks=True,
+        ),
+    }
+
+
+def _names(names: list[str], limit: int) -> str:
+    text = ", ".join(clip(name, 40).replace("_", " ") if limit == 4 else clip(name, 40) for name in names[:limit])
+    return text + (f" and {len(names) - limit:,} more" if len(names) > limit else "")
+
+
+def action_views(recommendations: list[Recommendation]) -> list[ActionView]:
+    """Returns the recommendations by priority."""
+    ordered = sorted(recommendations, key=lambda item: item.priority)
+    return [
+        ActionView(
+            clip(item.title, 140),
+            label(item.category),
+            clip(item.description, 600),
+            count(item.affected_rows),
+            _risk(item.expected_risk_score),
+            [(label(k), scalar(v, 80)) for k, v in list(item.cost.items())[:6] if v is not None],
+        )
+        for item in ordered[:MAX_ACTIONS]
+    ]
+
+
+def _risk(expected: Interval | None) -> str:
+    if expected is None or expected.value is None:
+        return ""
+    text = f"{expected.value:.0f}"
+    if expected.lower is None or expected.upper is None:
+        return text
+    return f"{text} ({expected.lower:.0f} to {expected.upper:.0f})"
+
+
+def dataset_view(section: DatasetSection, caption: str) -> dict[str, Any]:
+    """Returns facts, notes and the columns, those that drifted most first."""
+    order = sorted(section.columns, key=lambda c: (c.drift is None, -((c.drift or 0) - (c.drift_null or 0))))
+    drifted = any(column.drift is not None for column in order)
+    noted = any(column.note for column in order)
+    headers = (
+        ["Column", "Kind", "Nulls", "Distinct"]
+        + (["Drift", "Expected"] if drifted else [])
+        + (["Note"] if noted else [])
+    )
+    rows = []
+    for column in order[:MAX_COLUMNS]:
+        row = [clip(column.name, 80), clip(column.kind, 30), count(column.nulls), count(column.distinct)]
+        row += [number(column.drift, 2), number(column.drift_null, 2)] if drifted else []
+        row += [clip(column.note or "", 160)] if noted else []
+        rows.append(row)
+    return {
+        "facts": [
+            ("From", clip(section.uri, 200)),
+            ("Format", clip(section.format, 40)),
+            ("Rows", count(section.rows)),
+            ("Columns", count(len(section.columns))),
+            ("Fingerprint", clip(section.fingerprint, 80)),
+        ],
+        "notes": [clip(note) for note in section.notes[:MAX_NOTES]],
+        "more_notes": max(0, len(section.notes) - MAX_NOTES),
+        "columns": Table(
+            caption,
+            headers,
+            rows,
+            max(0, len(order) - MAX_COLUMNS),
+            frozenset({2, 3, 4, 5} if drifted else {2, 3}),
+            blocks=True,
+        ),
+    }
+
+
+def run_view(report: ValidationReport) -> dict[str, Any]:
+    """Returns what ran, on what, for how long."""
+    run = report.run
+    versions = ", ".join(f"{clip(k, 30)} {clip(v, 30)}" for k, v in list(run.versions.items())[:30])
+    return {
+        "facts": [
+            ("Started", clip(run.started, 60)),
+            ("Took", f"{number(run.seconds)} s"),
+            ("Seed", str(run.seed)),
+            ("Devices", _names(run.devices, 8)),
+            ("Versions", versions),
+            ("Report schema", report.schema_version),
+        ],
+        "stages": records(run.stages, "Stages of the run", 40),
+        "configuration": flatten(run.configuration, "Configuration as composed", MAX_SETTINGS),
+    }
+
+
+def signatures_view(report: ValidationReport) -> Table:
+    """Returns the nearest known signatures."""
+    return records(report.signatures, "Nearest known datasets by signature", 10)
