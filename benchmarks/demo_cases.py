@@ -19,8 +19,8 @@ from synthetic.table import derive_key, stream
 
 __all__ = ["DEMO_FAMILY", "demo_case", "split"]
 
-# Its first generation passes for real, its eighth has lost most of the skill on every dataset tried: see
-# benchmarks/results/demo_skill_loss.json.
+# Of all families its first generation is the closest to real on three of the four datasets measured, and its eighth
+# has lost over two fifths of the skill on each: benchmarks/results/demo_skill_loss.json.
 DEMO_FAMILY = "sequential_trees"
 # Shares of the rows. The reference is what a user holds and everything is centred on, so it gets the most.
 PARTS = {"reference": 0.4, "fresh": 0.2, "train": 0.2, "test": 0.2}

@@ -41,7 +41,10 @@ class Leaves:
 
     def draw(self, before: np.ndarray, rng: np.random.Generator, temperature: float) -> np.ndarray:
         """Returns one value per row of `before`, `[n, j]`."""
-        leaf = np.zeros(len(before), dtype=np.int64) if self.tree is None else self.tree.apply(_as_tree_input(before))
+        if self.tree is None or len(before) == 0:
+            leaf = np.zeros(len(before), dtype=np.int64)
+        else:
+            leaf = self.tree.apply(_as_tree_input(before))
         u = rng.random(len(before))
         if temperature == 1.0:
             return self.donors[self.start[leaf] + (u * self.count[leaf]).astype(np.int64)]
