@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from vr.data.codec import Codec, Coded
 from vr.data.profile import Profile
@@ -152,7 +153,8 @@ class Inputs:
                 )
 
             if self.threads > 1:
-                with ThreadPoolExecutor(self.threads) as pool:
+                # The splits are the parallel work; libraries that start threads of their own would only crowd them.
+                with threadpool_limits(1), ThreadPoolExecutor(self.threads) as pool:
                     results = list(pool.map(on, range(len(self.splits))))
             else:
                 results = [on(index) for index in range(len(self.splits))]

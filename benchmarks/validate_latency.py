@@ -1,0 +1,101 @@
+"""How long does a whole `vr validate` take, by preset, in a fresh process?
+
+    python -m benchmarks.validate_latency [--rows 10000] [--columns 12] [--repeats 3] [--long]
+
+Times the command line as a user meets it, imports and reports included: statistics only (`cascade=none`), `smoke`, and
+`laptop`, each with the compilation cache empty (`cold`) and filled (`warm`). `--long` adds `laptop` on 1M x 20 against
+1M x 20. Also times `import vr`. Writes results/validate_latency.json.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmarks.measure import rounds, save, summary
+from benchmarks.profile_throughput import write
+
+_RUN = """
+import sys
+from vr.cli import main
+sys.argv = ["vr", *{words!r}]
+try:
+    main()
+except SystemExit as stop:
+    assert not stop.code, stop.code
+from benchmarks.measure import account
+print(account())
+"""
+
+
+def table(rows: int, columns: int, seed: int) -> pa.Table:
+    """Returns a mixed table whose columns hang together: numbers from a few factors, every third one a category."""
+    rng = np.random.default_rng(seed)
+    loadings = np.random.default_rng(0).standard_normal((4, columns))
+    x = rng.standard_normal((rows, 4)) @ loadings + 0.7 * rng.standard_normal((rows, columns))
+    data: dict[str, pa.Array] = {}
+    for j in range(columns):
+        if j % 3 == 2:
+            cuts = np.quantile(loadings[:, j], [0.2, 0.5, 0.8]) * 2
+            data[f"c{j}"] = pa.array(np.array(["a", "b", "c", "d"])[np.searchsorted(np.sort(cuts), x[:, j])])
+        else:
+            data[f"x{j}"] = pa.array(np.round(np.exp(x[:, j] / 2), 3) if j % 3 else x[:, j])
+    return pa.table(data)
+
+
+def main() -> None:
+    """Runs the rounds and writes the result."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=10_000)
+    parser.add_argument("--columns", type=int, default=12)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--long", action="store_true")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for seed, part in enumerate(("candidate", "reference")):
+            pq.write_table(table(args.rows, args.columns, seed), folder / f"{part}.parquet")
+
+        def command(*overrides: str, suffix: str = "", cache: str = "warm") -> list[str]:
+            words = [
+                "validate",
+                f"{folder}/candidate{suffix}.parquet",
+                "--reference",
+                f"{folder}/reference{suffix}.parquet",
+            ]
+            words += ["--output", f"{folder}/out", "--force", "--quiet", *overrides]
+            home = f"import os, tempfile; os.environ['XDG_CACHE_HOME'] = {str(folder / 'cache')!r}"
+            if cache == "cold":
+                home = f"import os, tempfile; os.environ['XDG_CACHE_HOME'] = tempfile.mkdtemp(dir={str(folder)!r})"
+            return [sys.executable, "-c", home + _RUN.format(words=words)]
+
+        commands = {
+            "import vr": [sys.executable, "-c", "import vr\nfrom benchmarks.measure import account\nprint(account())"],
+            "cascade=none": command("cascade=none"),
+            "cascade=smoke, cold": command("cascade=smoke", cache="cold"),
+            "cascade=laptop, cold": command("cascade=laptop", cache="cold"),
+            "cascade=laptop, warm": command("cascade=laptop"),
+        }
+        # One run that nobody counts fills the cache that `warm` reads.
+        rounds({"filling the cache": commands["cascade=laptop, warm"]}, 1)
+        timings = rounds(commands, args.repeats)
+        result = {
+            "rows": args.rows,
+            "columns": args.columns,
+            "timings": {name: summary(each) for name, each in timings.items()},
+            "budgets_s": {"cascade=none": 5, "cascade=laptop, cold": 60, "import vr": 0.5},
+        }
+        if args.long:
+            for seed, part in enumerate(("candidate", "reference")):
+                write(folder / f"{part}_long.parquet", 1_000_000, seed)
+            long = {"1M x 20, cascade=laptop": command("cascade=laptop", suffix="_long")}
+            result["timings"] |= {name: summary(each) for name, each in rounds(long, 1).items()}
+    save("validate_latency", result, "python -m benchmarks.validate_latency --long")
+
+
+if __name__ == "__main__":
+    main()
