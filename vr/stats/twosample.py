@@ -1,0 +1,93 @@
+"""The two-sample classifier: can rows of two datasets be told apart, and by how much for each row?
+
+Boosted trees on codes: shallow, few, on 32 bins. On 2,000 + 2,000 rows of 12 columns 20 trees of 8 leaves reach the
+AUROC of 30 trees of 15 leaves in half the time, and that of 30 randomised trees in a third.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vr.stats.resampling import auroc
+
+__all__ = ["DensityRatio", "classifier_two_sample", "fit_density_ratio"]
+
+_MAX_LOG_RATIO = 8.0  # beyond e^8 a ratio says "only here", and how much more is extrapolation
+
+
+@dataclass(frozen=True)
+class DensityRatio:
+    """A fitted estimate of log p_x / p_y.
+
+    Attributes:
+      model: The fitted classifier.
+      offset: log(rows of x / rows of y) it was fitted on, which its odds contain.
+    """
+
+    model: Any
+    offset: float
+
+    def log_ratio(self, codes: np.ndarray) -> np.ndarray:
+        """Returns log p_x / p_y of rows `codes` `[n, d]`, float64 `[n]`, cut at 8 either way."""
+        if not len(codes):
+            return np.empty(0)
+        odds = self.model.decision_function(codes.astype(np.float32)) - self.offset
+        return np.clip(odds, -_MAX_LOG_RATIO, _MAX_LOG_RATIO)
+
+
+def fit_density_ratio(x: np.ndarray, y: np.ndarray, seed: int) -> DensityRatio:
+    """Fits log p_x / p_y to the codes of two samples.
+
+    Args:
+      x: Unsigned `[n, d]`, at least one row.
+      y: Unsigned `[m, d]`, at least one row.
+      seed: Of the trees.
+
+    References:
+      Sugiyama, Suzuki and Kanamori 2012, Density ratio estimation in machine learning, chapter 4.
+    """
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    labels = np.concatenate([np.ones(len(x)), np.zeros(len(y))])
+    model = HistGradientBoostingClassifier(
+        max_iter=20,
+        max_leaf_nodes=8,
+        learning_rate=0.3,
+        max_bins=32,
+        min_samples_leaf=min(20, max(1, len(labels) // 10)),
+        early_stopping=False,
+        random_state=seed,
+    )
+    model.fit(np.concatenate([x, y]).astype(np.float32), labels)
+    return DensityRatio(model, float(np.log(len(x) / len(y))))
+
+
+def classifier_two_sample(
+    x: np.ndarray, y: np.ndarray, rng: np.random.Generator, folds: int = 2
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """Returns how well a classifier tells two samples apart, each row judged by a model that did not see it.
+
+    Args:
+      x: Unsigned codes `[n, d]`.
+      y: Unsigned codes `[m, d]`.
+      rng: Draws the folds and seeds the models.
+      folds: At least 2; a side with fewer rows cannot be judged.
+
+    Returns:
+      `(auroc, log ratios of x [n], log ratios of y [m])`: 0.5 where they cannot be told apart, 1 where every row can.
+      NaN throughout where a side has fewer rows than folds.
+
+    References:
+      Lopez-Paz and Oquab 2017, Revisiting classifier two-sample tests.
+    """
+    ratios = [np.full(len(x), np.nan), np.full(len(y), np.nan)]
+    if min(len(x), len(y)) < folds:
+        return float("nan"), ratios[0], ratios[1]
+    fold_of = [rng.permutation(len(side)) % folds for side in (x, y)]
+    for fold in range(folds):
+        model = fit_density_ratio(x[fold_of[0] != fold], y[fold_of[1] != fold], int(rng.integers(2**31)))
+        for side, of, ratio in zip((x, y), fold_of, ratios, strict=True):
+            ratio[of == fold] = model.log_ratio(side[of == fold])
+    labels = np.concatenate([np.ones(len(x), bool), np.zeros(len(y), bool)])
+    return float(auroc(np.concatenate(ratios), labels)), ratios[0], ratios[1]
