@@ -11,7 +11,7 @@ __all__ = ["print_summary", "summary_lines", "worst_columns"]
 
 _STYLES = {"approve": "bold green", "review": "bold yellow", "reject": "bold red"}
 _BAR_CELLS = 10
-_INDENT = 10
+_INDENT = 15
 
 # One line: pieces of text with a style each, "" for none.
 Line = list[tuple[str, str]]
@@ -42,7 +42,7 @@ def summary_lines(
     lines += [[], *_dimension_lines(report.dimensions, bars=bars), []]
     columns = [_column(column) for column in worst_columns(report)]
     if columns:
-        lines += _labelled("columns", "; ".join(columns), width, most=2)
+        lines += _labelled("worst columns", "; ".join(columns), width, most=2)
     if report.recommendations:
         first = min(report.recommendations, key=lambda item: item.priority)
         lines += _labelled("do first", first.title, width, most=2)
@@ -53,9 +53,11 @@ def summary_lines(
 
 
 def worst_columns(report: ValidationReport, most: int = 3) -> list[ColumnSummary]:
-    """Returns the columns that drifted furthest beyond what the reference gives against itself, worst first."""
-    drifted = [column for column in report.dataset.columns if column.drift is not None]
-    drifted = [column for column in drifted if _excess(column) > 0]
+    """Returns the columns that drifted furthest beyond what the reference gives against itself, worst first.
+
+    An excess too small to show in the two printed decimals does not count.
+    """
+    drifted = [column for column in report.dataset.columns if _excess(column) >= 0.01]
     return sorted(drifted, key=lambda column: (-_excess(column), column.name))[:most]
 
 
