@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 
+# At import and not at the first call: a limit on OpenMP's threads only reaches libraries that are already loaded.
+from sklearn.ensemble import HistGradientBoostingClassifier
+
 from vr.stats.resampling import auroc
 
 __all__ = ["DensityRatio", "classifier_two_sample", "fit_density_ratio"]
@@ -47,8 +50,6 @@ def fit_density_ratio(x: np.ndarray, y: np.ndarray, seed: int) -> DensityRatio:
     References:
       Sugiyama, Suzuki and Kanamori 2012, Density ratio estimation in machine learning, chapter 4.
     """
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
     labels = np.concatenate([np.ones(len(x)), np.zeros(len(y))])
     model = HistGradientBoostingClassifier(
         max_iter=20,
