@@ -95,6 +95,11 @@ def test_every_room_has_a_floor():
     assert rooms - set(FLOOR) - DOORS == set()
 
 
+def test_every_folder_of_modules_is_a_package():
+    folders = {path.parent for path in modules("vr") + modules("synthetic")}
+    assert [str(folder.relative_to(ROOT)) for folder in folders if not (folder / "__init__.py").exists()] == []
+
+
 def test_only_the_ladder_imports_synthetic():
     assert (
         offences("vr", lambda source, target: target.split(".")[0] == "synthetic" and source != "vr.detector.ladder")
