@@ -152,12 +152,9 @@ class Inputs:
                     statistics(split.fresh, split.base, draws[1]),
                 )
 
-            if self.threads > 1:
-                # The splits are the parallel work; libraries that start threads of their own would only crowd them.
-                with threadpool_limits(1), ThreadPoolExecutor(self.threads) as pool:
-                    results = list(pool.map(on, range(len(self.splits))))
-            else:
-                results = [on(index) for index in range(len(self.splits))]
+            # The splits are the parallel work; libraries that start threads of their own would only crowd them.
+            with threadpool_limits(1), ThreadPoolExecutor(max(1, self.threads)) as pool:
+                results = list(pool.map(on, range(len(self.splits))))
             self._shared[name] = {
                 key: Feature.of([observed[key] for observed, _ in results], [null[key] for _, null in results])
                 for key in results[0][0]
