@@ -67,6 +67,8 @@ class Source:
           DataError: if a file turns out to be damaged, or a value cannot be read as `types` asked.
         """
         names = self.schema.names if columns is None else list(columns)
+        if not names:
+            raise DataError("no column was asked for", where=self.uri, hint=_there_are(self.schema))
         for name in names:
             if name not in self.schema.names:
                 raise DataError("no such column", where=f"{self.uri}, column '{name}'", hint=_there_are(self.schema))
@@ -77,9 +79,6 @@ class Source:
         schema = pa.schema([self.schema.field(name) for name in names])
         for reader, where in zip(self._readers, self._where, strict=True):
             for batch in reader.read(stored, batch_rows):
-                if not names:
-                    yield batch
-                    continue
                 arrays = []
                 for wanted, given in zip(schema, stored, strict=True):
                     at = f"{where}, column '{wanted.name}'"
@@ -173,6 +172,9 @@ def _assemble(
     kinds: Mapping[str, str],
 ) -> Source:
     notes = [*notes, *dict.fromkeys(note for reader in readers for note in reader.notes)]
+    num_rows = None if any(reader.num_rows is None for reader in readers) else sum(r.num_rows or 0 for r in readers)
+    if num_rows == 0:
+        raise DataError("has no rows", where=uri)
     joined = _join_schemas(readers, where, format, notes)
     for name in kinds:
         if name not in joined.names:
@@ -189,9 +191,6 @@ def _assemble(
             stored.append(pa.field(column.name, type_))
     if not stored:
         raise DataError("has no column that can be used", where=uri, hint="; ".join(notes) or None)
-    num_rows = None if any(reader.num_rows is None for reader in readers) else sum(r.num_rows or 0 for r in readers)
-    if num_rows == 0:
-        raise DataError("has no rows", where=uri)
     return Source(
         uri=uri,
         format=format,

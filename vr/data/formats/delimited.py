@@ -41,6 +41,8 @@ class DelimitedReader:
         self._block_bytes = _BLOCK_BYTES
         with reading(file.path), file.stream() as stream:
             self._encoding = declared_encoding(stream.read(4))
+        if self._encoding == "utf-8-sig":
+            self._encoding = "utf-8"  # pyarrow drops the mark itself
         if self._encoding == "utf-16":
             self.notes.append(f"file {file.path} is read as UTF-16")
         try:
@@ -60,8 +62,7 @@ class DelimitedReader:
             for name, strings in zip(schema.names, block.columns, strict=True):
                 with reading(f"{self.file.path}, column '{name}'", "the file changed since it was opened: run again"):
                     arrays.append(parse_text(strings, schema.field(name).type))
-            # A batch of no columns would forget its number of rows.
-            yield pa.RecordBatch.from_arrays(arrays, schema=schema) if arrays else block
+            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
     def _open(self):
         header = self._header()

@@ -52,7 +52,7 @@ class ParquetReader:
             for group in groups:
                 for batch in opened.iter_batches(batch_rows, row_groups=group, columns=stored):
                     # Asking for `a` also gives a nested `a.b`: select again.
-                    yield batch.select(stored).rename_columns(schema.names) if stored else batch
+                    yield batch.select(stored).rename_columns(schema.names)
 
 
 def _dictionary_columns(metadata: pq.FileMetaData) -> set[str]:

@@ -102,8 +102,9 @@ class Typing:
         self.rows += len(strings)
 
     def see(self, type_: pa.DataType) -> None:
-        """Widens the type by a block of values of `type_`."""
-        joined = join_types(self.type, type_)
+        """Widens the type by a block of values of `type_`; one nested block makes the column nested."""
+        nested = next((each for each in (self.type, type_) if pa.types.is_nested(each)), None)
+        joined = nested or join_types(self.type, type_)
         if joined is None:
             self.mixed = self.mixed or _family(type_ if _is_string(self.type) else self.type)
         self.type = pa.string() if joined is None else joined

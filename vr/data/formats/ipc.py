@@ -1,0 +1,50 @@
+"""Arrow IPC: the file layout (also called feather) and the stream layout."""
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from vr.data.formats.reader import InputFile, reading, unique_names
+
+__all__ = ["IpcReader"]
+
+
+class IpcReader:
+    """One Arrow file; opening it reads the footer, or walks through a stream once to count its rows."""
+
+    def __init__(self, file: InputFile):
+        self.file = file
+        with reading(file.path), file.stream() as stream:
+            self._is_file = stream.read(6) == b"ARROW1"
+        with reading(file.path):
+            with self._open() as opened:
+                self._stored = opened.schema.names
+                schema = opened.schema
+            names, self.notes = unique_names(self._stored, file.path)
+            self.num_rows = sum(batch.num_rows for batch in self._batches())
+        self.schema = pa.schema(
+            [field.with_name(name) for name, field in zip(names, schema, strict=True)]
+        ).remove_metadata()
+
+    def read(self, schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
+        """Yields the stored batches, cut down to the columns of `schema`."""
+        del batch_rows  # they are as long as they were written
+        stored = [self._stored[self.schema.names.index(name)] for name in schema.names]
+        with reading(self.file.path):
+            for batch in self._batches(stored):
+                batch.validate()  # buffers as long as they say: a damaged file must not crash the process
+                yield batch.select(stored).rename_columns(schema.names)
+
+    def _open(self, columns: list[str] | None = None):
+        if not self._is_file:
+            return pa.ipc.open_stream(self.file.stream())
+        included = None if columns is None else [self._stored.index(name) for name in columns]
+        return pa.ipc.open_file(self.file.open(), options=pa.ipc.IpcReadOptions(included_fields=included))
+
+    def _batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        with self._open(columns) as opened:
+            if self._is_file:
+                for i in range(opened.num_record_batches):
+                    yield opened.get_batch(i)
+            else:
+                yield from opened

@@ -1,0 +1,219 @@
+"""JSON: one object per line, or one array of objects.
+
+pyarrow parses a block of lines; where it cannot (the values of a column change their kind), or where a column that is
+text in the end looked like numbers within the block, Python parses that block again. Arrays are Python's alone.
+"""
+
+import codecs
+import json
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.json as pajson
+
+from vr.core.errors import DataError
+from vr.data.formats.pyvalues import array_of, type_of
+from vr.data.formats.reader import InputFile, reading, unique_names
+from vr.data.formats.sniff import declared_encoding
+from vr.data.formats.textual import Typing, infer_dates, parse_text
+
+__all__ = ["JsonReader"]
+
+_BLOCK_BYTES = 4 << 20
+_SPACE = " \t\r\n"
+
+Row = dict[str, object]
+
+
+class JsonReader:
+    """One JSON file; opening it makes one pass, which settles types and counts rows.
+
+    A key that is missing from an object is null; columns come in the order of their first appearance.
+    """
+
+    def __init__(self, file: InputFile):
+        self.file = file
+        self.notes: list[str] = []
+        self._decoder = json.JSONDecoder(object_pairs_hook=self._row)
+        with reading(file.path), file.stream() as stream:
+            self._encoding = declared_encoding(stream.read(4))
+        try:
+            typings = self._settle()
+        except UnicodeError:
+            self._encoding = "latin-1"
+            self.notes.append(f"file {file.path} is not UTF-8: read as latin-1")
+            typings = self._settle()
+        self._stored = list(typings)
+        names, notes = unique_names(self._stored, file.path)
+        self.schema = pa.schema([(new, typings[old].type) for new, old in zip(names, self._stored, strict=True)])
+        self.notes += notes
+        self.notes += [note for new, old in zip(names, self._stored, strict=True) for note in typings[old].note(new)]
+
+    def read(self, schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
+        """Yields blocks of the columns of `schema`, parsed as its types; null where this file lacks one."""
+        del batch_rows  # a block is a number of bytes
+        stored: dict[str, str] = dict(zip(self.schema.names, self._stored, strict=True))
+        wanted: dict[str, pa.DataType] = {stored.get(name, name): schema.field(name).type for name in schema.names}
+        with reading(self.file.path, "the file changed since it was opened: run again"):
+            for block in self._blocks():
+                table = None if isinstance(block, list) else _parse(block)
+                if table is None or any(_lost_its_spelling(table, name, type_) for name, type_ in wanted.items()):
+                    rows = self._rows(block)
+                    arrays = [array_of([row.get(name) for row in rows], type_) for name, type_ in wanted.items()]
+                else:
+                    arrays = [_column(table, name, type_) for name, type_ in wanted.items()]
+                yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+    def _settle(self) -> dict[str, Typing]:
+        typings: dict[str, Typing] = {}
+        self.num_rows = 0
+        for block in self._blocks():
+            table = None if isinstance(block, list) else _parse(block)
+            if table is not None:
+                self.num_rows += table.num_rows
+                for name in table.column_names:
+                    values = table[name].combine_chunks()
+                    type_ = infer_dates(values) if pa.types.is_string(values.type) else values.type
+                    typings.setdefault(name, Typing()).see(type_)
+                continue
+            rows = self._rows(block)
+            self.num_rows += len(rows)
+            for name in dict.fromkeys(name for row in rows for name in row):
+                type_, mixed = type_of([row.get(name) for row in rows])
+                typing = typings.setdefault(name, Typing())
+                typing.see(type_)
+                typing.mixed = typing.mixed or mixed
+        return typings
+
+    def _blocks(self) -> Iterator[bytes | list[Row]]:
+        """Yields whole objects, some megabytes at a time: lines as they are, an array's items decoded."""
+        pieces = self._text()
+        start = next(pieces).lstrip("\ufeff" + _SPACE)
+        while not start and (piece := next(pieces, None)) is not None:
+            start = piece.lstrip(_SPACE)
+        if start.startswith("["):
+            yield from self._items(start[1:], pieces)
+        else:
+            yield from _lines(start, pieces)
+
+    def _text(self) -> Iterator[str]:
+        """Yields the file's text in pieces.
+
+        Raises:
+          UnicodeError: if it is not in `self._encoding`; outside `reading`, for the caller may try another.
+        """
+        decoder = codecs.getincrementaldecoder(self._encoding)()
+        with reading(self.file.path):
+            stream = self.file.stream()
+        with stream:
+            piece = b" "
+            while piece:
+                with reading(self.file.path):
+                    piece = stream.read(_BLOCK_BYTES)
+                yield decoder.decode(piece, final=not piece)
+
+    def _items(self, text: str, pieces: Iterator[str]) -> Iterator[list[Row]]:
+        """Yields the objects of an array whose opening bracket has been taken off."""
+        rows: list[Row] = []
+        at = 0
+        while True:
+            at = _skip(text, at, _SPACE + ",")
+            if text.startswith("]", at):
+                break
+            try:
+                row, end = self._decoder.raw_decode(text, at)
+            except json.JSONDecodeError as err:
+                more = next(pieces, None)  # the object may go on
+                if more is None:
+                    raise self._broken(text[err.pos :]) from err
+                if rows:
+                    yield rows
+                text, at, rows = text[at:] + more, 0, []
+                continue
+            rows.append(self._object(row, text[at:end]))
+            at = end
+        if rows:
+            yield rows
+        rest = (text[at + 1 :] + "".join(pieces)).strip(_SPACE)
+        if rest:
+            raise self._broken(rest)
+
+    def _rows(self, block: bytes | list[Row]) -> list[Row]:
+        """Returns a block's objects; here damage and repeated keys are reported."""
+        if isinstance(block, list):
+            return block
+        text, at, rows = block.decode(), 0, []
+        while (at := _skip(text, at, _SPACE)) < len(text):
+            try:
+                row, end = self._decoder.raw_decode(text, at)
+            except json.JSONDecodeError as err:
+                raise self._broken(text[at:]) from err
+            rows.append(self._object(row, text[at:end]))
+            at = end
+        return rows
+
+    def _row(self, pairs: list[tuple[str, object]]) -> Row:
+        row = dict(pairs)
+        if len(row) < len(pairs):
+            unique_names([name or "''" for name, _ in pairs], self.file.path)
+        return row
+
+    def _object(self, value: object, text: str) -> Row:
+        if not isinstance(value, dict):
+            raise self._broken(text)
+        return value
+
+    def _broken(self, near: str) -> DataError:
+        return DataError(
+            f"is damaged, or no list of JSON objects, at {near[:40]!r}" if near else "ends too early",
+            where=self.file.path,
+            hint="write one object per line, or one array of objects",
+        )
+
+
+def _lines(text: str, pieces: Iterator[str]) -> Iterator[bytes]:
+    """Yields whole lines, about a piece at a time."""
+    for piece in pieces:
+        head, newline, rest = (text + piece).rpartition("\n")
+        if newline and head.strip(_SPACE):
+            yield head.encode()
+        text = rest
+    if text.strip(_SPACE):
+        yield text.encode()
+
+
+def _skip(text: str, at: int, signs: str) -> int:
+    while at < len(text) and text[at] in signs:
+        at += 1
+    return at
+
+
+def _parse(block: bytes) -> pa.Table | None:
+    """Returns a block of lines, dates still as strings, or None where only Python can tell."""
+    options = pajson.ReadOptions(block_size=len(block) + 1)
+    try:
+        table = pajson.read_json(pa.BufferReader(block), options)
+        dates = [field.with_type(pa.string()) for field in table.schema if pa.types.is_timestamp(field.type)]
+        if dates:
+            # What pyarrow takes for a date depends on the block: have the strings instead.
+            parse = pajson.ParseOptions(explicit_schema=pa.schema(dates))
+            table = pajson.read_json(pa.BufferReader(block), options, parse).select(table.column_names)
+    except pa.ArrowException:
+        return None
+    # Objects without any key would lose their number of rows.
+    return table if table.num_columns else None
+
+
+def _lost_its_spelling(table: pa.Table, name: str, wanted: pa.DataType) -> bool:
+    """True where text is wanted but the block has been read as numbers."""
+    if name not in table.column_names or not pa.types.is_string(wanted):
+        return False
+    given = table.schema.field(name).type
+    return not (pa.types.is_string(given) or pa.types.is_null(given))
+
+
+def _column(table: pa.Table, name: str, type_: pa.DataType) -> pa.Array:
+    if name not in table.column_names:
+        return pa.nulls(table.num_rows, type_)
+    values = table[name].combine_chunks()
+    return parse_text(values, type_) if pa.types.is_string(values.type) else values.cast(type_)
