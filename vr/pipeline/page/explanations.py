@@ -32,8 +32,8 @@ DIMENSIONS = {
         "Each column is cut into bins fitted on the reference: quantile bins for numbers, with bins of their own for "
         "values below and above the reference's range, for nulls and for values that repeat; one bin for each frequent "
         "category. The distances compare the shares of rows in these bins (Kolmogorov-Smirnov, Jensen-Shannon, "
-        "Wasserstein-1, chi-squared), random projections of all columns together (sliced Wasserstein), and the mass "
-        "that the candidate keeps in the outermost 1 % of the reference.",
+        "Wasserstein-1, chi-squared), random projections of all columns together (sliced Wasserstein), "
+        "Gaussian copulas (Hellinger), and the mass that the candidate keeps in the outermost 1 % of the reference.",
     ),
     "correlation_preservation": Explanation(
         "Correlation preservation",
@@ -70,7 +70,7 @@ DIMENSIONS = {
         "Spectral coherence",
         "Does the variance lie along the same directions, and do series keep their rhythm?",
         "Eigenvalues of the rank-correlation matrix, each as its share of the total, on both sides, and the angles "
-        "between the leading directions. Where the data has an order column, the power spectra and the autocorrelation "
+        "between the leading directions. Where the data has a date column, the power spectra and the autocorrelation "
         "of the numeric columns along it are compared too.",
     ),
     "generalization_gap": Explanation(
@@ -86,8 +86,9 @@ DIMENSIONS = {
         "Can the two be told apart, and does the candidate keep the reference's rules?",
         "A classifier is trained to tell candidate rows from reference rows and judged on rows it has not seen (0.5: "
         "it cannot). The kernel distance (MMD) and a chi-squared test of joint patterns see whole rows. Rules are "
-        "read off the reference, ranges and dependencies without exception, and checked in the candidate. Data that "
-        "can be told apart need not do harm: this dimension alone never decides.",
+        "read off the reference (ranges, dependencies, combinations that never occur) and checked in the candidate; "
+        "stretches of the file are compared with the whole. Data that can be told apart need not do harm: this "
+        "dimension alone never decides.",
     ),
 }
 
@@ -108,9 +109,9 @@ SECTIONS = {
     "Losses are on real rows held out from both.",
     "scaling": "The loss over the number of parameters N is fitted by A·N⁻ᴮ + C. The forecast is shown beside the "
     "measured tiers and weighs little: a few sizes pin down a curve only loosely.",
-    "rows": "Each candidate row gets a score from 0 to 1 that says how much it looks like a row that real data would "
-    "not hold, from the odds of a classifier, its distance to the nearest reference row, and copies of itself. "
-    "row_scores.parquet has every row.",
+    "rows": "Each candidate row gets a score from 0 to 1: the share of real rows that look less suspicious, so that "
+    "real rows average one half. It joins the odds of a classifier, the distance to the reference, and copies of "
+    "the row. row_scores.parquet has every row.",
     "recommendations": "Ordered by what to do first. Costs and effects are estimates.",
     "diversity": "How much variety the candidate holds, beside the reference at the same number of rows.",
     "dataset": "The columns as they were read. Drift is the distance between the column's distributions in candidate "

@@ -1,4 +1,8 @@
-"""Where a number lies against its null, on one scale for all numbers: standard deviations, worse to the right."""
+"""Where a number lies against its null, on one scale for all numbers: standard deviations, worse to the right.
+
+Where a metric states a `floor`, the smallest difference that matters, that is added to the null's spread as the
+verdict does: with many rows the spread alone would make a trifle look large.
+"""
 
 import math
 from dataclasses import dataclass
@@ -36,8 +40,9 @@ def mark(metric: Metric) -> NullMark | None:
     """Returns the mark of a metric, or None where it has no null with a spread."""
     if metric.value is None or metric.null_mean is None or not metric.null_std:
         return None
-    z = (metric.value - metric.null_mean) / metric.null_std
-    z = z if metric.higher_is_worse else -z
+    z = (metric.value - metric.null_mean) / math.hypot(metric.null_std, getattr(metric, "floor", None) or 0.0)
+    two_sided = bool(getattr(metric, "two_sided", False))
+    z = abs(z) if two_sided else z if metric.higher_is_worse else -z
     size = abs(z)
     amount = "over 1,000" if size > 1000 else f"{size:,.0f}" if size >= 10 else f"{size:.1f}"
     if size < 0.05:

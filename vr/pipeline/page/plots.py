@@ -15,7 +15,7 @@ from vr.pipeline.report import Plot
 
 __all__ = ["PlotView", "view"]
 
-MAX_BINS = 48
+MAX_BINS = 72
 MAX_BARS = 24
 MAX_LABELS = 30
 MAX_STRETCHES = 240
@@ -207,17 +207,17 @@ def _strip(plot: Plot) -> dict[str, Any] | None:
             "null": null,
         },
         "height": 190,
-        "summary": f"Mean row score along the file in {len(joined)} stretches; the highest is rows "
+        "summary": f"Score along the file in {len(joined)} stretches; the highest is rows "
         f"{count(first[0])} to {count(first[1] - 1)}: {number(first[2])}{expected}.",
         "table": (
-            ["From row", "To row", "Mean score"],
+            ["From row", "To row", "Score"],
             [[count(a), count(b - 1), number(s)] for a, b, s in ranked[:MAX_TABLE_ROWS]],
             max(0, len(ranked) - MAX_TABLE_ROWS),
             frozenset({0, 1, 2}),
         ),
-        "legend": [Swatch("candidate", "mean row score")]
+        "legend": [Swatch("candidate", "score")]
         if null is None
-        else [Swatch("ground", "expected of real rows"), Swatch("candidate", "what the mean row score has above it")],
+        else [Swatch("ground", "expected of real rows"), Swatch("candidate", "what lies above")],
     }
 
 

@@ -89,12 +89,17 @@ def _not_measured(report: ValidationReport) -> list[str]:
 
 
 def _drivers(report: ValidationReport) -> list[tuple[str, str]]:
-    """What moved the verdict most, as text; a driver is named by its first text, the rest are its facts."""
+    """What moved the verdict most: the name of a number and its dimension, by falling contribution."""
     found = []
-    for driver in report.drivers[:5]:
-        texts = [DIMENSIONS[v].title if v in DIMENSIONS else v for v in driver.values() if isinstance(v, str)]
-        facts = [f"{label(k).lower()} {number(v)}" for k, v in driver.items() if isinstance(v, (int, float))]
-        found.append((label(texts[0]) if texts else "", ", ".join(clip(t) for t in texts[1:] + facts[:3])))
+    for driver in report.drivers[:6]:
+        key = str(driver.get("feature", ""))
+        if not key or driver.get("contribution") == 0:
+            continue
+        dimension, _, metric = key.partition(".")
+        item = report.dimensions.get(dimension)
+        known = item.metrics.get(metric) if item else None
+        name = clip(known.label, 80) if known and known.label else label(metric or key)
+        found.append((name, DIMENSIONS[dimension].title if dimension in DIMENSIONS else ""))
     return found
 
 

@@ -85,6 +85,7 @@ class MetricRow:
     null: str
     mark: NullMark | None
     reason: str
+    counted: bool
 
 
 @dataclass(frozen=True)
@@ -107,12 +108,15 @@ class ActionView:
     description: str
     rows: str
     risk: str
+    unknown: str
     cost: list[tuple[str, str]]
 
 
 def metric_rows(metrics: Mapping[str, Metric]) -> list[MetricRow]:
     """Returns the numbers of a dimension, those furthest from their null first."""
     marked = [(key, metric, mark(metric)) for key, metric in metrics.items()]
+    # Only where the report tells the numbers that make the score from those that explain it.
+    told = any(getattr(metric, "judged", False) for metric in metrics.values())
     marked.sort(key=lambda item: (item[1].value is None, item[2] is None, -item[2].z if item[2] else 0.0))
     rows = []
     for key, metric, dot in marked[:MAX_METRICS]:
@@ -125,9 +129,10 @@ def metric_rows(metrics: Mapping[str, Metric]) -> list[MetricRow]:
                 clip(metric.description),
                 number(metric.value),
                 clip(metric.unit, 24),
-                null,
+                null or (clip(metric.reason, 80) if metric.reason else ""),
                 dot,
-                clip(metric.reason or ("not measured" if metric.value is None else "")),
+                clip(metric.reason or "not defined here") if metric.value is None else "",
+                bool(getattr(metric, "judged", False)) or not told,
             )
         )
     return rows
@@ -151,13 +156,14 @@ def cascade_view(report: ValidationReport, shelf: PlotShelf) -> dict[str, Any]:
     facts = [
         (label(key), scalar(value))
         for key, value in list(scaling.items())[:MAX_SETTINGS]
-        if not isinstance(value, (dict, list)) or is_interval(value)
+        if key != "reason" and (value["value"] is not None if is_interval(value) else isinstance(value, (int, float)))
     ]
     return {
         "tiers": records(cascade.tiers, "Tiers of the cascade", 12),
         "models": records(cascade.models, "Trained models", 60, max_columns=14),
         "group": shelf.place(loss_curves(cascade) + ([fit] if fit else [])),
         "scaling": facts,
+        "scaling_reason": clip(scaling.get("reason") or ""),
         "unidentified": scaling.get("asymptote_identified") is False,
     }
 
@@ -221,6 +227,7 @@ def action_views(recommendations: list[Recommendation]) -> list[ActionView]:
             clip(item.description, 600),
             count(item.affected_rows),
             _risk(item.expected_risk_score),
+            clip((item.expected_risk_score and item.expected_risk_score.reason) or "", 120),
             [(label(k), scalar(v, 80)) for k, v in list(item.cost.items())[:6] if v is not None],
         )
         for item in ordered[:MAX_ACTIONS]

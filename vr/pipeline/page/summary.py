@@ -9,7 +9,7 @@ from vr.pipeline.report import ColumnSummary, Plot, ValidationReport
 
 __all__ = ["Gauge", "ScoreRow", "WorstColumn", "gauge", "scores", "verdict_words", "worst_columns"]
 
-SPARK_BINS = 48
+SPARK_BINS = 72
 # A drift below this many times what real data gives is nothing to look into.
 CALM = 2.0
 

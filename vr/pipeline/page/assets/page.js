@@ -216,11 +216,11 @@
       });
     },
 
-    // Mean row score along the file, in the file's own order: grey up to what real rows give, blue beyond.
+    // A score along the file, in the file's own order: grey up to what real rows give, blue beyond.
     strip(d, height) {
       const rows = d.start.map((a, i) => ({
         a, b: d.end[i], v: d.score[i], low: d.null === null ? 0 : Math.min(d.score[i], d.null),
-        tip: [`rows ${a.toLocaleString("en")} to ${(d.end[i] - 1).toLocaleString("en")}`, ["mean score", short(d.score[i])], ...(d.null === null ? [] : [["expected", short(d.null)]])],
+        tip: [`rows ${a.toLocaleString("en")} to ${(d.end[i] - 1).toLocaleString("en")}`, ["score", short(d.score[i])], ...(d.null === null ? [] : [["expected", short(d.null)]])],
       }));
       const top = Math.max(...d.score, d.null || 0) || 1;
       // The hairline closes the seams that antialiasing leaves between neighbours.
@@ -234,7 +234,7 @@
         ],
         axes: [
           axis("x", "bottom", { title: "row in the file", tickCount: 6, ...round }),
-          axis("y", "left", { title: "mean score", grid: true, tickCount: 4, format: "~g" }),
+          axis("y", "left", { title: "score", grid: true, tickCount: 4, format: "~g" }),
         ],
         marks: [
           { type: "rect", from: { data: "rows" }, encode: { update: { x: at("x", "a"), x2: at("x", "b"), y: at("y", "low"), y2: { scale: "y", value: 0 }, ...solid("ground") } } },
