@@ -246,6 +246,14 @@ def test_no_mark_without_a_null_that_has_a_spread(value, mean, std):
     assert mark(Metric(value=value, null_mean=mean, null_std=std)) is None
 
 
+def test_floor_widens_the_unit_and_two_sided_numbers_are_never_better():
+    metric = SimpleNamespace(value=0.5, null_mean=1.0, null_std=0.3, higher_is_worse=True, floor=0.4, two_sided=True)
+    found = mark(metric)  # type: ignore[arg-type]
+    assert found is not None
+    assert found.z == pytest.approx(1.0)
+    assert found.text == "1.0 sd worse"
+
+
 def test_positions_rise_and_stay_on_the_scale():
     places = [position(z) for z in np.linspace(-50, 50, 101)]
     assert all(a <= b for a, b in zip(places, places[1:], strict=False))
