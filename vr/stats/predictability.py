@@ -54,7 +54,7 @@ def fit_column_basis(
       max_codes: Indicators kept of a nominal column; the rarer codes share the last.
 
     Returns:
-      `ColumnBasis`; a constant column has no features, unless it is nominal.
+      `ColumnBasis`; the features of a constant column are 0.
     """
     tables, targets = [], []
     for j, k in enumerate(np.asarray(num_codes)):
@@ -188,4 +188,5 @@ def _rank_polynomials(share: np.ndarray) -> np.ndarray:
             for old in basis:
                 new = new - (share @ (new * old)) * old
         basis.append(new / np.sqrt(share @ new**2))
-    return np.stack(basis[1:], axis=1) if len(basis) > 1 else np.zeros((len(share), 0))
+    # A constant column keeps one feature, of zeros, so that every column has its place in the answer.
+    return np.stack(basis[1:], axis=1) if len(basis) > 1 else np.zeros((len(share), 1))
