@@ -7,6 +7,7 @@ text in the end looked like numbers within the block, Python parses that block a
 import codecs
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.json as pajson
@@ -22,7 +23,7 @@ __all__ = ["JsonReader"]
 _BLOCK_BYTES = 4 << 20
 _SPACE = " \t\r\n"
 
-Row = dict[str, object]
+Row = dict[str, Any]
 
 
 class JsonReader:
@@ -52,16 +53,16 @@ class JsonReader:
     def read(self, schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Yields blocks of the columns of `schema`, parsed as its types; null where this file lacks one."""
         del batch_rows  # a block is a number of bytes
-        stored: dict[str, str] = dict(zip(self.schema.names, self._stored, strict=True))
-        wanted: dict[str, pa.DataType] = {stored.get(name, name): schema.field(name).type for name in schema.names}
+        stored = {str(name): old for name, old in zip(self.schema.names, self._stored, strict=True)}
+        wanted = [(stored.get(str(field.name), str(field.name)), field.type) for field in schema]
         with reading(self.file.path, "the file changed since it was opened: run again"):
             for block in self._blocks():
                 table = None if isinstance(block, list) else _parse(block)
-                if table is None or any(_lost_its_spelling(table, name, type_) for name, type_ in wanted.items()):
+                if table is None or any(_lost_its_spelling(table, name, type_) for name, type_ in wanted):
                     rows = self._rows(block)
-                    arrays = [array_of([row.get(name) for row in rows], type_) for name, type_ in wanted.items()]
+                    arrays = [array_of([row.get(name) for row in rows], type_) for name, type_ in wanted]
                 else:
-                    arrays = [_column(table, name, type_) for name, type_ in wanted.items()]
+                    arrays = [_column(table, name, type_) for name, type_ in wanted]
                 yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
     def _settle(self) -> dict[str, Typing]:
