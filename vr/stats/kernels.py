@@ -4,8 +4,10 @@ import numpy as np
 
 __all__ = ["median_bandwidth", "mmd2_unbiased"]
 
-# Rows of each sample that set the bandwidth: the median of their 500,000 distances is known to a fraction of a percent.
-_BANDWIDTH_ROWS = 500
+# Rows of each sample that set the bandwidth: their median distance varies by 1 to 2 % between draws.
+_BANDWIDTH_ROWS = 250
+# Rows of a tile of the kernel: 128 x 2048 float32 are 1 MB, so that the exponential and the sum run within the cache.
+_TILE_ROWS = 128
 
 
 def median_bandwidth(x: np.ndarray, y: np.ndarray) -> float:
@@ -25,7 +27,7 @@ def median_bandwidth(x: np.ndarray, y: np.ndarray) -> float:
     if len(pooled) < 2:
         return 1.0
     pooled = pooled - pooled.mean(axis=0)
-    squared = _squared_distances(pooled, pooled)[np.triu_indices(len(pooled), 1)]
+    squared = (_extended(pooled, 1.0) @ _extended_other(pooled, 1.0).T)[np.triu_indices(len(pooled), 1)]
     median = float(np.sqrt(max(float(np.median(squared)), 0.0)))
     scale = float(np.sqrt(np.mean(np.square(pooled))))
     return median if median > 1e-6 * scale else 1.0
@@ -65,26 +67,38 @@ def mmd2_unbiased(x: np.ndarray, y: np.ndarray, bandwidth: float | None = None, 
 
 
 def _mmd2(x: np.ndarray, y: np.ndarray) -> float:
-    return _mean_kernel(x, x, True) + _mean_kernel(y, y, True) - 2.0 * _mean_kernel(x, y, False)
+    within = _kernel_sum(x, x, True) / (len(x) * (len(x) - 1)) + _kernel_sum(y, y, True) / (len(y) * (len(y) - 1))
+    return within - 2.0 * _kernel_sum(x, y, False) / (len(x) * len(y))
 
 
-def _mean_kernel(x: np.ndarray, y: np.ndarray, without_diagonal: bool) -> float:
-    kernel = _squared_distances(x, y)
-    np.negative(kernel, out=kernel)
-    np.exp(kernel, out=kernel)
-    total = float(kernel.sum(dtype=np.float64))
-    if not without_diagonal:
-        return total / kernel.size
-    return (total - float(np.trace(kernel, dtype=np.float64))) / (len(x) * (len(x) - 1))
+def _kernel_sum(x: np.ndarray, y: np.ndarray, same: bool) -> float:
+    """Sum of `exp(-|a - b|^2)` over all pairs; over pairs of different rows where x and y are the same."""
+    left, right = _extended(x, -1.0), _extended_other(y, -1.0)
+    total = 0.0
+    for start in range(0, len(x), _TILE_ROWS):
+        stop = start + _TILE_ROWS
+        # The kernel is symmetric: right of the diagonal tile every entry stands for two.
+        kernel = left[start:stop] @ right[start if same else 0 :].T
+        np.exp(kernel, out=kernel)
+        if not same:
+            total += float(kernel.sum(dtype=np.float64))
+            continue
+        width = len(kernel)
+        diagonal = kernel[:, :width]
+        total += float(diagonal.sum(dtype=np.float64)) - float(np.trace(diagonal, dtype=np.float64))
+        total += 2.0 * float(kernel[:, width:].sum(dtype=np.float64))
+    return total
 
 
-def _squared_distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Squared distances of all pairs from one product, the norms riding along as two more coordinates."""
-    one_x, one_y = np.ones((len(x), 1), x.dtype), np.ones((len(y), 1), y.dtype)
-    left = np.concatenate([x, np.square(x).sum(axis=1, keepdims=True), one_x], axis=1)
-    right = np.concatenate([x.dtype.type(-2) * y, one_y, np.square(y).sum(axis=1, keepdims=True)], axis=1)
-    squared = left @ right.T
-    return np.maximum(squared, 0, out=squared)
+def _extended(x: np.ndarray, sign: float) -> np.ndarray:
+    """Rows whose products with those of `_extended_other` are `sign` times the squared distance."""
+    norms = np.square(x).sum(axis=1, keepdims=True)
+    return np.concatenate([x, sign * norms, np.ones((len(x), 1))], axis=1, dtype=x.dtype)
+
+
+def _extended_other(y: np.ndarray, sign: float) -> np.ndarray:
+    norms = np.square(y).sum(axis=1, keepdims=True)
+    return np.concatenate([-2.0 * sign * y, np.ones((len(y), 1)), sign * norms], axis=1, dtype=y.dtype)
 
 
 def _thinned(x: np.ndarray) -> np.ndarray:
