@@ -1,7 +1,9 @@
 """The two-sample classifier: can rows of two datasets be told apart, and by how much for each row?
 
 Boosted trees on codes: shallow, few, on 32 bins. On 2,000 + 2,000 rows of 12 columns 20 trees of 8 leaves reach the
-AUROC of 30 trees of 15 leaves in half the time, and that of 30 randomised trees in a third.
+AUROC of 30 trees of 15 leaves in half the time, and that of 30 randomised trees in a sixth. Logistic regression on
+pairs of binned codes misses most of a changed dependence; boosted tables of pairs see more between nominal columns
+(0.73 for 0.59 on a permuted association of 8 codes) but less in the tails, at three times the cost.
 """
 
 from dataclasses import dataclass
@@ -57,7 +59,7 @@ def fit_density_ratio(x: np.ndarray, y: np.ndarray, seed: int) -> DensityRatio:
         learning_rate=0.3,
         max_bins=32,
         min_samples_leaf=min(20, max(1, len(labels) // 10)),
-        early_stopping=False,
+        early_stopping=False,  # pyright: ignore[reportArgumentType] (annotated by its default, the string "auto")
         random_state=seed,
     )
     model.fit(np.concatenate([x, y]).astype(np.float32), labels)
