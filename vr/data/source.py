@@ -66,12 +66,16 @@ class Source:
         Raises:
           DataError: if a file turns out to be damaged, or a value cannot be read as `types` asked.
         """
-        names = self.schema.names if columns is None else list(columns)
+        known = self.schema.names
+        names = known if columns is None else list(columns)
+        if batch_rows < 1:
+            raise ConfigError(f"must be 1 or more, not {batch_rows}", where="batch_rows")
         if not names:
             raise DataError("no column was asked for", where=self.uri, hint=_there_are(self.schema))
-        for name in names:
-            if name not in self.schema.names:
-                raise DataError("no such column", where=f"{self.uri}, column '{name}'", hint=_there_are(self.schema))
+        unknown = set(names).difference(known)
+        if unknown:
+            name = next(name for name in names if name in unknown)
+            raise DataError("no such column", where=f"{self.uri}, column '{name}'", hint=_there_are(self.schema))
         return exact_batches(self._normal_batches(names, batch_rows), batch_rows)
 
     def _normal_batches(self, names: list[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
@@ -176,9 +180,8 @@ def _assemble(
     if num_rows == 0:
         raise DataError("has no rows", where=uri)
     joined = _join_schemas(readers, where, format, notes)
-    for name in kinds:
-        if name not in joined.names:
-            raise DataError(f"no such column in {uri}", where=f"types.{name}", hint=_there_are(joined))
+    for name in sorted(set(kinds).difference(joined.names)):
+        raise DataError(f"no such column in {uri}", where=f"types.{name}", hint=_there_are(joined))
     stored = []
     for column in joined:
         if kinds.get(column.name) == "ignore":

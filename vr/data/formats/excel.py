@@ -64,13 +64,13 @@ class ExcelReader:
     def read(self, schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Yields the columns of `schema` as its types."""
         del batch_rows
-        places = [self.schema.names.index(name) for name in schema.names]
+        place = {name: i for i, name in enumerate(self.schema.names)}
         with _opening(self.file.path):
             blocks = self._blocks()
             next(blocks)  # the header
             for rows in blocks:
                 columns = _columns(rows, len(self.schema))
-                arrays = [array_of(columns[place], field.type) for place, field in zip(places, schema, strict=True)]
+                arrays = [array_of(columns[place[field.name]], field.type) for field in schema]
                 yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
     def _blocks(self) -> Iterator[list[tuple]]:

@@ -40,15 +40,15 @@ class FrameReader:
             else:
                 self._table = _table(data, self._name)
                 self.num_rows = self._table.num_rows
-        self._stored = self._table.schema.names
-        names, self.notes = unique_names(self._stored, self._name)
+        names, self.notes = unique_names(self._table.schema.names, self._name)
+        self._stored = dict(zip(names, self._table.schema.names, strict=True))
         self.schema = pa.schema(
             [field.with_name(name) for name, field in zip(names, self._table.schema, strict=True)]
         ).remove_metadata()
 
     def read(self, schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Yields batches of the columns of `schema`; a table's own chunks are not copied."""
-        stored = [self._stored[self.schema.names.index(name)] for name in schema.names]
+        stored = [self._stored[name] for name in schema.names]
         with reading(self._name):
             if isinstance(self._table, pads.Dataset):
                 batches = self._table.to_batches(columns=stored, batch_size=batch_rows)

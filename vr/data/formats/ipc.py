@@ -18,10 +18,11 @@ class IpcReader:
             self._is_file = stream.read(6) == b"ARROW1"
         with reading(file.path):
             with self._open() as opened:
-                self._stored = opened.schema.names
                 schema = opened.schema
-            names, self.notes = unique_names(self._stored, file.path)
-            self.num_rows = sum(batch.num_rows for batch in self._batches())
+            names, self.notes = unique_names(schema.names, file.path)
+            self._stored = dict(zip(names, schema.names, strict=True))
+            self._places = {name: i for i, name in enumerate(schema.names)}
+            self.num_rows = sum(batch.num_rows for batch in self._batches(schema.names[:1]))
         self.schema = pa.schema(
             [field.with_name(name) for name, field in zip(names, schema, strict=True)]
         ).remove_metadata()
@@ -29,7 +30,7 @@ class IpcReader:
     def read(self, schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Yields the stored batches, cut down to the columns of `schema`."""
         del batch_rows  # they are as long as they were written
-        stored = [self._stored[self.schema.names.index(name)] for name in schema.names]
+        stored = [self._stored[name] for name in schema.names]
         with reading(self.file.path):
             for batch in self._batches(stored):
                 batch.validate()  # buffers as long as they say: a damaged file must not crash the process
@@ -38,7 +39,7 @@ class IpcReader:
     def _open(self, columns: list[str] | None = None):
         if not self._is_file:
             return pa.ipc.open_stream(self.file.stream())
-        included = None if columns is None else [self._stored.index(name) for name in columns]
+        included = None if columns is None else [self._places[name] for name in columns]
         return pa.ipc.open_file(self.file.open(), options=pa.ipc.IpcReadOptions(included_fields=included))
 
     def _batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:

@@ -3,7 +3,7 @@
 import fnmatch
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa
@@ -64,8 +64,11 @@ def locate(uri: str, any_name: bool) -> tuple[list[InputFile], list[str]]:
     Raises:
       DataError: if there is no such file, or none with data in it.
     """
-    paths, filesystem, prefix = _remote(uri) if "://" in uri else (_local(uri), fs.LocalFileSystem(), "")
-    single = len(paths) == 1 and not _is_many(uri, filesystem, paths)
+    if "://" in uri:
+        paths, single, filesystem = _remote(uri)
+        prefix = uri.split("://", 1)[0] + "://"
+    else:
+        (paths, single), filesystem, prefix = _local(uri), fs.LocalFileSystem(), ""
     notes: list[str] = []
     if not (single or any_name):
         known = [path for path in paths if format_by_name(path)]
@@ -92,35 +95,34 @@ def _files(count: int, adjective: str = "") -> str:
     return f"{count} {adjective}file{'s' * (count != 1)}"
 
 
-def _is_many(uri: str, filesystem: fs.FileSystem, paths: Sequence[str]) -> bool:
-    """True where `uri` stands for a folder or a glob, although only one path came of it."""
-    return not uri.rstrip("/").endswith(paths[0].rsplit("/", 1)[-1])
-
-
-def _local(uri: str) -> list[str]:
+def _local(uri: str) -> tuple[list[str], bool]:
+    """Returns paths, and whether they are the one file that was named outright."""
     path = os.path.expanduser(uri)
     if os.path.isfile(path):
-        return [path]
+        return [path], True
     if os.path.isdir(path):
-        return sorted(str(found) for found in Path(path).rglob("*") if found.is_file() and not _hidden(found, path))
+        found = (each for each in Path(path).rglob("*") if each.is_file())
+        return sorted(str(each) for each in found if not _hidden(each.relative_to(path).parts)), False
     if any(sign in path for sign in _WILD):
         found = sorted(match for match in glob.glob(path, recursive=True) if os.path.isfile(match))
         if not found:
             raise DataError("matches no file", where=uri)
-        return found
+        return found, False
     raise DataError("does not exist", where=uri, hint="check the path")
 
 
-def _hidden(path: Path, root: str) -> bool:
-    return any(part.startswith((".", "_")) for part in path.relative_to(root).parts)
+def _hidden(parts: Iterable[str]) -> bool:
+    return any(part.startswith((".", "_")) for part in parts)
 
 
-def _remote(uri: str) -> tuple[list[str], fs.FileSystem, str]:
-    """Returns paths, their filesystem, and what to write before a path to name it to the user."""
-    wild = next((i for i, sign in enumerate(uri) if sign in _WILD), None)
-    base = uri if wild is None else uri[: uri.rindex("/", 0, wild)]
+def _remote(uri: str) -> tuple[list[str], bool, fs.FileSystem]:
+    """Returns paths, whether they are the one file that was named outright, and their filesystem."""
+    # What follows a question mark are options of the filesystem, such as its region or endpoint.
+    address, mark, options = uri.partition("?")
+    wild = next((i for i, sign in enumerate(address) if sign in "*["), None)
+    base = address if wild is None else address[: address.rindex("/", 0, wild)]
     try:
-        filesystem, root = fs.FileSystem.from_uri(base)
+        filesystem, root = fs.FileSystem.from_uri(base + mark + options)
         info = filesystem.get_file_info(root)
         found = (
             [info]
@@ -131,14 +133,13 @@ def _remote(uri: str) -> tuple[list[str], fs.FileSystem, str]:
         raise DataError(
             f"cannot be reached ({err})", where=uri, hint="check the address, the credentials and the network"
         ) from err
-    prefix = uri.split("://", 1)[0] + "://"
+    single = info.type == fs.FileType.File
     paths = sorted(each.path for each in found if each.type == fs.FileType.File)
     if wild is not None:
-        pattern = root + uri[len(base) :]
+        pattern = root + address[len(base) :]
         paths = [path for path in paths if fnmatch.fnmatchcase(path, pattern)]
-    elif info.type != fs.FileType.File:
-        cut = len(root)
-        paths = [path for path in paths if not any(part[:1] in (".", "_") for part in path[cut:].split("/") if part)]
+    elif not single:
+        paths = [path for path in paths if not _hidden(path[len(root) :].split("/"))]
     if not paths:
         raise DataError("matches no file" if wild is not None else "does not exist or holds no files", where=uri)
-    return paths, filesystem, prefix
+    return paths, single, filesystem

@@ -22,21 +22,21 @@ class ParquetReader:
         with reading(file.path), pq.ParquetFile(file.open()) as opened:
             self._metadata = opened.metadata
             schema = opened.schema_arrow
-        self._stored = schema.names
-        self.names, self.notes = unique_names(schema.names, file.path)
+        names, self.notes = unique_names(schema.names, file.path)
+        self._stored = dict(zip(names, schema.names, strict=True))
         self.num_rows = self._metadata.num_rows
         encoded = _dictionary_columns(self._metadata)
         self._dictionaries = [name for name in schema.names if name in encoded and _is_string(schema.field(name).type)]
         self.schema = pa.schema(
             [
                 (name, pa.dictionary(pa.int32(), pa.string()) if field.name in self._dictionaries else field.type)
-                for name, field in zip(self.names, schema, strict=True)
+                for name, field in zip(names, schema, strict=True)
             ]
         )
 
     def read(self, schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Yields batches of the columns of `schema` as stored."""
-        stored = [self._stored[self.names.index(name)] for name in schema.names]
+        stored = [self._stored[name] for name in schema.names]
         # Locally pyarrow reads ahead by itself; far away it must fetch a row group's columns in few requests, and one
         # group at a time, or it would hold the whole file.
         groups = [None] if self.file.is_local else [[i] for i in range(self._metadata.num_row_groups)]
