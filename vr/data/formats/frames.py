@@ -1,10 +1,10 @@
 """Objects in memory that speak the Arrow PyCapsule stream: pandas, polars, duckdb, pyarrow and others."""
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.dataset as pads
 
 from vr.core.errors import DataError
 from vr.data.formats.reader import reading, unique_names
@@ -35,7 +35,8 @@ class FrameReader:
         hint = "every column must hold one type: see what the object's own conversion to Arrow says"
         self._table: Any = data
         with reading(self._name, hint):
-            if isinstance(data, pads.Dataset):
+            self._is_dataset = _is_dataset(data)
+            if self._is_dataset:
                 self.num_rows = self._table.count_rows()
             else:
                 self._table = _table(data, self._name)
@@ -50,12 +51,18 @@ class FrameReader:
         """Yields batches of the columns of `schema`; a table's own chunks are not copied."""
         stored = [self._stored[name] for name in schema.names]
         with reading(self._name):
-            if isinstance(self._table, pads.Dataset):
+            if self._is_dataset:
                 batches = self._table.to_batches(columns=stored, batch_size=batch_rows)
             else:
                 batches = self._table.select(stored).to_batches(max_chunksize=None)
             for batch in batches:
                 yield batch.rename_columns(schema.names)
+
+
+def _is_dataset(data: object) -> bool:
+    # Importing pyarrow.dataset imports pandas; where nobody has, no object can be of its kind.
+    pads = sys.modules.get("pyarrow.dataset")
+    return pads is not None and isinstance(data, pads.Dataset)
 
 
 def _table(data: object, name: str) -> pa.Table:

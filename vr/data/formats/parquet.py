@@ -12,6 +12,7 @@ __all__ = ["ParquetReader"]
 # A plain string takes a 4-byte length and its characters, a dictionary index at most about 20 bits: below this mean
 # size the pages hold indices, and reading them as a dictionary saves more than half of the time.
 _DICTIONARY_BYTES = 4.0
+_BUFFER_BYTES = 1 << 18  # per column; a tenth faster than none on 1M x 20, at a third of the memory
 
 
 class ParquetReader:
@@ -37,8 +38,8 @@ class ParquetReader:
     def read(self, schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Yields batches of the columns of `schema` as stored."""
         stored = [self._stored[name] for name in schema.names]
-        # Locally pyarrow reads ahead by itself; far away it must fetch a row group's columns in few requests, and one
-        # group at a time, or it would hold the whole file.
+        # Locally small reads are cheap, and a row group of any size need not be held. Far away a group's columns must
+        # be fetched in few requests, and one group at a time, or pyarrow would hold the whole file.
         groups = [None] if self.file.is_local else [[i] for i in range(self._metadata.num_row_groups)]
         with (
             reading(self.file.path),
@@ -47,6 +48,7 @@ class ParquetReader:
                 metadata=self._metadata,
                 read_dictionary=self._dictionaries,
                 pre_buffer=not self.file.is_local,
+                buffer_size=_BUFFER_BYTES if self.file.is_local else 0,
             ) as opened,
         ):
             for group in groups:
