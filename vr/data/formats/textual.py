@@ -17,8 +17,8 @@ __all__ = ["Typing", "infer_dates", "infer_text", "join_types", "parse_text", "s
 _MIX_ROWS = 65_536
 _HEAD = 64
 _NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
-_TRUE = pa.array(["true", "True", "TRUE"])
-_BOOLEANS = pa.array(["true", "True", "TRUE", "false", "False", "FALSE"])
+_TRUE = ("true", "True", "TRUE")
+_BOOLEANS = (*_TRUE, "false", "False", "FALSE")
 _TEMPORAL = (
     pa.date32(),
     *(pa.timestamp(unit) for unit in ("s", "us", "ns")),
@@ -49,7 +49,7 @@ def parse_text(strings: pa.Array, type_: pa.DataType) -> pa.Array:
     if pa.types.is_boolean(type_):
         if not _all_in(strings, _BOOLEANS):
             raise pa.ArrowInvalid("Failed to parse string as true or false")
-        return _keep_nulls(pc.is_in(strings, _TRUE), strings)
+        return _keep_nulls(pc.is_in(strings, pa.array(_TRUE)), strings)
     if pa.types.is_null(type_):
         return pa.nulls(len(strings))
     if not (pa.types.is_integer(type_) or pa.types.is_floating(type_)):
@@ -143,8 +143,8 @@ def _holds(strings: pa.Array, type_: pa.DataType) -> bool:
     return not pa.types.is_integer(type_) or not pc.any(pc.match_substring(strings, "x", ignore_case=True)).as_py()
 
 
-def _all_in(strings: pa.Array, values: pa.Array) -> bool:
-    return bool(pc.all(pc.or_kleene(pc.is_in(strings, values), pc.is_null(strings))).as_py())
+def _all_in(strings: pa.Array, values: Sequence[str]) -> bool:
+    return bool(pc.all(pc.or_kleene(pc.is_in(strings, pa.array(values)), pc.is_null(strings))).as_py())
 
 
 def _keep_nulls(values: pa.Array, like: pa.Array) -> pa.Array:
