@@ -1,7 +1,7 @@
 """64-bit hashes of rows and values that do not depend on how the rows were batched or stored.
 
-A number hashes alike as an integer and as a float, a string alike plain and dictionary-encoded, a row alike whatever
-the order of its columns. The hashes are for counting, not for security.
+A number hashes alike as an integer and as the float that equals it, a time alike in any unit, a string alike plain and
+dictionary-encoded, a row alike whatever the order of its columns. The hashes are for counting, not for security.
 """
 
 import hashlib
@@ -9,83 +9,159 @@ import hashlib
 import numpy as np
 import pyarrow as pa
 
-__all__ = ["hash_rows", "hash_values", "mix"]
+__all__ = ["NULL_HASH", "column_salt", "dictionary_positions", "hash_rows", "hash_values", "mix"]
 
-_NULL = np.uint64(0x9E3779B97F4A7C15)
+NULL_HASH = np.uint64(0x9E3779B97F4A7C15)
 _EMPTY = np.uint64(0xD1B54A32D192ED03)
+_BLOCK = 16_384  # 128 kB of hashes: what is mixed at a time stays in the cache
+_EXACT = 2**53  # up to it, every integer is a float
+_TEXT_BLOCK = 2**20  # bytes of text hashed at a time: the temporaries are some 30 times as large
 
 
 def mix(x: np.ndarray) -> np.ndarray:
-    """Returns splitmix64 of `x` (uint64, any shape): a bijection with full avalanche (Steele et al. 2014, fig. 17)."""
+    """Returns splitmix64 of `x` (uint64 `[n]`): a bijection with full avalanche (Steele et al. 2014, fig. 17)."""
     z = x + np.uint64(0x9E3779B97F4A7C15)
-    z ^= z >> np.uint64(30)
-    z *= np.uint64(0xBF58476D1CE4E5B9)
-    z ^= z >> np.uint64(27)
-    z *= np.uint64(0x94D049BB133111EB)
-    z ^= z >> np.uint64(31)
+    for start in range(0, len(z), _BLOCK):
+        block = z[start : start + _BLOCK]
+        shifted = block >> np.uint64(30)
+        block ^= shifted
+        block *= np.uint64(0xBF58476D1CE4E5B9)
+        np.right_shift(block, np.uint64(27), out=shifted)
+        block ^= shifted
+        block *= np.uint64(0x94D049BB133111EB)
+        np.right_shift(block, np.uint64(31), out=shifted)
+        block ^= shifted
     return z
 
 
 def hash_values(array: pa.Array) -> np.ndarray:
-    """Returns one uint64 for each value `[n]`; nulls and NaN share one hash."""
+    """Returns one uint64 for each value `[n]`; nulls and NaN share `NULL_HASH`."""
+    type_ = array.type
     if isinstance(array, pa.DictionaryArray):
-        of_dictionary = hash_values(array.dictionary)
-        indices = (array.indices.fill_null(0) if array.null_count else array.indices).to_numpy(zero_copy_only=False)
-        hashes = of_dictionary[indices] if len(of_dictionary) else np.full(len(array), _NULL)
-    elif pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
-        hashes = _hash_strings(array)
-    elif pa.types.is_boolean(array.type):
-        hashes = mix(array.fill_null(False).to_numpy(zero_copy_only=False).astype(np.uint64))
-    elif pa.types.is_temporal(array.type):
-        hashes = mix(_as_int64(array).view(np.uint64))
-    elif pa.types.is_integer(array.type):
+        of_dictionary = np.append(hash_values(array.dictionary), NULL_HASH)
+        return of_dictionary[dictionary_positions(array)]
+    if pa.types.is_boolean(type_):
+        hashes = mix(_float_bits(array.fill_null(False).to_numpy(zero_copy_only=False).astype(np.float64)))
+    elif pa.types.is_temporal(type_):
+        hashes = mix(_nanoseconds(array).view(np.uint64))
+    elif pa.types.is_integer(type_):
         whole = array.fill_null(0) if array.null_count else array
-        hashes = mix(whole.to_numpy(zero_copy_only=False).astype(np.int64).view(np.uint64))
+        hashes = mix(_integer_bits(whole.to_numpy(zero_copy_only=False)))
+    elif pa.types.is_floating(type_) or pa.types.is_decimal(type_) or pa.types.is_null(type_):
+        numbers = array if pa.types.is_float64(type_) else array.cast(pa.float64())
+        numbers = numbers.fill_null(np.nan) if numbers.null_count else numbers
+        return _hash_floats(numbers.to_numpy(zero_copy_only=False))
     else:
-        hashes = _hash_floats(array.cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False))
+        hashes = _hash_strings(array)
     if array.null_count:
-        hashes = np.where(array.is_null().to_numpy(zero_copy_only=False), _NULL, hashes)
+        hashes[array.is_null().to_numpy(zero_copy_only=False)] = NULL_HASH
     return hashes
 
 
+def column_salt(name: str) -> np.uint64:
+    """Returns the odd number that the values of column `name` are multiplied by in a row's hash."""
+    return np.frombuffer(hashlib.blake2b(name.encode(), digest_size=8).digest(), "<u8")[0] | np.uint64(1)
+
+
 def hash_rows(columns: dict[str, np.ndarray]) -> np.ndarray:
-    """Returns one uint64 for each row `[n]` from the columns' value hashes, whatever the columns' order."""
-    total: np.ndarray | None = None
-    for name, hashes in columns.items():
-        salt = np.frombuffer(hashlib.blake2b(name.encode(), digest_size=8).digest(), np.uint64)[0]
-        term = mix(hashes ^ salt)
-        total = term if total is None else np.add(total, term, out=total)
-    if total is None:
+    """Returns one uint64 for each row `[n]` from the columns' value hashes, whatever the columns' order.
+
+    The hash is mix(sum over columns of salt * value hash), modulo 2**64 (multilinear: Carter and Wegman 1979).
+    """
+    if not columns:
         raise ValueError("no columns to hash")
+    total = np.zeros(len(next(iter(columns.values()))), np.uint64)
+    for name, hashes in columns.items():
+        total += hashes * column_salt(name)
     return mix(total)
 
 
-def _as_int64(array: pa.Array) -> np.ndarray:
+def dictionary_positions(array: pa.DictionaryArray) -> np.ndarray:
+    """Returns each row's place in the dictionary, intp `[n]`, one beyond its end for null."""
+    indices = array.indices
+    if not indices.null_count:
+        return indices.to_numpy(zero_copy_only=False).astype(np.intp)
+    positions = indices.fill_null(0).to_numpy(zero_copy_only=False).astype(np.intp)
+    positions[indices.is_null().to_numpy(zero_copy_only=False)] = len(array.dictionary)
+    return positions
+
+
+def _nanoseconds(array: pa.Array) -> np.ndarray:
+    """Returns dates, times and durations in nanoseconds, modulo 2**64: as numbers they would overflow."""
     width = pa.int32() if array.type.bit_width == 32 else pa.int64()
-    return array.view(width).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    ticks = array.view(width).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    if pa.types.is_date(array.type):
+        return ticks * np.int64(86_400 * 10**9 if pa.types.is_date32(array.type) else 10**6)
+    return ticks * np.int64({"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}[array.type.unit])
+
+
+def _float_bits(x: np.ndarray) -> np.ndarray:
+    return (x + 0.0).view(np.uint64)  # adding zero makes one of -0.0 and 0.0
+
+
+def _integer_bits(x: np.ndarray) -> np.ndarray:
+    numbers = x.astype(np.float64)
+    bits = _float_bits(numbers)
+    if x.dtype.itemsize == 8 and len(x) and (x.max() > _EXACT or x.min() < -_EXACT):
+        # What no float can hold keeps its own bits: a float would merge neighbours.
+        with np.errstate(invalid="ignore"):
+            inexact = numbers.astype(x.dtype) != x
+        bits[inexact] = x[inexact].astype(np.uint64)
+    return bits
 
 
 def _hash_floats(x: np.ndarray) -> np.ndarray:
-    # Whole numbers take the integer's path, so that 3 and 3.0 are one value, and -0.0 is 0.
-    whole = np.abs(x) < 2.0**53
-    as_int = np.where(whole, x, 0.0).astype(np.int64)
-    whole &= as_int == x
-    bits = np.where(whole, as_int.view(np.uint64), np.ascontiguousarray(x).view(np.uint64))
-    return np.where(np.isnan(x), _NULL, mix(bits))
+    hashes = mix(_float_bits(x))
+    null = np.isnan(x)
+    if null.any():
+        hashes[null] = NULL_HASH
+    return hashes
 
 
 def _hash_strings(array: pa.Array) -> np.ndarray:
     """Multilinear hash of each string's bytes: sum over positions of weight(position) * (byte + 1), mod 2**64."""
-    array = array.cast(pa.large_string())
-    offsets = np.frombuffer(array.buffers()[1], np.int64)[array.offset : array.offset + len(array) + 1]
+    if not len(array):
+        return np.empty(0, np.uint64)
+    array = array.cast(pa.large_binary())
+    _, offsets_buffer, text_buffer = array.buffers()
+    offsets = np.frombuffer(offsets_buffer, np.int64)[array.offset : array.offset + len(array) + 1]
     lengths = np.diff(offsets)
-    hashes = np.full(len(array), _EMPTY)
+    sums = np.full(len(array), _EMPTY)
+    if lengths.any():
+        text = np.frombuffer(text_buffer, np.uint8)
+        # Runs of rows with about a block of text each; a string longer than a block is a run of its own.
+        long = lengths > _TEXT_BLOCK
+        weights = _weights(0, int(lengths[~long].max(initial=0)))
+        starts = np.diff((offsets[:-1] - offsets[0]) // _TEXT_BLOCK) > 0
+        cuts = 1 + np.flatnonzero(starts | long[1:] | long[:-1])
+        for first, last in zip([0, *cuts], [*cuts, len(array)], strict=True):
+            if long[first]:
+                sums[first] = _sum_long(text[offsets[first] : offsets[last]])
+            else:
+                _sum_run(text, offsets[first : last + 1], weights, sums[first:last])
+    return mix(sums ^ lengths.astype(np.uint64))
+
+
+def _weights(start: int, stop: int) -> np.ndarray:
+    return mix(np.arange(start, stop, dtype=np.uint64))
+
+
+def _sum_run(text: np.ndarray, offsets: np.ndarray, weights: np.ndarray, sums: np.ndarray) -> None:
+    lengths = np.diff(offsets)
     filled = lengths > 0
     if filled.any():
-        text = np.frombuffer(array.buffers()[2], np.uint8)[offsets[0] : offsets[-1]]
         starts = offsets[:-1] - offsets[0]
-        position = np.arange(len(text)) - np.repeat(starts, lengths)
-        weights = mix(np.arange(int(lengths.max()), dtype=np.uint64))
-        terms = weights[position] * (text.astype(np.uint64) + np.uint64(1))
-        hashes[filled] = np.add.reduceat(terms, starts[filled])
-    return mix(hashes ^ lengths.astype(np.uint64))
+        run = text[offsets[0] : offsets[-1]]
+        terms = weights[np.arange(len(run)) - np.repeat(starts, lengths)]
+        terms *= run + np.uint64(1)
+        sums[filled] = np.add.reduceat(terms, starts[filled])
+
+
+def _sum_long(text: np.ndarray) -> np.uint64:
+    blocks = (
+        (_weights(start, min(start + _TEXT_BLOCK, len(text))) * (text[start : start + _TEXT_BLOCK] + np.uint64(1))).sum(
+            dtype=np.uint64
+        )
+        for start in range(0, len(text), _TEXT_BLOCK)
+    )
+    return np.array(list(blocks)).sum(dtype=np.uint64)
