@@ -5,7 +5,6 @@ steps over the reference's range, so a mean is exact to a millionth of that rang
 """
 
 from dataclasses import dataclass
-from functools import reduce
 
 import numpy as np
 
@@ -14,6 +13,7 @@ __all__ = ["Grid", "Moments"]
 _STEPS = 2**20
 _CHUNK = 2**20  # rows summed at a time, so that 64-bit sums of squares cannot overflow
 _LIMIT = 2**40  # a million ranges away; what lies beyond counts as `outside`
+_SAME = 2.0**-40  # a range this small against its ends is rounding: the reference holds one value
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,11 @@ class Grid:
     @classmethod
     def over(cls, low: float, high: float) -> "Grid":
         """Returns the grid with 2**20 steps from `low` to `high`; one step of 1e-6 relative where they coincide."""
+        size = max(abs(low), abs(high)) if np.isfinite(high) else abs(low)
         width = high - low
-        if not np.isfinite(width) or width <= 0:
-            width = max(abs(low), 1.0)
+        # A step below the least normal float would have no finite inverse.
+        if not np.isfinite(width) or width <= max(_SAME * size, 2.0**-1000):
+            width = max(size, 1.0)
         return cls(low, width / _STEPS)
 
 
@@ -53,22 +55,33 @@ class Moments:
     outside: int = 0
 
     @classmethod
-    def of(cls, values: np.ndarray, grid: Grid) -> "Moments":
-        """Returns the moments of `values` (float64 `[n]`, NaN left out)."""
-        if len(values) > _CHUNK:
-            parts = (cls.of(values[i : i + _CHUNK], grid) for i in range(0, len(values), _CHUNK))
-            return reduce(cls.merge, parts)
-        low, high = (values.min(), values.max()) if len(values) else (np.nan, np.nan)
-        if not (np.isfinite(low) and np.isfinite(high)):
-            values = values[~np.isnan(values)]
+    def of(cls, values: np.ndarray, grid: Grid, times: np.ndarray | None = None) -> "Moments":
+        """Returns the moments of `values` (float64 `[n]`, NaN left out), each taken `times` times (int64 `[n]`)."""
+        if times is not None:
+            values, times = values[times > 0], times[times > 0]
+        rows = len(values) if times is None else int(times.sum())
+        if rows > _CHUNK and len(values) > 1:
+            half = len(values) // 2
+            parts = (slice(None, half), slice(half, None))
+            first, second = (cls.of(values[part], grid, None if times is None else times[part]) for part in parts)
+            return first.merge(second)
+        with np.errstate(over="ignore"):
+            scaled = values - grid.origin
+            scaled *= 1.0 / grid.step
+        least, greatest = (scaled.min(), scaled.max()) if len(values) else (np.nan, np.nan)
+        if -_LIMIT < least and greatest < _LIMIT:
+            low, high = values.min(), values.max()
+        else:  # some NaN, infinite or far away
+            missing = np.isnan(values)
+            rows -= int(missing.sum() if times is None else times[missing].sum())
             finite = values[np.isfinite(values)]
             low, high = (finite.min(), finite.max()) if len(finite) else (np.inf, -np.inf)
-        with np.errstate(over="ignore"):
-            scaled = (values - grid.origin) * (1.0 / grid.step)
-        if not max(abs(low - grid.origin), abs(high - grid.origin)) < _LIMIT * grid.step:
-            scaled = scaled[np.abs(scaled) < _LIMIT]
+            within = np.abs(scaled) < _LIMIT
+            scaled, times = scaled[within], None if times is None else times[within]
         whole = np.rint(scaled, out=scaled).astype(np.int64)
-        return cls(len(whole), int(whole.sum()), _sum_squares(whole), float(low), float(high), len(values) - len(whole))
+        count = len(whole) if times is None else int(times.sum())
+        # Adding zero makes one of 0.0 and -0.0, of which NumPy returns either.
+        return cls(count, *_sums(whole, times), float(low) + 0.0, float(high) + 0.0, rows - count)
 
     def merge(self, other: "Moments") -> "Moments":
         """Returns the moments of both parts; commutative and associative, exactly."""
@@ -94,10 +107,17 @@ class Moments:
         return grid.step * variance**0.5 / self.count
 
 
-def _sum_squares(whole: np.ndarray) -> int:
-    """Returns the exact sum of squares of up to 2**20 integers below 2**40 in size."""
+def _sums(whole: np.ndarray, times: np.ndarray | None) -> tuple[int, int]:
+    """Returns the exact sums of up to 2**20 integers below 2**40 in size and of their squares."""
+    if times is not None and times.sum() > _CHUNK:  # one value, very often
+        return int(times[0]) * int(whole[0]), int(times[0]) * int(whole[0]) ** 2
+    weighted = whole if times is None else whole * times
+    total = int(weighted.sum())
     if len(whole) and max(-int(whole.min()), int(whole.max())) < 2**21:
-        return int(np.dot(whole, whole))
+        return total, int(np.dot(weighted, whole))
     # Squares of 40-bit integers overflow 64 bits in sum; products of their 20-bit halves do not.
     high, low = whole >> 20, whole & (2**20 - 1)
-    return (int(np.dot(high, high)) << 40) + (int(np.dot(high, low)) << 21) + int(np.dot(low, low))
+    weighted_high, weighted_low = (high, low) if times is None else (high * times, low * times)
+    squares = int(np.dot(weighted_high, high)) << 40
+    squares += int(np.dot(weighted_high, low)) << 21
+    return total, squares + int(np.dot(weighted_low, low))
