@@ -19,7 +19,7 @@ from vr.data.encoders import (
 )
 from vr.data.schema import Column, ColumnKind
 
-__all__ = ["Codec", "Coded", "fit_codec"]
+__all__ = ["Codec", "Coded", "encode_column", "fit_codec"]
 
 
 @dataclass(frozen=True)
@@ -88,20 +88,29 @@ class Codec:
         codes = np.empty((batch.num_rows, len(self.encoders)), np.uint16, order="F")
         values = np.full((batch.num_rows, len(self.encoders)), np.nan, order="F")
         for j, encoder in enumerate(self.encoders):
-            column = _one_chunk(batch.column(encoder.source))
-            try:
-                if isinstance(encoder, NumericEncoder):
-                    values[:, j] = to_float(column)
-                    codes[:, j] = encoder.encode_floats(values[:, j])
-                else:
-                    codes[:, j] = encoder.encode(column)
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as err:
-                raise DataError(
-                    f"cannot be read as {type(encoder).__name__.removesuffix('Encoder').lower()} ({err})",
-                    where=f"column '{encoder.source}'",
-                    hint=f"say what it is with types={{{encoder.source}: categorical}} or another type",
-                ) from err
+            codes[:, j], numbers = encode_column(encoder, _one_chunk(batch.column(encoder.source)))
+            if numbers is not None:
+                values[:, j] = numbers
         return Coded(codes, values)
+
+
+def encode_column(encoder: Encoder, column: pa.Array) -> tuple[np.ndarray, np.ndarray | None]:
+    """Returns the codes of one column, uint16 `[n]`, and the numbers behind them, float64 `[n]`, if there are any.
+
+    Raises:
+      DataError: where the column cannot be read as its kind.
+    """
+    try:
+        if isinstance(encoder, NumericEncoder):
+            numbers = to_float(column)
+            return encoder.encode_floats(numbers), numbers
+        return encoder.encode(column), None
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as err:
+        raise DataError(
+            f"cannot be read as {type(encoder).__name__.removesuffix('Encoder').lower()} ({err})",
+            where=f"column '{encoder.source}'",
+            hint=f"say what it is with types={{{encoder.source}: categorical}} or another type",
+        ) from err
 
 
 def fit_codec(columns: Sequence[Column], sample: pa.Table, config: CodecConfig, seed: int) -> Codec:

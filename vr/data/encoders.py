@@ -7,22 +7,37 @@ is an order of values (`ordinal`).
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vr.data.hashing import dictionary_positions
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
 __all__ = ["CategoricalEncoder", "CyclicEncoder", "Encoder", "NumericEncoder", "TextEncoder", "as_strings", "to_float"]
 
 _LOOKUP_CELLS = 65_536
+_UNSURE = np.uint16(65_535)
+_TEXT_CHARACTERS = 2_000
+_TEXT_ROWS = 4_096  # texts turned into vectors at a time
 
 
 class Encoder(Protocol):
-    """One encoded column; `source` is the dataset's column it reads."""
+    """One encoded column."""
 
-    name: str
-    source: str
+    @property
+    def name(self) -> str:
+        """The encoded column's name."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """The dataset's column that it reads."""
+        ...
 
     @property
     def num_codes(self) -> int:
@@ -70,13 +85,14 @@ def as_strings(values: pa.Array) -> pa.Array:
         if pa.types.is_string(values.dictionary.type) or pa.types.is_large_string(values.dictionary.type):
             return values
         return pa.DictionaryArray.from_arrays(values.indices, as_strings(values.dictionary))
-    if pa.types.is_floating(values.type):
-        # 1.0 in one file and 1 in the other are one category.
+    if pa.types.is_floating(values.type) or pa.types.is_decimal(values.type):
+        # 1.0 in one file and 1 in the other are one category; NaN is null, as it is to every encoder.
         numbers = to_float(values)
-        whole = np.isfinite(numbers) & (numbers == np.rint(numbers)) & (np.abs(numbers) < 2.0**53)
+        whole = (numbers == np.rint(numbers)) & (np.abs(numbers) < 2.0**53)
         as_int = pa.array(np.where(whole, numbers, 0).astype(np.int64)).cast(pa.string())
-        return pc.if_else(pa.array(whole), as_int, values.cast(pa.string()))
-    return values.cast(pa.string()) if not pa.types.is_large_string(values.type) else values
+        as_float = pa.array(numbers, from_pandas=True).cast(pa.string())
+        return pc.if_else(pa.array(whole), as_int, as_float)
+    return values if pa.types.is_large_string(values.type) else values.cast(pa.string())
 
 
 @dataclass(frozen=True)
@@ -101,10 +117,11 @@ class NumericEncoder:
         if not len(finite):
             return cls(name, source, np.array([0.0, np.nextafter(0.0, 1.0)]))
         points, counts = np.unique(finite, return_counts=True)
-        top = np.nextafter(points[-1], np.inf)
+        top = _next(points[-1])
         if len(points) <= 2 * num_bins:
             # Few values: one bin each, cut half-way between neighbours.
-            inner = points[:-1] + np.diff(points) / 2
+            half = points[:-1] + (points[1:] / 2 - points[:-1] / 2)
+            inner = np.where(half > points[:-1], half, points[1:])  # between neighbouring floats there is no half
             return cls(name, source, np.unique(np.concatenate([points[:1], inner, [top]])))
         # A value that holds more than one quantile bin's share gets a bin of its own.
         heavy = counts > len(finite) / num_bins
@@ -112,7 +129,7 @@ class NumericEncoder:
         rest = np.repeat(points[~heavy], counts[~heavy])
         share = len(rest) / len(finite)
         cuts = np.quantile(rest, np.linspace(0, 1, max(2, round(num_bins * share)) + 1), method="inverted_cdf")
-        edges = np.concatenate([cuts[1:-1], masses, np.nextafter(masses, np.inf), points[:1], [top]])
+        edges = np.concatenate([cuts[1:-1], masses, _next(masses), points[:1], [top]])
         return cls(name, source, np.unique(edges))
 
     @property
@@ -126,31 +143,34 @@ class NumericEncoder:
     @property
     def labels(self) -> list[str]:
         bins = [
-            f"{low:.4g}" if np.nextafter(low, np.inf) >= high else f"{low:.4g} to {high:.4g}"
+            f"{low:.4g}" if _next(low) >= high else f"{low:.4g} to {high:.4g}"
             for low, high in zip(self.edges[:-1], self.edges[1:], strict=True)
         ]
         return ["null", f"below {self.edges[0]:.4g}", *bins, f"above {self.edges[-1]:.4g}"]
 
     @cached_property
-    def _lookup(self) -> tuple[float, np.ndarray]:
-        """A table from equal-width cells to codes, -1 where a cell holds an edge and needs an exact search.
+    def _lookup(self) -> tuple[float, np.ndarray] | None:
+        """A table from equal-width cells to codes, `_UNSURE` where a cell holds an edge and needs an exact search.
 
         The cell of a value is a monotone function of it, so a cell without an edge has one code for all its values.
+        None where the cells' width or its inverse is no finite number.
         """
-        low, high = self.edges[0], self.edges[-1]
-        scale = _LOOKUP_CELLS / (high - low) if high > low else 0.0
-        if not np.isfinite(scale) or not np.isfinite(high - low):
-            return 0.0, np.full(_LOOKUP_CELLS, -1, np.int32)
+        with np.errstate(over="ignore"):
+            width = self.edges[-1] - self.edges[0]
+            scale = float(_LOOKUP_CELLS / width)
+        if not 0 < scale < np.inf:
+            return None
         cells = self._cells(self.edges, scale)
         # The code of a cell without an edge: one more than the edges in cells before it.
-        before = np.cumsum(np.bincount(cells, minlength=_LOOKUP_CELLS))
-        table = (1 + before).astype(np.int32)
-        table[cells] = -1
+        table = (1 + np.cumsum(np.bincount(cells, minlength=_LOOKUP_CELLS))).astype(np.uint16)
+        table[cells] = _UNSURE
         return scale, table
 
     def _cells(self, x: np.ndarray, scale: float) -> np.ndarray:
-        with np.errstate(over="ignore", invalid="ignore"):
-            return np.clip((x - self.edges[0]) * scale, 0, _LOOKUP_CELLS - 1).astype(np.int32)
+        with np.errstate(over="ignore"):
+            cells = x - self.edges[0]
+            cells *= scale
+        return np.clip(cells, 0, _LOOKUP_CELLS - 1, out=cells).astype(np.intp)
 
     def encode_floats(self, x: np.ndarray) -> np.ndarray:
         """Returns the codes of `x` (float64 `[n]`, NaN null)."""
@@ -158,15 +178,21 @@ class NumericEncoder:
         has_null = bool(null.any())
         if has_null:
             x = np.where(null, self.edges[0], x)
-        scale, table = self._lookup
-        codes = table[self._cells(x, scale)]
-        # Values beyond the range were clipped into the outermost cells, both of which hold an edge.
-        unsure = np.flatnonzero(codes < 0)
-        if len(unsure):
-            codes[unsure] = 1 + np.searchsorted(self.edges, x[unsure], side="right")
+        if self._lookup is None:
+            codes = self._search(x)
+        else:
+            scale, table = self._lookup
+            codes = table[self._cells(x, scale)]
+            # Values beyond the range were clipped into the outermost cells, both of which hold an edge.
+            unsure = np.flatnonzero(codes == _UNSURE)
+            if len(unsure):
+                codes[unsure] = self._search(x[unsure])
         if has_null:
             codes[null] = 0
-        return codes.astype(np.uint16)
+        return codes
+
+    def _search(self, x: np.ndarray) -> np.ndarray:
+        return (1 + np.searchsorted(self.edges, x, side="right")).astype(np.uint16)
 
     def encode(self, values: pa.Array) -> np.ndarray:
         return self.encode_floats(to_float(values))
@@ -219,11 +245,7 @@ class CategoricalEncoder:
         values = as_strings(values)
         if isinstance(values, pa.DictionaryArray):
             of_dictionary = self._encode_plain(values.dictionary)
-            indices = values.indices
-            if not indices.null_count:
-                return of_dictionary[indices.to_numpy(zero_copy_only=False)]
-            with_null = np.append(of_dictionary, np.uint16(0))
-            return with_null[indices.fill_null(len(of_dictionary)).to_numpy(zero_copy_only=False)]
+            return np.append(of_dictionary, np.uint16(0))[dictionary_positions(values)]
         return self._encode_plain(values)
 
     def _encode_plain(self, values: pa.Array) -> np.ndarray:
@@ -261,6 +283,8 @@ class CyclicEncoder:
         return ["null", *(str(first + i) for i in range(_PERIODS[self.part]))]
 
     def encode(self, values: pa.Array) -> np.ndarray:
+        if pa.types.is_date(values.type) or pa.types.is_null(values.type):
+            values = values.cast(pa.timestamp("s"))
         if self.part == "hour":
             parts = pc.hour(values)
         elif self.part == "weekday":
@@ -286,11 +310,15 @@ class TextEncoder:
     def fit(cls, name: str, source: str, values: pa.Array, num_clusters: int, seed: int) -> "TextEncoder":
         """Fits spherical k-means to the texts of `values` (at least one non-null)."""
         from sklearn.cluster import KMeans
+        from threadpoolctl import threadpool_limits
 
-        vectors = _text_vectors(values.drop_null().to_pylist())
+        vectors = _text_vectors(_texts(values)).toarray()
         distinct = len(np.unique(vectors.round(5), axis=0))
-        kmeans = KMeans(min(num_clusters, distinct), n_init=1, random_state=seed).fit(vectors)
-        centers = kmeans.cluster_centers_[np.argsort(-np.bincount(kmeans.labels_), kind="stable")]
+        # Threads add up in an order of their own, which can move a centre by a rounding error.
+        with threadpool_limits(1):
+            kmeans = KMeans(min(num_clusters, distinct), n_init="auto", random_state=seed)
+            sizes = np.bincount(kmeans.fit_predict(vectors))
+        centers = kmeans.cluster_centers_[np.argsort(-sizes, kind="stable")]
         norms = np.linalg.norm(centers, axis=1, keepdims=True)
         return cls(name, source, (centers / np.maximum(norms, 1e-12)).astype(np.float32))
 
@@ -307,21 +335,39 @@ class TextEncoder:
         return ["null", *(f"cluster {i + 1}" for i in range(len(self.centers)))]
 
     def encode(self, values: pa.Array) -> np.ndarray:
-        valid = values.is_valid().to_numpy(zero_copy_only=False)
+        values = as_strings(values)
+        if isinstance(values, pa.DictionaryArray):
+            of_dictionary = self.encode(values.dictionary)
+            return np.append(of_dictionary, np.uint16(0))[dictionary_positions(values)]
         codes = np.zeros(len(values), np.uint16)
-        if valid.any():
-            codes[valid] = 1 + np.argmax(_text_vectors(values.drop_null().to_pylist()) @ self.centers.T, axis=1)
+        valid = np.flatnonzero(values.is_valid().to_numpy(zero_copy_only=False))
+        for start in range(0, len(valid), _TEXT_ROWS):
+            rows = valid[start : start + _TEXT_ROWS]
+            # Sparse: each row is summed by itself, so that its code does not depend on the rows around it.
+            codes[rows] = 1 + np.argmax(_text_vectors(_texts(values.take(pa.array(rows)))) @ self.centers.T, axis=1)
         return codes
 
 
-def _text_vectors(texts: list[str]) -> np.ndarray:
-    """Returns unit vectors of hashed character 3- and 4-grams, float32 `[n, 512]`.
+def _next(x: np.ndarray) -> np.ndarray:
+    """Returns the next greater floats, infinity after the greatest."""
+    with np.errstate(over="ignore"):
+        return np.nextafter(x, np.inf)
 
-    Only the first 2,000 characters count: enough to tell kinds of text apart, and a bound on a hostile cell.
+
+def _texts(values: pa.Array) -> list[str]:
+    """Returns the first 2,000 characters of each non-null text: enough to tell kinds of text apart.
+
+    It is also a bound on a hostile cell.
     """
+    if isinstance(values, pa.DictionaryArray):
+        values = values.dictionary_decode()
+    return pc.utf8_slice_codeunits(values.drop_null(), 0, _TEXT_CHARACTERS).to_pylist()
+
+
+def _text_vectors(texts: list[str]) -> "csr_array":
+    """Returns unit vectors of hashed character 3- and 4-grams, sparse float32 `[n, 512]`."""
+    from scipy.sparse import csr_array
     from sklearn.feature_extraction.text import HashingVectorizer
 
-    vectorizer = HashingVectorizer(
-        analyzer="char_wb", ngram_range=(3, 4), n_features=512, alternate_sign=True, dtype=np.float32
-    )
-    return vectorizer.transform([text[:2_000] for text in texts]).toarray()
+    vectorizer = HashingVectorizer(analyzer="char_wb", ngram_range=(3, 4), n_features=512, alternate_sign=True)
+    return csr_array(vectorizer.transform(texts), dtype=np.float32)

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -116,8 +115,8 @@ def _infer(name: str, values: pa.ChunkedArray, config: CodecConfig) -> Column:
 def _is_row_number(values: pa.ChunkedArray) -> bool:
     if values.null_count or len(values) < 50:
         return False
-    steps = np.diff(values.to_numpy())
-    return bool((steps > 0).all() or (steps < 0).all())
+    numbers = values.to_numpy()  # not their differences: those of unsigned integers wrap around
+    return bool((numbers[1:] > numbers[:-1]).all() or (numbers[1:] < numbers[:-1]).all())
 
 
 def _plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
