@@ -7,20 +7,25 @@ with the rows.
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property, reduce
+from typing import Generic, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 from vr.data.codec import Codec
-from vr.data.hashing import hash_rows, hash_values, mix
+from vr.data.encoders import NumericEncoder
+from vr.data.hashing import mix
 from vr.data.moments import Grid, Moments
 from vr.data.sample import TOP, RowSample
 from vr.data.sketch import BottomK
+from vr.data.tally import tally
 
 __all__ = ["Profile", "Profiler", "merge", "sample_rows"]
 
 ROW_SKETCH = 4_096  # distinct rows kept: 1.6 % error on the share of duplicates
 VALUE_SKETCH = 1_024  # distinct values kept a column: 3 % error on their number
+_MAX_WAITING = 16  # batches profiled before they are merged
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,7 @@ class Profile:
     Attributes:
       rows: Number of rows.
       counts: int64 `[d, K]`, rows of each code of each encoded column, K the largest number of codes.
-      nulls: int64 by dataset column.
+      nulls: Nulls, NaN included, by dataset column.
       moments: By numeric encoded column.
       distinct: Bottom-k sketch of values by dataset column.
       row_sketch: Bottom-k sketch of whole rows with their multiplicities.
@@ -54,17 +59,20 @@ class Profile:
         return 1.0 - len(self.row_sketch.counts) / seen if seen else 0.0
 
 
-def merge(a: Profile, b: Profile) -> Profile:
-    """Returns the profile of both parts together; commutative and associative, exactly."""
+def merge(first: Profile, *others: Profile) -> Profile:
+    """Returns the profile of all parts together; commutative and associative, exactly."""
+    parts = [first, *others]
     return Profile(
-        rows=a.rows + b.rows,
-        counts=a.counts + b.counts,
-        nulls={name: a.nulls[name] + b.nulls[name] for name in a.nulls},
-        moments={name: a.moments[name].merge(b.moments[name]) for name in a.moments},
-        distinct={name: a.distinct[name].merge(b.distinct[name]) for name in a.distinct},
-        row_sketch=a.row_sketch.merge(b.row_sketch),
-        fingerprint=(a.fingerprint + b.fingerprint) % 2**64,
-        sample=a.sample.merge(b.sample),
+        rows=sum(part.rows for part in parts),
+        counts=np.sum([part.counts for part in parts], axis=0),
+        nulls={name: sum(part.nulls[name] for part in parts) for name in first.nulls},
+        moments={name: reduce(Moments.merge, (part.moments[name] for part in parts)) for name in first.moments},
+        distinct={
+            name: first.distinct[name].merge(*(part.distinct[name] for part in others)) for name in first.distinct
+        },
+        row_sketch=first.row_sketch.merge(*(part.row_sketch for part in others)),
+        fingerprint=sum(part.fingerprint for part in parts) % 2**64,
+        sample=first.sample.merge(*(part.sample for part in others)),
     )
 
 
@@ -84,37 +92,52 @@ class Profiler:
 
     def grid(self, name: str) -> Grid:
         """Returns the fixed-point grid of a numeric encoded column: the reference's range."""
-        edges = self.codec.encoders[self.codec.names.index(name)].edges  # type: ignore[attr-defined]
-        return Grid.over(float(edges[0]), float(edges[-1]))
+        return self._grids[name]
 
-    def of(self, batch: pa.RecordBatch, row_start: int, sample_below: np.uint64 = TOP) -> Profile:
+    @cached_property
+    def _grids(self) -> dict[str, Grid]:
+        return {
+            encoder.name: Grid.over(float(encoder.edges[0]), float(encoder.edges[-1]))
+            for encoder in self.codec.encoders
+            if isinstance(encoder, NumericEncoder)
+        }
+
+    def of(self, batch: pa.RecordBatch, row_start: int, known: Profile | None = None) -> Profile:
         """Returns the profile of one batch whose first row has number `row_start`.
 
-        `sample_below` spares work where rows with a greater hash are known not to enter the sample; it never changes
-        a merged result.
+        `known`, a profile of other rows that this one will be merged with, spares work: rows and values that it rules
+        out of the sample and the sketches are left out. That never changes the merged result.
         """
-        codec = self.codec
-        coded = codec.encode(batch)
-        num_codes = codec.num_codes
-        counts = np.zeros((len(num_codes), int(num_codes.max())), np.int64)
-        for j, k in enumerate(num_codes):
-            counts[j, :k] = np.bincount(coded.codes[:, j], minlength=k)
-        hashes = {name: hash_values(batch.column(name)) for name in codec.sources}
-        row_hashes = hash_rows(hashes)
+        encoders = self.codec.encoders
+        counts = np.zeros((len(encoders), int(self.codec.num_codes.max())), np.int64)
+        nulls: dict[str, int] = {}
+        moments: dict[str, Moments] = {}
+        distinct: dict[str, BottomK] = {}
+        row_sums = np.zeros(batch.num_rows, np.uint64)
+        for name in self.codec.sources:
+            places = [j for j, encoder in enumerate(encoders) if encoder.source == name]
+            below = TOP if known is None else known.distinct[name].threshold
+            readers = [encoders[j] for j in places]
+            part = tally(batch.column(name), readers, self._grids, row_sums, VALUE_SKETCH, below)
+            for j, codes, moment in zip(places, part.counts, part.moments, strict=True):
+                counts[j, : len(codes)] = codes
+                if moment is not None:
+                    moments[encoders[j].name] = moment
+            nulls[name] = int(counts[places[0], 0])
+            distinct[name] = part.distinct
+        row_hashes = mix(row_sums)
         numbers = np.arange(row_start, row_start + batch.num_rows, dtype=np.uint64)
         return Profile(
             rows=batch.num_rows,
             counts=counts,
-            nulls={name: batch.column(name).null_count for name in codec.sources},
-            moments={
-                name: Moments.of(coded.values[:, j], self.grid(name))
-                for j, name in enumerate(codec.names)
-                if codec.numeric[j]
-            },
-            distinct={name: _distinct(batch.column(name), hashes[name]) for name in codec.sources},
-            row_sketch=BottomK.of(row_hashes, ROW_SKETCH),
+            nulls=nulls,
+            moments=moments,
+            distinct=distinct,
+            row_sketch=BottomK.of(row_hashes, ROW_SKETCH, TOP if known is None else known.row_sketch.threshold),
             fingerprint=int(mix(row_hashes ^ mix(numbers)).sum(dtype=np.uint64)),
-            sample=RowSample.of(batch, row_start, self.sample_size, self.seed, sample_below),
+            sample=RowSample.of(
+                batch, row_start, self.sample_size, self.seed, TOP if known is None else known.sample.threshold()
+            ),
         )
 
     def run(
@@ -131,34 +154,64 @@ class Profiler:
           threads: Batches profiled at a time.
           on_batch: Told the number of rows done so far.
         """
-        whole: Profile | None = None
+        pool = _Pool(merge)
+        done = 0
 
         def part(item: tuple[int, pa.RecordBatch]) -> Profile:
             # Whatever has been merged by now bounds what can still enter; an older bound only means more work.
-            return self.of(item[1], item[0], TOP if whole is None else whole.sample.threshold())
+            return self.of(item[1], item[0], pool.merged)
 
         for profile in _map_in_order(part, _numbered(batches), threads):
-            whole = profile if whole is None else merge(whole, profile)
+            pool.add(profile)
+            done += profile.rows
             if on_batch is not None:
-                on_batch(whole.rows)
-        if whole is None:
-            raise ValueError("no batches to profile")
-        return whole
+                on_batch(done)
+        return pool.whole()
 
 
 def sample_rows(
     batches: Iterable[pa.RecordBatch], size: int, seed: int, on_batch: Callable[[int], None] | None = None
 ) -> RowSample:
     """Returns a uniform sample of `size` rows of a stream (at least one batch), as `Profiler.run` would draw it."""
-    sample: RowSample | None = None
+    pool = _Pool(RowSample.merge)
     for start, batch in _numbered(batches):
-        part = RowSample.of(batch, start, size, seed, TOP if sample is None else sample.threshold())
-        sample = part if sample is None else sample.merge(part)
+        pool.add(RowSample.of(batch, start, size, seed, TOP if pool.merged is None else pool.merged.threshold()))
         if on_batch is not None:
             on_batch(start + batch.num_rows)
-    if sample is None:
-        raise ValueError("no batches to sample")
-    return sample
+    return pool.whole()
+
+
+_Part = TypeVar("_Part", Profile, RowSample)
+
+
+class _Pool(Generic[_Part]):
+    """Parts of a stream, merged several at a time: the cost of merging is that of the sample, however few are new."""
+
+    def __init__(self, merge: Callable[..., _Part]):
+        self.merged: _Part | None = None
+        self._merge = merge
+        self._waiting: list[_Part] = []
+        self._num_merged = 0
+
+    def add(self, part: _Part) -> None:
+        self._waiting.append(part)
+        # Doubling at first: the bounds that `merged` sets tighten as its rows double. The cap bounds the memory.
+        if len(self._waiting) >= min(self._num_merged, _MAX_WAITING):
+            self._settle()
+
+    def whole(self) -> _Part:
+        """Returns all parts merged."""
+        self._settle()
+        if self.merged is None:
+            raise ValueError("no batches")
+        return self.merged
+
+    def _settle(self) -> None:
+        if self._waiting:
+            self._num_merged += len(self._waiting)
+            waiting = self._waiting if self.merged is None else [self.merged, *self._waiting]
+            self.merged = self._merge(*waiting)
+            self._waiting = []
 
 
 def _numbered(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
@@ -185,14 +238,3 @@ def _map_in_order(function: Callable, items: Iterable, threads: int) -> Iterator
         finally:
             for future in pending:
                 future.cancel()
-
-
-def _distinct(values: pa.Array, hashes: np.ndarray) -> BottomK:
-    """Returns the sketch of distinct non-null values; a value counts once, so that merging stays exact."""
-    if isinstance(values, pa.DictionaryArray):
-        used = np.bincount(values.indices.drop_null().to_numpy(), minlength=len(values.dictionary)) > 0
-        hashes = hash_values(values.dictionary)[used]
-    elif values.null_count:
-        hashes = hashes[values.is_valid().to_numpy(zero_copy_only=False)]
-    sketch = BottomK.of(hashes, VALUE_SKETCH)
-    return BottomK(sketch.k, sketch.hashes, np.zeros(len(sketch.hashes), np.int64))

@@ -18,9 +18,10 @@ class RowSample:
 
     Attributes:
       k: Capacity.
+      seed: Of the hash, 0 or more.
       rows: int64 `[m]`, row numbers, ascending.
       hashes: uint64 `[m]`, their hashes.
-      table: The rows themselves.
+      table: The rows themselves; dictionary-encoded columns are plain, so that no batch's vocabulary is kept alive.
     """
 
     k: int
@@ -39,20 +40,28 @@ class RowSample:
             chosen = np.sort(chosen[np.argpartition(hashes[chosen], k - 1)[:k]])
         if len(chosen) < len(rows):
             rows, hashes, batch = rows[chosen], hashes[chosen], batch.take(pa.array(chosen))
-        return cls(k, seed, rows, hashes, pa.Table.from_batches([batch]))
+        return cls(k, seed, rows, hashes, _plain(batch))
 
-    def merge(self, other: "RowSample") -> "RowSample":
-        """Returns the sample of both parts; commutative and associative, exactly."""
-        rows = np.concatenate([self.rows, other.rows])
-        hashes = np.concatenate([self.hashes, other.hashes])
-        # Dictionaries differ from batch to batch; one vocabulary keeps the table a single type.
-        table = pa.concat_tables([self.table, other.table]).unify_dictionaries()
+    def merge(self, *others: "RowSample") -> "RowSample":
+        """Returns the sample of all parts together; commutative and associative, exactly."""
+        parts = [self, *others]
+        rows = np.concatenate([part.rows for part in parts])
+        hashes = np.concatenate([part.hashes for part in parts])
+        table = pa.concat_tables([part.table for part in parts])
         order = np.argpartition(hashes, self.k - 1)[: self.k] if len(hashes) > self.k else np.arange(len(hashes))
         order = order[np.argsort(rows[order])]
-        if len(order) == len(rows) and (np.diff(order) == 1).all():
-            return RowSample(self.k, self.seed, rows, hashes, table)
-        return RowSample(self.k, self.seed, rows[order], hashes[order], table.take(pa.array(order)).combine_chunks())
+        if len(order) < len(rows) or (np.diff(order) != 1).any():
+            rows, hashes, table = rows[order], hashes[order], table.take(pa.array(order))
+        return RowSample(self.k, self.seed, rows, hashes, table.combine_chunks())
 
     def threshold(self) -> np.uint64:
         """Rows whose hash is above this cannot enter any more."""
         return self.hashes.max() if len(self.rows) >= self.k else TOP
+
+
+def _plain(batch: pa.RecordBatch) -> pa.Table:
+    columns = {
+        name: column.dictionary_decode() if isinstance(column, pa.DictionaryArray) else column
+        for name, column in zip(batch.schema.names, batch.columns, strict=True)
+    }
+    return pa.table(columns)
