@@ -41,8 +41,9 @@ class TierConfig:
     batch_rows: int = 128  # rows in a step
     learning_rate: float = 3e-3  # peak; AdamW, linear warm-up over a tenth of the steps, then cosine to zero
     null_arm: bool = False  # train a third arm, on another part of the reference: the null of every paired reading
-    gradients: bool = True  # gradient alignment and noise scale at the reference-trained proxy
+    gradients: bool = False  # gradient alignment and noise scale at the reference-trained proxy
     curvature: bool = False  # largest Hessian eigenvalue of both arms
+    half_arms: bool = False  # two more arms on half the rows: does the candidate stop teaching with more of it?
 
     def __post_init__(self) -> None:
         where = f"cascade.tiers.{self.name}"
@@ -57,9 +58,11 @@ class TierConfig:
 
 def _laptop_tiers() -> list[TierConfig]:
     return [
-        TierConfig(name="tier_1", seeds=10, width=8, null_arm=True, curvature=True),
-        TierConfig(name="tier_2", seeds=5, width=48, growth=8.0),
-        TierConfig(name="tier_3", seeds=3, width=160, growth=8.0, learning_rate=1.5e-3),
+        TierConfig(
+            name="tier_1", seeds=10, width=8, steps=300, null_arm=True, gradients=True, curvature=True, half_arms=True
+        ),
+        TierConfig(name="tier_2", seeds=5, width=96, growth=8.0, steps=400),
+        TierConfig(name="tier_3", seeds=3, width=256, growth=8.0, steps=300, learning_rate=1.5e-3),
     ]
 
 
@@ -68,7 +71,7 @@ class CascadeConfig:
     """The cascade: its tiers, its rows, and how it runs."""
 
     preset: str = "laptop"
-    network: Network = Network.resonance
+    network: Network = Network.mlp  # on a CPU; benchmarks/results/cascade_networks.json says why
     tiers: list[TierConfig] = field(default_factory=_laptop_tiers)
     train_rows: int = 4_000  # most rows an arm trains on; never over 40 % of the reference
     test_rows: int = 1_000  # most held-out reference rows that judge a member
@@ -98,9 +101,20 @@ def _none() -> CascadeConfig:
 def _smoke() -> CascadeConfig:
     return CascadeConfig(
         preset="smoke",
+        network=Network.resonance,
         tiers=[
-            TierConfig(name="tier_1", seeds=3, width=8, depth=1, steps=100, null_arm=True, curvature=True),
-            TierConfig(name="tier_2", seeds=2, width=64, depth=1, steps=100, growth=8.0, gradients=False),
+            TierConfig(
+                name="tier_1",
+                seeds=3,
+                width=8,
+                depth=1,
+                steps=100,
+                null_arm=True,
+                gradients=True,
+                curvature=True,
+                half_arms=True,
+            ),
+            TierConfig(name="tier_2", seeds=2, width=64, depth=1, steps=100, growth=8.0),
         ],
         train_rows=1_000,
         test_rows=400,

@@ -1,0 +1,108 @@
+"""What a trained cascade says: one entry for each model, paired readings with their nulls, and the extrapolation."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+__all__ = ["CascadeResult", "ModelResult", "Reading", "TierResult", "finite"]
+
+
+def finite(value: Any) -> float | None:
+    """Returns a float, or None for what is not finite: a report holds no NaN."""
+    return None if value is None or not np.isfinite(value) else float(value)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A paired quantity: candidate against reference, beside the same of two parts of the reference.
+
+    Attributes:
+      value: Mean over seeds (and tiers, where it says so); None where it could not be computed.
+      spread: Standard deviation over seeds.
+      null_mean: Mean over seeds of the third arm's, None where there is no third arm.
+      null_std: Standard deviation over seeds of the third arm's.
+      reason: Why the value is None.
+    """
+
+    value: float | None
+    spread: float | None = None
+    null_mean: float | None = None
+    null_std: float | None = None
+    reason: str | None = None
+
+    @classmethod
+    def of(cls, values: Any, nulls: Any = ()) -> "Reading":
+        """Returns the reading of values over seeds; what is not finite is left out."""
+        x, y = np.asarray(values, float), np.asarray(nulls, float)
+        x, y = x[np.isfinite(x)], y[np.isfinite(y)]
+        if not len(x):
+            return cls(None, reason="no member gave a finite value")
+        null = (float(y.mean()), float(y.std(ddof=1))) if len(y) > 1 else (None, None)
+        return cls(float(x.mean()), float(x.std(ddof=1)) if len(x) > 1 else 0.0, *null)
+
+
+@dataclass(frozen=True)
+class ModelResult:
+    """One trained proxy.
+
+    Attributes:
+      arm: `reference`, `candidate`, `null` (another part of the reference), or the first two on half the rows.
+      status: `trained` or `diverged`.
+      losses: Mean negative log-likelihood of a held-out real cell in nats: `all` (each cell left out), `half` (half of
+        the cells hidden), `rare` (the least likely tenth of rows, each cell left out).
+      curve: Held-out loss at `curve_steps`.
+      gradient_norm: min, median, max over the second half of training.
+      energy: Mean energy of the gated spectrum by frequency, summed over blocks; empty for the control.
+    """
+
+    tier: str
+    seed: int
+    arm: str
+    status: str
+    parameters: int
+    losses: dict[str, float | None]
+    curve: list[float | None]
+    curve_steps: list[int]
+    gradient_norm: dict[str, float | None]
+    spectral_entropy: float | None
+    energy: list[float]
+    top_eigenvalue: float | None = None
+
+
+@dataclass(frozen=True)
+class TierResult:
+    """One tier: its shape, its paired log-ratios log(L_candidate / L_reference), and what they cost."""
+
+    name: str
+    network: str
+    parameters: int
+    width: int
+    depth: int
+    seeds: int
+    steps: int
+    train_rows: int
+    test_rows: int
+    prior_loss: float | None
+    execution: str
+    seconds: float
+    readings: dict[str, Reading] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CascadeResult:
+    """All tiers, all models, the readings pooled over tiers, and the extrapolation (None with fewer than two tiers)."""
+
+    tiers: tuple[TierResult, ...]
+    models: tuple[ModelResult, ...]
+    readings: dict[str, Reading]
+    scaling: dict[str, Any] | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns JSON-able values without NaN."""
+        return {
+            "tiers": [asdict(tier) for tier in self.tiers],
+            "models": [asdict(model) for model in self.models],
+            "readings": {name: asdict(reading) for name, reading in self.readings.items()},
+            "scaling": self.scaling,
+        }

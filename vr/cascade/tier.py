@@ -1,0 +1,224 @@
+"""One tier: its members' rows and arrays, its programs, and what comes of training and judging them."""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vr.cascade.config import CascadeConfig, TierConfig
+from vr.cascade.judge import Judged, judge
+from vr.cascade.members import Rows, Shares, log_marginals, marginal_losses, rows_of
+from vr.cascade.probes import gradient_products, top_eigenvalue
+from vr.cascade.programs import Program, chosen_form
+from vr.cascade.readings import ArmOutcome, MemberOutcome, tier_readings
+from vr.cascade.result import ModelResult, TierResult, finite
+from vr.cascade.step import CURVE_POINTS, TrainInputs, TrainSettings, random_masks, train
+from vr.core.errors import DivergedError
+from vr.core.rng import generator
+from vr.models.build import Model
+from vr.models.table import INVALID
+
+__all__ = ["Tier", "arms_of"]
+
+_JUDGED_COLUMNS = 32  # cells left out one at a time; of a wider table a fixed random choice
+
+
+def arms_of(tier: TierConfig) -> tuple[str, ...]:
+    """Returns what each seed of the tier is trained on."""
+    extra = ("null",) if tier.null_arm else ()
+    halves = ("reference_half", "candidate_half") if tier.half_arms else ()
+    return ("reference", "candidate", *extra, *halves)
+
+
+class Tier:
+    """One tier's programs and members; what is the same for all of them is made once."""
+
+    def __init__(
+        self,
+        tier: TierConfig,
+        model: Model,
+        num_codes: np.ndarray,
+        share: Shares,
+        reference: np.ndarray,
+        candidate: np.ndarray,
+        config: CascadeConfig,
+        seed: int,
+        pool: ThreadPoolExecutor,
+    ):
+        self.tier, self.model, self.num_codes, self.share = tier, model, num_codes, share
+        self.reference, self.candidate, self.config, self.seed = reference, candidate, config, seed
+        self.settings = TrainSettings(tier.steps, min(tier.batch_rows, share.train), tier.learning_rate)
+        d = len(num_codes)
+        rng = generator(seed, "cascade", "positions")
+        self.positions = np.sort(rng.permutation(d)[:_JUDGED_COLUMNS]).astype(np.int32)
+        self.form = chosen_form(config.execution)
+        self._rows = [
+            rows_of(share, len(reference), len(candidate), seed, tier.name, member) for member in range(tier.seeds)
+        ]
+        jobs, rows = tier.seeds * len(arms_of(tier)), self._rows[0]
+
+        def program(function: Callable[[Any], Any], example: Any, members: int) -> Program:
+            return Program(function, example, members, self.form, pool)
+
+        self.train = program(lambda x: train(model, self.settings, x), self._inputs(0, "reference", rows), jobs)
+        params = self.train.result_shape.params
+        self.judge = program(lambda x: judge(model, *x), self._judging(0, rows, params), jobs)
+        self.products = self.curvature = None
+        if tier.gradients:
+            probes = self._gradients(0, rows, params, "candidate")
+            self.products = program(lambda x: gradient_products(model, *x), probes, tier.seeds)
+        if tier.curvature:
+            self.curvature = program(lambda x: top_eigenvalue(model, *x), self._sharpness(0, rows, params), jobs)
+
+    def run(self, on_model: Callable[[str], None]) -> dict[str, Any]:
+        """Returns the tier as a document: {"tier": ..., "models": [...], "readings": ...}."""
+        begun = time.perf_counter()
+        rows, threads = self._rows, self.config.threads
+        jobs = [(member, arm) for member in range(self.tier.seeds) for arm in arms_of(self.tier)]
+        trained = []
+        inputs = (self._inputs(member, arm, rows[member]) for member, arm in jobs)
+        for (member, arm), output in zip(jobs, self.train.map(inputs, threads), strict=True):
+            trained.append(output)
+            on_model(f"seed {member + 1} of {self.tier.seeds}, {arm.replace('_', ' ')}")
+        params = [(member, output.params) for (member, _), output in zip(jobs, trained, strict=True)]
+        judged = list(self.judge.map((self._judging(m, rows[m], p) for m, p in params), threads))
+        eigenvalues: list[Any] = [None] * len(jobs)
+        if self.curvature is not None:
+            eigenvalues = list(self.curvature.map((self._sharpness(m, rows[m], p) for m, p in params), threads))
+        products: dict[str, list[Any]] = {}
+        if self.products is not None:
+            real = {m: output.params for (m, arm), output in zip(jobs, trained, strict=True) if arm == "reference"}
+            for arm in ("candidate", "null"):
+                probes = (self._gradients(m, rows[m], p, arm) for m, p in real.items())
+                products[arm] = list(self.products.map(probes, threads))
+        outcomes = self._outcomes(jobs, rows, trained, judged, eigenvalues)
+        failed = sum(not arm.trained for outcome in outcomes for arm in outcome.arms.values())
+        if 2 * failed > len(jobs):
+            raise DivergedError(
+                f"{failed} of {len(jobs)} proxies ended in NaN or infinity",
+                where=f"cascade.tiers.{self.tier.name}",
+                hint="lower its learning_rate",
+            )
+        readings = tier_readings(outcomes, products, min(self.share.test, self.share.train) // 2)
+        return {
+            "tier": asdict(self._summary(outcomes, time.perf_counter() - begun)),
+            "models": [asdict(model) for model in self._models(outcomes)],
+            "readings": {name: asdict(reading) for name, reading in readings.items()},
+        }
+
+    def _inputs(self, member: int, arm: str, rows: Rows) -> TrainInputs:
+        codes = {
+            "reference": self.reference[rows.reference],
+            "candidate": self.candidate[rows.candidate],
+            "null": self.reference[rows.null],
+            "reference_half": self.reference[rows.reference],
+            "candidate_half": self.candidate[rows.candidate],
+        }[arm]
+        # Every arm draws the same batches, masks and initial weights; only the rows behind the numbers differ.
+        rng = generator(self.seed, "cascade", self.tier.name, member, "train")
+        settings, d = self.settings, codes.shape[1]
+        batches = _epochs(rng, self.share.train, settings.steps * settings.batch_rows)
+        if arm.endswith("_half"):
+            batches = batches % max(1, self.share.train // 2)
+        masks = random_masks(rng, (settings.steps, d, settings.batch_rows))
+        held_out = self.reference[rows.test]
+        return TrainInputs(
+            params=jnp.asarray(self.model.init(rng, log_marginals(codes, self.num_codes, INVALID))),
+            codes=jnp.asarray(codes.T, jnp.int32),
+            batches=jnp.asarray(batches.reshape(settings.steps, settings.batch_rows), jnp.int32),
+            masks=jnp.asarray(masks),
+            held_out=jnp.asarray(held_out.T, jnp.int32),
+            held_out_mask=jnp.asarray(random_masks(rng, (d, len(held_out)))),
+        )
+
+    def _judging(self, member: int, rows: Rows, params: jax.Array) -> tuple[Any, ...]:
+        codes = self.reference[rows.test].T
+        rng = generator(self.seed, "cascade", self.tier.name, member, "judge")
+        half = rng.permuted(np.arange(codes.shape[0])[:, None] < max(1, codes.shape[0] // 2) + 0 * codes, axis=0)
+        return params, jnp.asarray(codes, jnp.int32), jnp.asarray(self.positions), jnp.asarray(half)
+
+    def _gradients(self, member: int, rows: Rows, params: jax.Array, arm: str) -> tuple[Any, ...]:
+        """Half-batches of the arm's rows and of the held-out real rows, the same masks for both."""
+        size = min(self.share.test, self.share.train) // 2
+        other = self.candidate[rows.candidate] if arm == "candidate" else self.reference[rows.null]
+        rng = generator(self.seed, "cascade", self.tier.name, member, "gradients")
+        masks = random_masks(rng, (2, other.shape[1], size))
+
+        def halves(codes: np.ndarray) -> jax.Array:
+            return jnp.asarray(codes[: 2 * size].reshape(2, size, -1).transpose(0, 2, 1), jnp.int32)
+
+        return params, halves(other), halves(self.reference[rows.test]), jnp.asarray(masks)
+
+    def _sharpness(self, member: int, rows: Rows, params: jax.Array) -> tuple[Any, ...]:
+        codes = self.reference[rows.test][:256].T
+        rng = generator(self.seed, "cascade", self.tier.name, member, "curvature")
+        masks = random_masks(rng, codes.shape)
+        start = rng.standard_normal(params.shape[0]).astype(np.float32)
+        return params, jnp.asarray(codes, jnp.int32), jnp.asarray(masks), jnp.asarray(start)
+
+    def _outcomes(
+        self,
+        jobs: list[tuple[int, str]],
+        rows: list[Rows],
+        trained: list[Any],
+        judged: list[Judged],
+        eigenvalues: list[Any],
+    ) -> list[MemberOutcome]:
+        outcomes = []
+        for member in range(self.tier.seeds):
+            real = self.reference[rows[member].test]
+            marginals = log_marginals(self.reference[rows[member].reference], self.num_codes, INVALID)
+            surprise = marginal_losses(real, marginals)
+            arms = {
+                arm: ArmOutcome.of(trained[i], judged[i], eigenvalues[i], surprise.mean(axis=1))
+                for i, (m, arm) in enumerate(jobs)
+                if m == member
+            }
+            outcomes.append(MemberOutcome(member, arms, float(surprise[:, self.positions].mean())))
+        return outcomes
+
+    def _summary(self, outcomes: list[MemberOutcome], seconds: float) -> TierResult:
+        return TierResult(
+            name=self.tier.name,
+            network=self.config.network.name,
+            parameters=self.model.parameters,
+            width=self.model.width,
+            depth=self.tier.depth,
+            seeds=self.tier.seeds,
+            steps=self.tier.steps,
+            train_rows=self.share.train,
+            test_rows=self.share.test,
+            prior_loss=finite(np.mean([outcome.prior for outcome in outcomes])),
+            execution=self.form.name,
+            seconds=round(seconds, 3),
+        )
+
+    def _models(self, outcomes: list[MemberOutcome]) -> Iterator[ModelResult]:
+        steps = [(i + 1) * self.tier.steps // CURVE_POINTS for i in range(CURVE_POINTS)]
+        for outcome in outcomes:
+            for arm, found in outcome.arms.items():
+                yield ModelResult(
+                    tier=self.tier.name,
+                    seed=outcome.member,
+                    arm=arm,
+                    status="trained" if found.trained else "diverged",
+                    parameters=self.model.parameters,
+                    losses={name: finite(value) for name, value in found.losses.items()},
+                    curve=[finite(round(float(value), 5)) for value in found.curve],
+                    curve_steps=steps,
+                    gradient_norm={name: finite(value) for name, value in found.gradient_norm.items()},
+                    spectral_entropy=finite(found.spectral_entropy),
+                    energy=[round(float(value), 6) for value in found.energy] if found.trained else [],
+                    top_eigenvalue=finite(found.top_eigenvalue),
+                )
+
+
+def _epochs(rng: np.random.Generator, num_rows: int, wanted: int) -> np.ndarray:
+    """Returns `wanted` row numbers, every row once before any comes again."""
+    rounds = -(-wanted // num_rows)
+    return np.concatenate([rng.permutation(num_rows) for _ in range(rounds)])[:wanted]

@@ -1,0 +1,155 @@
+"""Trains the cascade: tiers of members, each member on the candidate and on the reference with one seed."""
+
+import itertools
+from collections.abc import Callable, MutableMapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from vr.cascade import compilation_cache
+from vr.cascade.config import CascadeConfig, Network
+from vr.cascade.members import shares
+from vr.cascade.result import CascadeResult, ModelResult, Reading, TierResult
+from vr.cascade.scaling import extrapolate
+from vr.cascade.tier import Tier, arms_of
+from vr.core.rng import generator
+from vr.models import build
+
+__all__ = ["Progress", "run_cascade"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the cascade is, in trained models; `values` are numbers for a tracker."""
+
+    done: int
+    total: int
+    message: str
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+def run_cascade(
+    reference_codes: np.ndarray,
+    candidate_codes: np.ndarray,
+    num_codes: Sequence[int],
+    config: CascadeConfig,
+    seed: int,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+    saved: MutableMapping[str, dict] | None = None,
+) -> CascadeResult:
+    """Trains all tiers and returns what they say.
+
+    Args:
+      reference_codes: Unsigned `[n, d]`.
+      candidate_codes: Unsigned `[m, d]`.
+      num_codes: Codes of each column `[d]`.
+      config: Tiers, rows, execution; at least one tier.
+      seed: Of all draws.
+      progress: Told of every trained model.
+      saved: Finished tiers by name; a tier found here is not trained again, one trained is stored.
+
+    Raises:
+      DataError: with too few rows.
+      DivergedError: where over half of a tier's members diverged.
+    """
+    if config.compilation_cache:
+        compilation_cache.enable()
+    sizes = np.asarray(num_codes)
+    share = shares(len(reference_codes), len(candidate_codes), config)
+    total = sum(tier.seeds * len(arms_of(tier)) for tier in config.tiers)
+    tell = progress or (lambda step: None)
+    store: MutableMapping[str, dict] = {} if saved is None else saved
+    models = _models(config, sizes)
+    with ThreadPoolExecutor(config.threads) as pool:
+        # All tiers compile from the start on, so that a later one is ready when its turn comes.
+        tiers = {
+            tier.name: Tier(tier, models[tier.name], sizes, share, reference_codes, candidate_codes, config, seed, pool)
+            for tier in config.tiers
+            if tier.name not in store
+        }
+        done = 0
+        for tier in config.tiers:
+            name, count = tier.name, tier.seeds * len(arms_of(tier))
+            if name in tiers:
+                counted = itertools.count(done + 1)
+                store[name] = tiers.pop(name).run(
+                    lambda message, name=name, counted=counted: tell(
+                        Progress(next(counted), total, f"{name}: {message}")
+                    )
+                )
+            done += count
+            tell(Progress(done, total, f"{name}: done", {f"cascade/{name}": _mean_curves(store[name]["models"])}))
+    return _assemble([store[tier.name] for tier in config.tiers], config, seed)
+
+
+def _models(config: CascadeConfig, num_codes: np.ndarray) -> dict[str, build.Model]:
+    """Returns each tier's network; a tier with `growth` is sized by the one before it."""
+    d, k = len(num_codes), int(num_codes.max())
+    models: dict[str, build.Model] = {}
+    parameters = 0
+    for tier in config.tiers:
+        width = tier.width
+        if tier.growth > 0 and parameters:
+            width = build.resonance_width(d, k, tier.depth, tier.growth * parameters, tier.width)
+        parameters = build.resonance_parameters(d, k, width, tier.depth)
+        # The control has the resonance network's parameters, whatever width that takes.
+        models[tier.name] = (
+            build.mlp(d, k, parameters, tier.depth)
+            if config.network is Network.mlp
+            else build.resonance(d, k, width, tier.depth)
+        )
+    return models
+
+
+def _mean_curves(models: list[dict[str, Any]]) -> dict[str, list[float]]:
+    curves: dict[str, list[list[float]]] = {}
+    for model in models:
+        if None not in model["curve"]:
+            curves.setdefault(model["arm"], []).append(model["curve"])
+    return {arm: np.mean(each, axis=0).round(5).tolist() for arm, each in curves.items()}
+
+
+def _assemble(documents: list[dict[str, Any]], config: CascadeConfig, seed: int) -> CascadeResult:
+    tiers, models = [], []
+    for document in documents:
+        readings = {name: Reading(**reading) for name, reading in document["readings"].items()}
+        tiers.append(TierResult(**(document["tier"] | {"readings": readings})))
+        models += [ModelResult(**model) for model in document["models"]]
+    losses = {arm: [_losses(models, tier.name, arm) for tier in tiers] for arm in ("reference", "candidate")}
+    scaling = extrapolate(
+        [tier.parameters for tier in tiers],
+        losses["reference"],
+        losses["candidate"],
+        target=config.target_parameters,
+        level=config.confidence_level,
+        rng=generator(seed, "cascade", "scaling"),
+    )
+    return CascadeResult(tuple(tiers), tuple(models), _pooled(tiers), scaling)
+
+
+def _losses(models: list[ModelResult], tier: str, arm: str) -> np.ndarray:
+    found = [m.losses["all"] for m in models if m.tier == tier and m.arm == arm]
+    return np.array([loss for loss in found if loss is not None])
+
+
+def _pooled(tiers: list[TierResult]) -> dict[str, Reading]:
+    """Returns each reading as the mean over the tiers that have it, beside the null of those that trained one."""
+    pooled = {}
+    for name in dict.fromkeys(name for tier in tiers for name in tier.readings):
+        found = [tier.readings[name] for tier in tiers if name in tier.readings]
+        values = [r.value for r in found if r.value is not None]
+        null = next((r for r in found if r.null_std is not None), None)
+        if not values:
+            pooled[name] = found[0]
+            continue
+        spreads = [r.spread or 0.0 for r in found]
+        pooled[name] = Reading(
+            float(np.mean(values)),
+            float(np.mean(spreads)),
+            None if null is None else null.null_mean,
+            None if null is None else null.null_std,
+        )
+    return pooled

@@ -1,0 +1,92 @@
+"""The discrete Fourier transform over the leading axis, as a matrix product where that is cheaper.
+
+Up to `MATRIX_LIMIT` positions the transform is one dense product with a cosine and sine table: it runs at the speed of
+the matrix units, batches under `vmap` and compiles to one call. Beyond, `rfft`. Both are in float32.
+
+Notation: d positions, F = d // 2 + 1 frequencies.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+__all__ = ["MATRIX_LIMIT", "causal_convolution", "forward", "inverse", "num_frequencies"]
+
+MATRIX_LIMIT = 256  # positions
+
+
+def num_frequencies(positions: int) -> int:
+    """Returns how many frequencies a real signal of this length has."""
+    return positions // 2 + 1
+
+
+@functools.cache
+def _tables(positions: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the analysis table `[2F, d]` (cosines, then minus sines) and the synthesis table `[d, 2F]`."""
+    frequencies = np.arange(num_frequencies(positions))
+    # The product is reduced modulo d before the cosine: exact phases at any length.
+    angle = 2 * np.pi * (np.outer(frequencies, np.arange(positions)) % positions) / positions
+    # Every frequency but 0 and d/2 stands for itself and its conjugate.
+    weight = np.where((frequencies == 0) | (2 * frequencies == positions), 1.0, 2.0)[:, None] / positions
+    analysis = np.concatenate([np.cos(angle), -np.sin(angle)])
+    synthesis = np.concatenate([weight * np.cos(angle), -weight * np.sin(angle)]).T
+    return analysis.astype(np.float32), synthesis.astype(np.float32)
+
+
+def forward(signal: jax.Array, *, as_matrix: bool | None = None) -> tuple[jax.Array, jax.Array]:
+    """Returns the real and imaginary parts of the transform over axis 0.
+
+    Args:
+      signal: Real, `[d, ...]`.
+      as_matrix: Force the matrix product (True) or `rfft` (False); None chooses by length.
+
+    Returns:
+      Two float32 arrays `[F, ...]`, as `jnp.fft.rfft(signal, axis=0)` has them.
+    """
+    positions = signal.shape[0]
+    signal = signal.astype(jnp.float32)
+    if positions <= MATRIX_LIMIT if as_matrix is None else as_matrix:
+        analysis, _ = _tables(positions)
+        both = (jnp.asarray(analysis) @ signal.reshape(positions, -1)).reshape(-1, *signal.shape[1:])
+        half = num_frequencies(positions)
+        return both[:half], both[half:]
+    spectrum = jnp.fft.rfft(signal, axis=0)
+    return spectrum.real, spectrum.imag
+
+
+def inverse(real: jax.Array, imag: jax.Array, positions: int, *, as_matrix: bool | None = None) -> jax.Array:
+    """Returns the real signal `[d, ...]` of a spectrum `[F, ...]` given by its parts.
+
+    As with `irfft`, the imaginary parts at frequency 0 and, for even d, at d/2 do not count.
+    """
+    if positions <= MATRIX_LIMIT if as_matrix is None else as_matrix:
+        _, synthesis = _tables(positions)
+        both = jnp.concatenate([real, imag]).reshape(2 * real.shape[0], -1)
+        return (jnp.asarray(synthesis) @ both).reshape(positions, *real.shape[1:])
+    return jnp.fft.irfft(jax.lax.complex(real, imag), n=positions, axis=0)
+
+
+def causal_convolution(signal: jax.Array, kernel: jax.Array, decay: jax.Array | float = 0.0) -> jax.Array:
+    """Returns `y[t] = sum_{s <= t} exp(-decay (t - s)) kernel[t - s] signal[s]`, the resonance gate for sequences.
+
+    Zero-padding to twice the length keeps the circular product of spectra from wrapping the future onto the past.
+
+    Args:
+      signal: Real, `[length, ...]`.
+      kernel: Real, `[length, ...]`, broadcastable against `signal` after the first axis.
+      decay: 0 or more, for each step back; broadcastable against `kernel[0]`.
+
+    Returns:
+      float32 `[length, ...]`; position t depends on positions up to t alone.
+    """
+    length = signal.shape[0]
+    lag = jnp.arange(length, dtype=jnp.float32).reshape(length, *(1,) * (kernel.ndim - 1))
+    windowed = kernel * jnp.exp(-jnp.asarray(decay) * lag)
+    pad = [(0, length)]
+    spectra = [
+        forward(jnp.pad(part, pad + [(0, 0)] * (part.ndim - 1))) for part in (signal, windowed.astype(jnp.float32))
+    ]
+    (a, b), (c, d) = spectra
+    return inverse(a * c - b * d, a * d + b * c, 2 * length)[:length]

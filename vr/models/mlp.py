@@ -1,0 +1,44 @@
+"""The control: a residual MLP over the concatenated cells, with as many parameters as the resonance network."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from vr.models.table import CellEmbedding, ColumnHead, Draw, rms_norm
+
+__all__ = ["MaskedMlp"]
+
+
+class MaskedMlp(nnx.Module):
+    """Masked cells in, logits for every cell out; columns meet in dense layers."""
+
+    def __init__(self, num_columns: int, num_codes: int, channels: int, hidden: int, depth: int, *, draw: Draw):
+        def dense(fan_in: int, fan_out: int) -> nnx.Param:
+            return nnx.Param(draw((fan_in, fan_out), fan_in**-0.5))
+
+        self.embedding = CellEmbedding(num_columns, num_codes, channels, draw=draw)
+        self.into = dense(num_columns * channels, hidden)
+        self.norms = nnx.Param(np.ones((depth + 1, hidden), np.float32))
+        self.ups = nnx.List([dense(hidden, hidden) for _ in range(depth)])
+        self.up_biases = nnx.Param(np.zeros((depth, hidden), np.float32))
+        self.downs = nnx.List([dense(hidden, hidden) for _ in range(depth)])
+        # One head over all columns: as a head of one column with d * K codes.
+        self.head = ColumnHead(1, num_columns * num_codes, hidden)
+        self.shape = (num_columns, num_codes)
+
+    def __call__(self, codes: jax.Array, masked: jax.Array) -> jax.Array:
+        """Returns logits `[d, B, K]` for codes `[d, B]` of which `masked` are hidden."""
+        num_columns, rows = codes.shape
+        cells = self.embedding(codes, masked)
+        x = jnp.swapaxes(cells, 0, 1).reshape(rows, -1) @ self.into[...]
+        norms = self.norms[...]
+        for index, (up, down) in enumerate(zip(self.ups, self.downs, strict=True)):
+            inner = rms_norm(x, norms[index]) @ up[...] + self.up_biases[...][index][None, :]
+            x = x + jax.nn.silu(inner) @ down[...]
+        logits = self.head(rms_norm(x, norms[-1])[None])
+        return jnp.swapaxes(logits.reshape(rows, *self.shape), 0, 1)
+
+    def with_energy(self, codes: jax.Array, masked: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Returns the logits and an empty `[0, 0]`: this network has no frequencies."""
+        return self(codes, masked), jnp.zeros((0, 0))

@@ -1,0 +1,73 @@
+"""The resonance network: columns exchange what they know through learned complex gates over frequencies.
+
+A block is `x + gate(norm(x))`, then `x + mlp(norm(x))`. The gate transforms over the column axis, multiplies each
+frequency of each channel by a learned complex number, and transforms back: a circular convolution over columns, one
+kernel a channel (FNet, arXiv 2105.03824, with the learned filter of GFNet, arXiv 2107.00645). A table's columns have no
+order, so the convolution is a mixer and nothing more; what belongs to a column enters with its own value embedding and
+leaves through its own head. The equal-parameter control is `vr.models.mlp`.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from vr.models import dft
+from vr.models.table import CellEmbedding, ColumnHead, Draw, rms_norm
+
+__all__ = ["Resonance", "ResonanceBlock"]
+
+EXPANSION = 2  # hidden units of the channel MLP for each channel
+
+
+class ResonanceBlock(nnx.Module):
+    """One gate and one channel MLP, each behind a norm and around a residual."""
+
+    def __init__(self, num_columns: int, channels: int, *, draw: Draw):
+        frequencies = dft.num_frequencies(num_columns)
+        # A random kernel over columns of unit energy: the gate mixes from the first step on.
+        shape = (2, frequencies, 1, channels)
+        self.gate = nnx.Param(draw(shape, 0.7))
+        self.gate_norm = nnx.Param(np.ones((channels,), np.float32))
+        self.mlp_norm = nnx.Param(np.ones((channels,), np.float32))
+        inner = EXPANSION * channels
+        self.up = nnx.Param(draw((channels, inner), channels**-0.5))
+        self.up_bias = nnx.Param(np.zeros((inner,), np.float32))
+        self.down = nnx.Param(draw((inner, channels), inner**-0.5))
+
+    def spectrum(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Returns the gated spectrum of `x` `[d, B, C]`: real and imaginary parts `[F, B, C]`."""
+        real, imag = dft.forward(rms_norm(x, self.gate_norm[...]))
+        gate = self.gate[...]
+        return real * gate[0] - imag * gate[1], real * gate[1] + imag * gate[0]
+
+    def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Returns the block's output `[d, B, C]` and the mean energy of its gated spectrum at each frequency `[F]`."""
+        real, imag = self.spectrum(x)
+        energy = jnp.mean(real**2 + imag**2, axis=(1, 2))
+        x = x + dft.inverse(real, imag, x.shape[0])
+        inner = jax.nn.silu(rms_norm(x, self.mlp_norm[...]) @ self.up[...] + self.up_bias[...][None, None, :])
+        return x + inner @ self.down[...], energy
+
+
+class Resonance(nnx.Module):
+    """Masked cells in, logits for every cell out."""
+
+    def __init__(self, num_columns: int, num_codes: int, channels: int, depth: int, *, draw: Draw):
+        self.embedding = CellEmbedding(num_columns, num_codes, channels, draw=draw)
+        self.blocks = nnx.List([ResonanceBlock(num_columns, channels, draw=draw) for _ in range(depth)])
+        self.norm = nnx.Param(np.ones((channels,), np.float32))
+        self.head = ColumnHead(num_columns, num_codes, channels)
+
+    def __call__(self, codes: jax.Array, masked: jax.Array) -> jax.Array:
+        """Returns logits `[d, B, K]` for codes `[d, B]` of which `masked` are hidden."""
+        return self.with_energy(codes, masked)[0]
+
+    def with_energy(self, codes: jax.Array, masked: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Returns the logits and the mean energy at each block's gate and frequency `[depth, F]`."""
+        x = self.embedding(codes, masked)
+        energies = []
+        for block in self.blocks:
+            x, energy = block(x)
+            energies.append(energy)
+        return self.head(rms_norm(x, self.norm[...])), jnp.stack(energies)

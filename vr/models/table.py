@@ -1,0 +1,56 @@
+"""What both networks share: cells into vectors, vectors into logits. Arrays are columns-first: `[d, B, ...]`.
+
+Notation: d columns, B rows, K codes, C channels. Columns lead so that a product over columns and one over channels are
+both plain matrix products without a transposition.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+__all__ = ["CellEmbedding", "ColumnHead", "Draw", "INVALID", "rms_norm"]
+
+INVALID = -30.0  # log-probability of a code that a column does not have; finite, so that gradients stay so
+
+# Shape and standard deviation to normal numbers. NumPy's generator on a CPU: tracing and compiling a threefry took
+# longer than training the smallest tier.
+Draw = Callable[[tuple[int, ...], float], Any]
+
+
+class CellEmbedding(nnx.Module):
+    """A vector for each cell: a table of codes for each column, a vector for the column, one for a masked cell."""
+
+    def __init__(self, num_columns: int, num_codes: int, channels: int, *, draw: Draw):
+        self.value = nnx.Param(draw((num_columns, num_codes, channels), 0.7))
+        self.column = nnx.Param(draw((num_columns, 1, channels), 0.7))
+        self.mask = nnx.Param(draw((channels,), 0.7))
+
+    def __call__(self, codes: jax.Array, masked: jax.Array) -> jax.Array:
+        """Returns `[d, B, C]` for codes `[d, B]` (int) of which `masked` (bool) are hidden."""
+        # A product with one-hot codes: its gradient is a product too, where a gather's is a slow scatter on a CPU.
+        num_codes = self.value.shape[1]
+        onehot = jax.nn.one_hot(jnp.where(masked, -1, codes), num_codes, dtype=jnp.float32)
+        value = jnp.einsum("dbk,dkc->dbc", onehot, self.value[...])
+        return value + self.column[...] + masked[..., None] * self.mask[...][None, None, :]
+
+
+class ColumnHead(nnx.Module):
+    """Logits over each column's codes. The kernel starts at zero: the first prediction is the bias, the marginal."""
+
+    def __init__(self, num_columns: int, num_codes: int, channels: int):
+        self.kernel = nnx.Param(np.zeros((num_columns, channels, num_codes), np.float32))
+        self.bias = nnx.Param(np.zeros((num_columns, 1, num_codes), np.float32))
+
+    def __call__(self, hidden: jax.Array) -> jax.Array:
+        """Returns `[d, B, K]` for hidden `[d, B, C]`."""
+        return jnp.einsum("dbc,dck->dbk", hidden, self.kernel[...]) + self.bias[...]
+
+
+def rms_norm(x: jax.Array, scale: jax.Array) -> jax.Array:
+    """Returns `x` `[..., C]` over its root mean square along the channels, times `scale` `[C]`."""
+    scale = scale.reshape(*(1,) * (x.ndim - 1), -1)
+    return x * jax.lax.rsqrt(jnp.mean(x * x, axis=-1, keepdims=True) + 1e-6) * scale
