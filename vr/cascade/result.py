@@ -49,9 +49,10 @@ class ModelResult:
     Attributes:
       arm: `reference`, `candidate`, `null` (another part of the reference), or the first two on half the rows.
       status: `trained` or `diverged`.
+      loss: `losses["all"]`.
       losses: Mean negative log-likelihood of a held-out real cell in nats: `all` (each cell left out), `half` (half of
         the cells hidden), `rare` (the least likely tenth of rows, each cell left out).
-      curve: Held-out loss at `curve_steps`.
+      loss_curve: Held-out loss of half-masked rows (`loss`) by training rows seen (`rows`).
       gradient_norm: min, median, max over the second half of training.
       energy: Mean energy of the gated spectrum by frequency, summed over blocks; empty for the control.
     """
@@ -61,9 +62,9 @@ class ModelResult:
     arm: str
     status: str
     parameters: int
+    loss: float | None
     losses: dict[str, float | None]
-    curve: list[float | None]
-    curve_steps: list[int]
+    loss_curve: dict[str, list[float | None]]
     gradient_norm: dict[str, float | None]
     spectral_entropy: float | None
     energy: list[float]

@@ -199,7 +199,8 @@ class Tier:
         )
 
     def _models(self, outcomes: list[MemberOutcome]) -> Iterator[ModelResult]:
-        steps = [(i + 1) * self.tier.steps // CURVE_POINTS for i in range(CURVE_POINTS)]
+        rows = self.settings.batch_rows * self.settings.steps // CURVE_POINTS
+        seen = [float((i + 1) * rows) for i in range(CURVE_POINTS)]
         for outcome in outcomes:
             for arm, found in outcome.arms.items():
                 yield ModelResult(
@@ -208,9 +209,9 @@ class Tier:
                     arm=arm,
                     status="trained" if found.trained else "diverged",
                     parameters=self.model.parameters,
+                    loss=finite(found.losses["all"]),
                     losses={name: finite(value) for name, value in found.losses.items()},
-                    curve=[finite(round(float(value), 5)) for value in found.curve],
-                    curve_steps=steps,
+                    loss_curve={"rows": list(seen), "loss": [finite(round(float(v), 5)) for v in found.curve]},
                     gradient_norm={name: finite(value) for name, value in found.gradient_norm.items()},
                     spectral_entropy=finite(found.spectral_entropy),
                     energy=[round(float(value), 6) for value in found.energy] if found.trained else [],

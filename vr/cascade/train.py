@@ -107,8 +107,8 @@ def _models(config: CascadeConfig, num_codes: np.ndarray) -> dict[str, build.Mod
 def _mean_curves(models: list[dict[str, Any]]) -> dict[str, list[float]]:
     curves: dict[str, list[list[float]]] = {}
     for model in models:
-        if None not in model["curve"]:
-            curves.setdefault(model["arm"], []).append(model["curve"])
+        if None not in model["loss_curve"]["loss"]:
+            curves.setdefault(model["arm"], []).append(model["loss_curve"]["loss"])
     return {arm: np.mean(each, axis=0).round(5).tolist() for arm, each in curves.items()}
 
 

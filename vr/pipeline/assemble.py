@@ -284,6 +284,9 @@ def _metric(feature: Feature, spec: MetricSpec) -> Metric:
         label=spec.label,
         description=spec.description,
         higher_is_worse=spec.higher_is_worse,
+        floor=spec.floor,
+        two_sided=spec.two_sided,
+        judged=spec.judged,
         reason=feature.reason,
     )
 

@@ -72,6 +72,7 @@ class Metric(_Model):
     """One number of a dimension, beside what the reference gives against itself.
 
     `value` is the mean over the candidate's splits; `null_mean` and `null_std` are over reference splits of equal size.
+    `floor` is the difference that does not matter in practice; `judged` metrics make the dimension's score.
     """
 
     value: Finite | None
@@ -81,6 +82,9 @@ class Metric(_Model):
     label: str = ""
     description: str = ""
     higher_is_worse: bool = True
+    floor: Finite = 0.0
+    two_sided: bool = False
+    judged: bool = False
     reason: str | None = None
 
 

@@ -4,10 +4,11 @@ import shutil
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
-from vr.pipeline.report import ColumnSummary, Dimension, Interval, Status, ValidationReport
+from vr.pipeline.report import ColumnSummary, DatasetSection, Dimension, Interval, Status, ValidationReport
 
-__all__ = ["print_summary", "summary_lines", "worst_columns"]
+__all__ = ["print_profile", "print_summary", "profile_lines", "summary_lines", "worst_columns"]
 
 _STYLES = {"approve": "bold green", "review": "bold yellow", "reject": "bold red"}
 _BAR_CELLS = 10
@@ -124,7 +125,12 @@ def _excess(column: ColumnSummary) -> float:
 
 def _column(column: ColumnSummary) -> str:
     null = "" if column.drift_null is None else f", real {column.drift_null:.2f}"
-    return f"{textwrap.shorten(column.name, 30, placeholder='...')} (drift {column.drift:.2f}{null})"
+    return f"{_clipped(column.name, 30)} (drift {column.drift:.2f}{null})"
+
+
+def _clipped(name: str, most: int) -> str:
+    name = " ".join(name.split())
+    return name if len(name) <= most else name[: most - 3] + "..."
 
 
 def _labelled(label: str, text: str, width: int, *, most: int) -> list[Line]:
@@ -135,3 +141,47 @@ def _labelled(label: str, text: str, width: int, *, most: int) -> list[Line]:
 
 def _wrapped(text: str, width: int, style: str = "") -> list[Line]:
     return [[(row, style)] for row in textwrap.wrap(text, max(width, 30), max_lines=3, placeholder=" ...")]
+
+
+def profile_lines(profile: dict[str, Any], *, most_columns: int = 20) -> list[str]:
+    """Returns a profile as lines: what was read, its columns, and the numbers about the whole of it.
+
+    Args:
+      profile: What `vr.pipeline.validate.profile` gives: a `dataset` section, and further sections with `metrics`.
+      most_columns: Columns shown before the rest is only counted.
+    """
+    dataset = DatasetSection.model_validate(profile["dataset"])
+    lines = [f"{dataset.uri}: {dataset.rows:,} rows, {len(dataset.columns)} columns, {dataset.format}", ""]
+    shown = dataset.columns[:most_columns]
+    names = min(max((len(column.name) for column in shown), default=0), 30)
+    lines.append(f"{'column':<{names}}  {'kind':<12}{'nulls':>10}{'distinct':>12}")
+    for column in shown:
+        distinct = "-" if column.distinct is None else f"{column.distinct:,}"
+        lines.append(f"{_clipped(column.name, names):<{names}}  {column.kind:<12}{column.nulls:>10,}{distinct:>12}")
+    if len(dataset.columns) > most_columns:
+        lines.append(f"and {len(dataset.columns) - most_columns} more")
+    metrics = [
+        (name, metric)
+        for section in profile.values()
+        if isinstance(section, dict)
+        for name, metric in section.get("metrics", {}).items()
+        if metric.get("value") is not None
+    ]
+    if metrics:
+        width = max(len(metric.get("label") or name) for name, metric in metrics)
+        lines += [
+            "",
+            *(
+                f"{metric.get('label') or name:<{width}}  {metric['value']:.6g} {metric['unit']}".rstrip()
+                for name, metric in metrics
+            ),
+        ]
+    return [*lines, *([""] if dataset.notes else []), *(f"note: {note}" for note in dataset.notes)]
+
+
+def print_profile(profile: dict[str, Any], *, folder: Path | None) -> None:
+    """Prints a profile on stdout, and where its file is."""
+    lines = profile_lines(profile)
+    if folder is not None:
+        lines += ["", f"written to {folder}"]
+    sys.stdout.write("\n".join(lines) + "\n")

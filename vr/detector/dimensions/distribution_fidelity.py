@@ -120,6 +120,7 @@ def column_drift(inputs: Inputs, settings: Settings = Settings()) -> dict[str, F
 
 
 _SHARED = "distribution"
+_TAIL_ROWS = 8.0  # rows expected in a column's tails for their share to say anything
 
 
 def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side, Side, np.random.Generator], dict[str, float]]:
@@ -137,9 +138,7 @@ def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side, Side, np.
             "jensen_shannon_mean": float(js.mean()),
             "jensen_shannon_max": float(js.max()),
             "kl_mean": float(np.mean(kl_divergence(q, p))),
-            "chi_squared_mean": float(
-                np.mean([chi_squared_homogeneity(p[j], q[j]).effect_size for j in range(len(p))])
-            ),
+            "chi_squared_mean": float(np.nanmean(chi_squared_homogeneity(p, q).effect_size)),
             "sliced_wasserstein": sliced_wasserstein(x.features, base.features, rng, settings.num_projections),
             "copula_hellinger": hellinger_gaussian(
                 _copula_correlation(x.codes[:, pairs]), _copula_correlation(base.codes[:, pairs])
@@ -150,7 +149,7 @@ def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side, Side, np.
             ks, w1 = column_distances(x.values[:, numeric], base.values[:, numeric])
             tails = np.add(*tail_mass(x.values[:, numeric], lower, upper))
             with np.errstate(divide="ignore", invalid="ignore"):
-                deficit = np.where(expected > 0, 1.0 - tails / expected, np.nan)
+                deficit = np.where(expected * len(x) >= _TAIL_ROWS, 1.0 - tails / expected, np.nan)
             result |= {
                 "kolmogorov_smirnov_mean": _mean(ks),
                 "kolmogorov_smirnov_max": float(np.nanmax(ks)) if np.isfinite(ks).any() else np.nan,

@@ -143,7 +143,9 @@ def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side, Side, np.
             "rare_patterns_lost": float(np.mean(lost)) if lost else float("nan"),
             "vendi_deficit": float(np.log(vendi_order2(base.features) / vendi_order2(x.features))),
             "duplicate_fraction": duplicate_fraction(x),
-            "effective_generations": float(np.median(generations)),
+            "effective_generations": float(np.nanmedian(generations))
+            if np.isfinite(generations).any()
+            else float("nan"),
         }
 
     return statistics

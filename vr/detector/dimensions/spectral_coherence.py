@@ -9,6 +9,7 @@ from vr.core.chart import Chart
 from vr.detector.dimensions.base import Dimension, Measurement, needs_reference
 from vr.detector.inputs import Inputs, Side
 from vr.detector.metric import Feature, MetricSpec
+from vr.detector.proxies import proxy_feature
 from vr.stats.dependence import rank_correlation
 from vr.stats.spectra import (
     autocorrelation,
@@ -80,11 +81,7 @@ def measure(inputs: Inputs, settings: Settings = Settings()) -> Measurement:
     if inputs.columns.time is None:
         for name in ("welch_distance", "autocorrelation_change"):
             features[name] = Feature.missing("no date column that orders the rows")
-    features["network_spectrum_change"] = (
-        Feature.missing(inputs.cascade_reason or "no cascade was trained")
-        if inputs.cascade is None
-        else inputs.cascade.feature("spectrum_divergence")
-    )
+    features["network_spectrum_change"] = proxy_feature(inputs, "spectrum_divergence")
     return Measurement({name: features[name] for name in _METRICS}, (_chart(inputs),))
 
 
