@@ -126,7 +126,7 @@ def profile(
 
     import json
 
-    from vr.pipeline.validate import profile as measure
+    from vr.pipeline.describe import profile as measure
     from vr.session import open_sources
     from vr.telemetry.summary import print_profile
     from vr.telemetry.terminal import show_progress

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -98,6 +98,19 @@ class Split:
     base: Side
 
 
+class Taken(Protocol):
+    """Both datasets as the pipeline takes them in; see the attributes of `Inputs`."""
+
+    columns: Columns
+    pair_columns: np.ndarray
+    candidate: Side
+    candidate_profile: Profile
+    reference: Side | None
+    reference_profile: Profile | None
+    splits: tuple[Split, ...]
+    splits_reason: str | None
+
+
 @dataclass(frozen=True)
 class Inputs:
     """All that a dimension may read; `reference` and what hangs on it is None without a reference.
@@ -130,6 +143,24 @@ class Inputs:
     seed: int
     threads: int = 1
     _shared: dict[str, dict[str, Feature]] = field(default_factory=dict, compare=False, repr=False)
+
+    @classmethod
+    def of(cls, intake: "Taken", cascade: "CascadeResult | None", reason: str | None, seed: int, threads: int) -> "Inputs":
+        """Returns the inputs of two datasets taken in, and what was trained on them."""
+        return cls(
+            columns=intake.columns,
+            pair_columns=intake.pair_columns,
+            candidate=intake.candidate,
+            candidate_profile=intake.candidate_profile,
+            reference=intake.reference,
+            reference_profile=intake.reference_profile,
+            splits=intake.splits,
+            splits_reason=intake.splits_reason,
+            cascade=cascade,
+            cascade_reason=reason,
+            seed=seed,
+            threads=threads,
+        )
 
     def compare(
         self, name: str, statistics: Callable[[Side, Side, np.random.Generator], dict[str, float]]

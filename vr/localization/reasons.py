@@ -66,7 +66,7 @@ def reason(
     defects = [DEFECTS[1 + i] for i in order]
     sentence = "; ".join(
         said[defect]
-        + ("" if defect == "exact_duplicate" else f" (1 in {_round(10.0 ** min(evidence[i], 6.0))} real rows)")
+        + ("" if defect == "exact_duplicate" else f" (1 in {_round(10.0 ** min(float(evidence[i]), 6.0))} real rows)")
         for defect, i in zip(defects, order, strict=True)
     )
     cells = ", ".join(f"{names.names[j]} = {_cell(codes[j], values[j], names.labels[j])}" for j in columns)

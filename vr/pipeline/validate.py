@@ -72,20 +72,7 @@ def validate(
         intake = take_in(candidate, reference, config, threads, rows_done)
     with stopwatch.stage("cascade"):
         cascade, cascade_reason = _train(intake, config, folder, tell)
-    inputs = Inputs(
-        columns=intake.columns,
-        pair_columns=intake.pair_columns,
-        candidate=intake.candidate,
-        candidate_profile=intake.candidate_profile,
-        reference=intake.reference,
-        reference_profile=intake.reference_profile,
-        splits=intake.splits,
-        splits_reason=intake.splits_reason,
-        cascade=cascade,
-        cascade_reason=cascade_reason,
-        seed=config.seed,
-        threads=threads,
-    )
+    inputs = Inputs.of(intake, cascade, cascade_reason, config.seed, threads)
     with stopwatch.stage("statistics"):
         measurements = {}
         for index, (name, dimension) in enumerate(DIMENSIONS.items()):

@@ -147,7 +147,7 @@ def profile_lines(profile: dict[str, Any], *, most_columns: int = 20) -> list[st
     """Returns a profile as lines: what was read, its columns, and the numbers about the whole of it.
 
     Args:
-      profile: What `vr.pipeline.validate.profile` gives: a `dataset` section, and further sections with `metrics`.
+      profile: What `vr.pipeline.describe.profile` gives: a `dataset` section, and further sections with `metrics`.
       most_columns: Columns shown before the rest is only counted.
     """
     dataset = DatasetSection.model_validate(profile["dataset"])

@@ -104,7 +104,7 @@ def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side, Side, np.
 
 def _rhythm(x: Side, base: Side, time: int, numeric: np.ndarray, settings: Settings) -> dict[str, float]:
     welch, lags = [], []
-    for j in np.flatnonzero(numeric):
+    for j in map(int, np.flatnonzero(numeric)):
         if j == time:
             continue
         a, b = _in_time(x, time, j), _in_time(base, time, j)

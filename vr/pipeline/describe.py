@@ -1,0 +1,63 @@
+"""`vr profile`: one dataset described in one pass, without a verdict."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from vr.data.source import Source
+from vr.detector.inputs import Inputs
+from vr.detector.registry import DIMENSIONS
+from vr.pipeline import assemble
+from vr.pipeline.config import Config
+from vr.pipeline.intake import take_in
+from vr.pipeline.progress import Event, ProgressCallback
+from vr.pipeline.report import write_atomically
+
+__all__ = ["profile"]
+
+
+def profile(
+    dataset: Source, config: Config, *, progress: ProgressCallback | None = None, output: Path | None = None
+) -> dict[str, Any]:
+    """Describes one dataset.
+
+    Args:
+      dataset: What to describe.
+      config: Codec, sample, seed and engine are used.
+      progress: Told of every batch.
+      output: Folder for profile.json.
+
+    Returns:
+      {"dataset": as in a report, "diversity": likewise, "drift": likewise}, JSON-able.
+
+    Raises:
+      DataError: where the dataset cannot be read or coded.
+    """
+    tell = progress or (lambda event: None)
+    threads = config.engine.threads or os.cpu_count() or 1
+    intake = take_in(dataset, None, config, threads, lambda *step: tell(Event(*step)))
+    inputs = Inputs.of(intake, None, "no cascade was trained", config.seed, threads)
+    entropy = DIMENSIONS["entropy_stability"].measure(inputs)
+    consistency = DIMENSIONS["statistical_consistency"].measure(inputs)
+    section = assemble.dataset_section(dataset, intake.candidate_profile, intake, inputs, is_candidate=True)
+    sections = assemble.dimension_sections({**_nothing(), "statistical_consistency": consistency}, config.detector)
+    document = {
+        "dataset": section.model_dump(mode="json"),
+        "diversity": assemble.diversity_section(inputs, entropy).model_dump(mode="json"),
+        "drift": {
+            "metrics": {
+                name: metric.model_dump(mode="json")
+                for name, metric in sections["statistical_consistency"].metrics.items()
+            }
+        },
+    }
+    if output is not None:
+        write_atomically(output / "profile.json", json.dumps(document, indent=1, allow_nan=False).encode())
+    return document
+
+
+def _nothing() -> dict[str, Any]:
+    from vr.detector.dimensions.base import Measurement
+
+    return {name: Measurement.missing("a profile has no reference") for name in DIMENSIONS}
