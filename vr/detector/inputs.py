@@ -145,7 +145,9 @@ class Inputs:
     _shared: dict[str, dict[str, Feature]] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
-    def of(cls, intake: "Taken", cascade: "CascadeResult | None", reason: str | None, seed: int, threads: int) -> "Inputs":
+    def of(
+        cls, intake: "Taken", cascade: "CascadeResult | None", reason: str | None, seed: int, threads: int
+    ) -> "Inputs":
         """Returns the inputs of two datasets taken in, and what was trained on them."""
         return cls(
             columns=intake.columns,

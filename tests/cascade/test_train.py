@@ -1,0 +1,148 @@
+"""The trained cascade on small tables: pairing, determinism, resumption, and that it sees what is lost."""
+
+import numpy as np
+import pytest
+
+from vr.cascade.config import CascadeConfig, Execution, Network, TierConfig
+from vr.cascade.train import run_cascade
+from vr.core.errors import DataError, DivergedError
+
+NUM_CODES = [6, 6, 5, 4]
+
+
+def table(rows, seed, *, shuffled=False):
+    rng = np.random.default_rng(seed)
+    a = rng.integers(1, 6, rows)
+    b = np.where(rng.random(rows) < 0.85, a, rng.integers(1, 6, rows))
+    c = 1 + (a + b) % 4
+    codes = np.column_stack([a, b, c, rng.integers(1, 4, rows)]).astype(np.uint16)
+    return np.column_stack([rng.permutation(column) for column in codes.T]) if shuffled else codes
+
+
+def config(**changes):
+    tiers = [
+        TierConfig(
+            name="small",
+            seeds=3,
+            width=6,
+            depth=1,
+            steps=60,
+            null_arm=True,
+            gradients=True,
+            curvature=True,
+            half_arms=True,
+        ),
+        TierConfig(name="large", seeds=2, width=40, depth=1, growth=6.0, steps=60),
+    ]
+    settings = {"preset": "test", "tiers": tiers, "train_rows": 400, "test_rows": 200, "compilation_cache": True}
+    return CascadeConfig(**(settings | changes))
+
+
+@pytest.fixture(scope="module")
+def broken():
+    return run_cascade(table(1_500, 0), table(1_000, 1, shuffled=True), NUM_CODES, config(), 0)
+
+
+@pytest.fixture(scope="module")
+def fresh():
+    return run_cascade(table(1_500, 0), table(1_000, 1), NUM_CODES, config(), 0)
+
+
+def test_a_fresh_sample_stays_within_the_null_and_a_shuffled_one_does_not(fresh, broken):
+    inside, outside = fresh.readings["log_ratio_all"], broken.readings["log_ratio_all"]
+    assert abs(inside.value - inside.null_mean) < 4 * np.hypot(inside.null_std, 0.01)
+    assert outside.value > 0.1
+    assert outside.value > inside.value + 5 * outside.null_std
+
+
+def test_every_model_is_reported_with_finite_numbers(broken):
+    assert len(broken.models) == 3 * 5 + 2 * 2
+    document = broken.to_dict()
+    for model in document["models"]:
+        assert model["status"] == "trained"
+        assert len(model["loss_curve"]["loss"]) == len(model["loss_curve"]["rows"]) == 20
+        assert model["loss"] == model["losses"]["all"] > 0
+    assert {m.parameters for m in broken.models if m.tier == "large"} != {
+        m.parameters for m in broken.models if m.tier == "small"
+    }
+
+
+def test_the_reference_arm_learns_more_than_the_marginals(fresh):
+    small = fresh.tiers[0]
+    losses = [m.loss for m in fresh.models if m.tier == "small" and m.arm == "reference"]
+    assert np.mean(losses) < small.prior_loss - 0.1
+
+
+def test_training_on_noise_turns_the_gradient_against_real_rows(fresh, broken):
+    assert broken.readings["gradient_cosine"].value is None or (broken.readings["gradient_cosine"].value < 0.9)
+    assert fresh.readings["gradient_noise_change"].value == pytest.approx(0.0, abs=1.0)
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(fresh):
+    again = run_cascade(table(1_500, 0), table(1_000, 1), NUM_CODES, config(), 0)
+    other = run_cascade(table(1_500, 0), table(1_000, 1), NUM_CODES, config(), 1)
+    assert [m.losses for m in again.models] == [m.losses for m in fresh.models]
+    assert again.scaling == fresh.scaling
+    assert [m.losses for m in other.models] != [m.losses for m in fresh.models]
+
+
+def test_a_saved_tier_is_not_trained_again():
+    saved = {}
+    first = run_cascade(table(600, 0), table(400, 1), NUM_CODES, config(), 0, saved=saved)
+    assert set(saved) == {"small", "large"}
+    saved["small"]["tier"]["seconds"] = -1.0
+    del saved["large"]
+    second = run_cascade(table(600, 0), table(400, 1), NUM_CODES, config(), 0, saved=saved)
+    assert second.tiers[0].seconds == -1.0
+    assert [m.losses for m in second.models] == [m.losses for m in first.models]
+
+
+def test_identical_arms_have_a_log_ratio_of_exactly_zero(monkeypatch):
+    from vr.cascade import tier
+    from vr.cascade.members import Rows, rows_of
+
+    def same(*args):
+        found = rows_of(*args)
+        return Rows(found.reference, found.null, found.test, found.reference)
+
+    monkeypatch.setattr(tier, "rows_of", same)
+    codes = table(600, 0)
+    result = run_cascade(codes, codes, NUM_CODES, config(), 0)
+    assert result.readings["log_ratio_all"].value == 0.0
+
+
+def test_stacked_agrees_with_looped():
+    few = config(tiers=[TierConfig(name="one", seeds=2, width=5, depth=1, steps=40)])
+    runs = []
+    for form in (Execution.looped, Execution.stacked):
+        few.execution = form
+        runs.append(run_cascade(table(400, 0), table(300, 1), NUM_CODES, few, 0))
+    for a, b in zip(runs[0].models, runs[1].models, strict=True):
+        assert a.losses == pytest.approx(b.losses, rel=1e-3)
+    assert [run.tiers[0].execution for run in runs] == ["looped", "stacked"]
+
+
+@pytest.mark.parametrize("network", list(Network))
+def test_both_networks_train(network):
+    few = config(network=network, tiers=[TierConfig(name="one", seeds=2, width=6, depth=1, steps=60)])
+    result = run_cascade(table(600, 0), table(400, 1, shuffled=True), NUM_CODES, few, 0)
+    assert result.readings["log_ratio_all"].value > 0.02
+    assert result.scaling is None
+    assert ("spectrum_divergence" in result.readings) == (network is Network.resonance)
+
+
+def test_progress_counts_every_model_up_to_the_total():
+    seen = []
+    few = config(tiers=[TierConfig(name="one", seeds=2, width=4, depth=1, steps=20, null_arm=True)])
+    run_cascade(table(300, 0), table(300, 1), NUM_CODES, few, 0, progress=seen.append)
+    assert [step.done for step in seen] == [1, 2, 3, 4, 5, 6, 6]
+    assert seen[-1].total == 6
+    assert set(seen[-1].values["cascade/one"]) == {"reference", "candidate", "null"}
+
+
+def test_too_few_rows_and_divergence_are_typed_errors():
+    with pytest.raises(DataError, match="too few rows"):
+        run_cascade(table(20, 0), table(20, 1), NUM_CODES, config(), 0)
+    wild = config(tiers=[TierConfig(name="one", seeds=2, width=4, depth=1, steps=20, learning_rate=1e30)])
+    with pytest.raises(DivergedError, match="learning_rate"):
+        run_cascade(table(300, 0), table(300, 1), NUM_CODES, wild, 0)

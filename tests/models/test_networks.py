@@ -1,0 +1,67 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vr.models import build, dft
+from vr.models.table import INVALID
+
+
+def log_uniform(d, k):
+    return np.full((d, k), -np.log(k), np.float32)
+
+
+@pytest.mark.parametrize("positions", [1, 2, 7, 12, 300])
+def test_dft_by_product_equals_rfft_and_inverts(positions):
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((positions, 3, 2)), jnp.float32)
+    product, fast = dft.forward(x, as_matrix=True), dft.forward(x, as_matrix=False)
+    for a, b in zip(product, fast, strict=True):
+        assert np.allclose(a, b, atol=2e-5 * positions)
+    for as_matrix in (True, False):
+        assert np.allclose(dft.inverse(*product, positions, as_matrix=as_matrix), x, atol=2e-5 * max(positions, 4))
+
+
+def test_causal_convolution_does_not_see_the_future():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((20, 4)).astype(np.float32)
+    kernel = jnp.asarray(rng.standard_normal((20, 4)), jnp.float32)
+    moved = x.copy()
+    moved[12:] += 5.0
+    before, after = (np.asarray(dft.causal_convolution(jnp.asarray(s), kernel)) for s in (x, moved))
+    assert np.allclose(before[:12], after[:12], atol=1e-4)
+    assert not np.allclose(before[12:], after[12:], atol=1e-2)
+    expected = [sum(np.asarray(kernel)[j] * x[i - j] for j in range(i + 1)) for i in range(20)]
+    assert np.allclose(before, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize(("d", "k", "channels", "depth"), [(3, 5, 8, 1), (12, 19, 32, 2), (40, 8, 48, 2)])
+def test_the_control_has_the_resonance_networks_parameters(d, k, channels, depth):
+    network = build.resonance(d, k, channels, depth)
+    control = build.mlp(d, k, network.parameters, depth)
+    assert control.parameters == pytest.approx(network.parameters, rel=0.05)
+    for model in (network, control):
+        assert len(model.init(np.random.default_rng(0), log_uniform(d, k))) == model.parameters
+
+
+@pytest.mark.parametrize("make", [lambda: build.resonance(4, 6, 8, 2), lambda: build.mlp(4, 6, 900, 2)])
+def test_before_training_the_marginals_are_predicted_and_a_masked_cell_is_not_seen(make):
+    model = make()
+    marginals = np.log(np.random.default_rng(1).dirichlet(np.ones(6), 4)).astype(np.float32)
+    params = jnp.asarray(model.init(np.random.default_rng(0), marginals))
+    codes = jnp.asarray(np.random.default_rng(2).integers(0, 6, (4, 5)))
+    masked = jnp.zeros((4, 5), bool).at[1].set(True)
+    logits, _ = model.apply(params, codes, masked)
+    assert np.allclose(logits, marginals[:, None, :], atol=1e-5)
+    noisy = params + 0.2 * jnp.asarray(np.random.default_rng(3).standard_normal(len(params)), jnp.float32)
+    first, _ = model.apply(noisy, codes, masked)
+    second, _ = model.apply(noisy, codes.at[1].set((codes[1] + 1) % 6), masked)
+    assert np.allclose(first, second, atol=1e-5)
+    third, _ = model.apply(noisy, codes.at[2].set((codes[2] + 1) % 6), masked)
+    assert not np.allclose(first, third, atol=1e-3)
+
+
+def test_widths_are_the_smallest_that_reach_the_size():
+    width = build.resonance_width(10, 16, 2, 50_000, 1_000)
+    assert build.resonance_parameters(10, 16, width, 2) >= 50_000
+    assert build.resonance_parameters(10, 16, width - 4, 2) < 50_000
+    assert build.resonance_width(10, 16, 2, 1e12, 64) == 64
+    assert INVALID < -20
