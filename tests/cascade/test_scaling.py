@@ -35,13 +35,13 @@ def simulated(rng, noise=0.01, excess=0.0):
 
 def test_the_interval_covers_the_truth_at_ten_times_the_largest_size():
     covered = 0
-    for seed in range(40):
+    for seed in range(16):
         rng = np.random.default_rng(seed)
         reference, candidate = simulated(rng)
-        found = extrapolate(SIZES, reference, candidate, target=None, level=0.95, rng=rng, num_resamples=60)
+        found = extrapolate(SIZES, reference, candidate, target=None, level=0.95, rng=rng, num_resamples=20)
         interval = found["predicted_loss"]
         covered += interval["lower"] <= law(4e6) <= interval["upper"]
-    assert covered >= 36
+    assert covered >= 14
 
 
 def test_paired_excess_is_found_and_the_horizon_is_capped():

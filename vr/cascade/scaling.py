@@ -17,8 +17,8 @@ from scipy.stats import t as student_t
 __all__ = ["PowerLaw", "extrapolate", "fit_power_law"]
 
 _LOW, _HIGH, _GRID = 0.02, 2.0, 200
-# Both intervals together still cover only 67 to 83 % of simulated truths at ten times the largest size (three laws, tiers
-# of 10, 5 and 3 seeds); widened so much they cover 95 %. The benchmark of real tiers will replace it.
+# Both intervals together still cover only 67 to 83 % of simulated truths at ten times the largest size (three laws,
+# tiers of 10, 5 and 3 seeds); widened so much they cover 95 %. The benchmark of real tiers will replace it.
 _WIDENING = 2.5
 _HORIZON = 10.0  # times the largest fitted size; further, the form itself is a guess
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -98,19 +98,6 @@ class Split:
     base: Side
 
 
-class Taken(Protocol):
-    """Both datasets as the pipeline takes them in; see the attributes of `Inputs`."""
-
-    columns: Columns
-    pair_columns: np.ndarray
-    candidate: Side
-    candidate_profile: Profile
-    reference: Side | None
-    reference_profile: Profile | None
-    splits: tuple[Split, ...]
-    splits_reason: str | None
-
-
 @dataclass(frozen=True)
 class Inputs:
     """All that a dimension may read; `reference` and what hangs on it is None without a reference.
@@ -145,10 +132,8 @@ class Inputs:
     _shared: dict[str, dict[str, Feature]] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
-    def of(
-        cls, intake: "Taken", cascade: "CascadeResult | None", reason: str | None, seed: int, threads: int
-    ) -> "Inputs":
-        """Returns the inputs of two datasets taken in, and what was trained on them."""
+    def of(cls, intake: Any, cascade: "CascadeResult | None", reason: str | None, seed: int, threads: int) -> "Inputs":
+        """Returns the inputs of two datasets taken in (an `Intake` of the pipeline), and what was trained on them."""
         return cls(
             columns=intake.columns,
             pair_columns=intake.pair_columns,
