@@ -1,0 +1,111 @@
+"""One contract for all eight dimensions: each tells a fresh sample from a broken one, or says why it cannot."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from vr.cascade.config import preset
+from vr.cascade.train import run_cascade
+from vr.data.source import open_source
+from vr.detector.config import DIMENSIONS as NAMES
+from vr.detector.dimensions.base import provisional_score
+from vr.detector.inputs import Inputs
+from vr.detector.registry import DIMENSIONS
+from vr.detector.verdict import judge
+from vr.pipeline import assemble
+from vr.pipeline.config import Config
+from vr.pipeline.intake import take_in
+
+
+# Light by design: no study found that either predicts the quality of data. Five proxies see a difference, not a failure.
+WEAK = ("gradient_health", "loss_landscape")
+
+
+def table(rows, seed, *, broken=False):
+    rng = np.random.default_rng(seed)
+    z = rng.standard_normal((rows, 3))
+    x = np.column_stack([z[:, 0], z[:, 0] + 0.4 * z[:, 1], z[:, 1] + 0.5 * z[:, 2], np.exp(z[:, 2])])
+    group = np.searchsorted([-1.5, 0.0, 1.2], x[:, 0])
+    if broken:
+        # Fewer distinct rows, narrower, without dependence or tails: every dimension has something to see.
+        x = np.clip(0.5 * np.column_stack([rng.permutation(column) for column in x.T]), -0.6, 0.6)
+        group = np.where(group == 3, 1, rng.permutation(group))
+        keep = rng.integers(0, rows // 4, rows)
+        x, group = x[keep], group[keep]
+    return pa.table({**{f"x{j}": x[:, j] for j in range(4)}, "group": np.array(["a", "b", "c", "d"])[group]})
+
+
+def inputs_of(candidate, reference):
+    config = Config()
+    taken = take_in(open_source(candidate), reference and open_source(reference), config, 1, lambda *step: None)
+    cascade = None
+    if reference is not None:
+        cascade = run_cascade(
+            taken.reference.codes, taken.candidate.codes, taken.columns.num_codes.tolist(), preset("smoke"), 0
+        )
+    return Inputs.of(taken, cascade, None if cascade else "no cascade was trained", 0, 1)
+
+
+@pytest.fixture(scope="module")
+def measured():
+    reference = table(2_400, 0)
+    cases = {"fresh": table(1_200, 1), "broken": table(1_200, 2, broken=True)}
+    inputs = {name: inputs_of(candidate, reference) for name, candidate in cases.items()}
+    return {name: {key: d.measure(each) for key, d in DIMENSIONS.items()} for name, each in inputs.items()}
+
+
+def score(measured, case, name):
+    return provisional_score(measured[case][name], DIMENSIONS[name].metrics)
+
+
+def test_the_registry_holds_the_eight_in_order():
+    assert tuple(DIMENSIONS) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_fresh_sample_passes_and_a_broken_one_scores_lower(measured, name):
+    fresh, broken = score(measured, "fresh", name), score(measured, "broken", name)
+    assert fresh >= 65
+    if name not in WEAK:
+        assert broken < min(65, fresh - 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "metric"), [("gradient_health", "norm_range_change"), ("loss_landscape", "curvature_change")]
+)
+def test_the_weak_dimensions_measure_both_cases_apart(measured, name, metric):
+    fresh, broken = (measured[case][name].features[metric] for case in ("fresh", "broken"))
+    assert abs(broken.value - broken.null_mean) > abs(fresh.value - fresh.null_mean)
+    assert fresh.null_std > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_metrics_are_declared_finite_and_explained(measured, name):
+    for found in measured.values():
+        assert set(found[name].features) <= set(DIMENSIONS[name].metrics)
+        assert found[name].charts
+        for feature in found[name].features.values():
+            numbers = [feature.value, feature.null_mean, feature.null_std]
+            assert all(number is None or np.isfinite(number) for number in numbers)
+            assert feature.value is not None or feature.reason
+
+
+def test_the_verdict_approves_the_fresh_and_rejects_the_broken(measured):
+    verdicts = {}
+    for case, found in measured.items():
+        features, specs = assemble.all_features(found)
+        judgement = judge(features, specs, Config().detector, with_reference=True)
+        assert 0 <= judgement.lower <= judgement.probability <= judgement.upper <= 1
+        verdicts[case] = judgement.verdict
+    assert verdicts == {"fresh": "approve", "broken": "reject"}
+
+
+def test_without_a_reference_what_needs_one_says_so_and_nothing_is_approved():
+    inputs = inputs_of(table(400, 0), None)
+    found = {name: d.measure(inputs) for name, d in DIMENSIONS.items()}
+    sections = assemble.dimension_sections(found, Config().detector)
+    assert all(section.status == "not_measured" and section.reason for section in sections.values())
+    assert sections["statistical_consistency"].metrics["drift_along_file"].value is not None
+    assert sections["entropy_stability"].metrics["duplicates_in_file"].value == 0.0
+    features, specs = assemble.all_features(found)
+    assert judge(features, specs, Config().detector, with_reference=False).verdict == "review"
