@@ -16,7 +16,6 @@ from vr.pipeline import assemble
 from vr.pipeline.config import Config
 from vr.pipeline.intake import take_in
 
-
 # Light by design: no study found that either predicts the quality of data. Five proxies see a difference, not a failure.
 WEAK = ("gradient_health", "loss_landscape")
 
