@@ -16,7 +16,7 @@ from vr.pipeline import assemble
 from vr.pipeline.config import Config
 from vr.pipeline.intake import take_in
 
-# Light by design: no study found that either predicts the quality of data. Five proxies see a difference, not a failure.
+# Light by design: no study found that either predicts data quality. Five proxies see a difference, not a failure.
 WEAK = ("gradient_health", "loss_landscape")
 
 
