@@ -252,3 +252,13 @@ def test_a_tracked_run_is_the_same_run(rejected, data, tmp_path):
     assert but_run(json.loads((tmp_path / "out" / "report.json").read_text())) == but_run(stored)
     assert list((tmp_path / "out" / "wandb").glob("offline-run-*/*.wandb"))
     assert "wandb:" not in done.stdout
+
+
+def test_a_profile_describes_one_dataset(data, tmp_path):
+    done = command("profile", "fresh.parquet", "-o", tmp_path / "out", "data.types.n=categorical", "-q", cwd=data)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert f"fresh.parquet: {ROWS:,} rows, 4 columns, parquet" in done.stdout
+    assert "REJECT" not in done.stdout
+    document = json.loads((tmp_path / "out" / "profile.json").read_text())
+    assert {column["name"]: column["kind"] for column in document["dataset"]["columns"]}["n"] == "categorical"
