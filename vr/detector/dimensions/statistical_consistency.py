@@ -81,14 +81,17 @@ _METRICS = {
 }
 
 
+_BLOCK_ROWS = 20  # least rows in a stretch
+
+
 def measure(inputs: Inputs, settings: Settings = Settings()) -> Measurement:
     """Returns detectability and broken rules; without a reference only the drift along the file."""
-    drift, chart = drift_along_file(inputs.candidate, inputs, settings)
+    drift, charts = drift_along_file(inputs.candidate, inputs, settings)
     if not inputs.splits:
-        return Measurement({"drift_along_file": drift}, (chart,))
+        return Measurement({"drift_along_file": drift}, charts)
     features = dict(inputs.compare("consistency", _statistics(inputs, settings)))
     features["drift_along_file"] = drift
-    return Measurement({name: features[name] for name in _METRICS}, (chart,))
+    return Measurement({name: features[name] for name in _METRICS}, charts)
 
 
 def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side, Side, np.random.Generator], dict[str, float]]:
@@ -118,9 +121,11 @@ def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side, Side, np.
     return statistics
 
 
-def drift_along_file(side: Side, inputs: Inputs, settings: Settings = Settings()) -> tuple[Feature, Chart]:
+def drift_along_file(side: Side, inputs: Inputs, settings: Settings = Settings()) -> tuple[Feature, tuple[Chart, ...]]:
     """Returns how much stretches of a file differ from the whole, beside the same rows shuffled, and a chart of it."""
-    num_blocks = max(2, min(settings.num_blocks, len(side) // 20))
+    num_blocks = min(settings.num_blocks, len(side) // _BLOCK_ROWS)
+    if num_blocks < 2:
+        return Feature.missing(f"{len(side)} rows are too few to have stretches"), ()
 
     def by_block(order: np.ndarray) -> np.ndarray:
         whole = histograms(side.codes, inputs.columns.num_codes)
@@ -149,7 +154,7 @@ def drift_along_file(side: Side, inputs: Inputs, settings: Settings = Settings()
         },
         caption="Jensen-Shannon divergence of each stretch from the whole file, in nats, mean over columns.",
     )
-    return feature, chart
+    return feature, (chart,)
 
 
 DIMENSION = Dimension(

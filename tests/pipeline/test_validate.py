@@ -1,0 +1,107 @@
+"""The whole pipeline: the same report whatever the batches, files whole, finished and foreign folders, odd sizes."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from vr.cascade.config import preset
+from vr.core.errors import CheckpointError, ConfigError
+from vr.data.source import open_source
+from vr.pipeline.config import Config
+from vr.pipeline.validate import validate
+
+
+def table(rows, seed):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal(rows)
+    return pa.table(
+        {"x": x, "y": x + rng.standard_normal(rows), "g": np.array(["a", "b", "c"])[rng.integers(0, 3, rows)]}
+    )
+
+
+def config(**changes):
+    settings = Config(cascade=preset("none"), **changes)
+    return settings
+
+
+@pytest.fixture
+def files(tmp_path):
+    paths = {}
+    for name, rows, seed in (("candidate", 700, 1), ("reference", 900, 0)):
+        paths[name] = tmp_path / f"{name}.parquet"
+        pq.write_table(table(rows, seed), paths[name])
+    return paths
+
+
+def run(files, output=None, settings=None, **options):
+    sources = [open_source(str(files[name])) for name in ("candidate", "reference")]
+    return validate(*sources, settings or config(), output=output, html=False, **options)
+
+
+def without_run(report):
+    document = report.to_dict()
+    del document["run"]
+    return document
+
+
+def test_the_same_report_twice_and_with_other_batches(files, tmp_path):
+    first = run(files, tmp_path / "a")
+    other = config()
+    other.data.batch_rows, other.reference.batch_rows = 64, 101
+    second = run(files, tmp_path / "b", other)
+    assert without_run(first) == without_run(second)
+    scores = [pq.read_table(tmp_path / name / "row_scores.parquet") for name in "ab"]
+    assert scores[0].equals(scores[1])
+    assert scores[0]["row"].to_pylist() == list(range(700))
+
+
+def test_a_finished_folder_is_returned_and_a_foreign_one_refused(files, tmp_path):
+    first = run(files, tmp_path / "out")
+    assert run(files, tmp_path / "out").run == first.run
+    assert run(files, tmp_path / "out", force=True).run != first.run
+    with pytest.raises(ConfigError, match="--force"):
+        run(files, tmp_path / "out", config(seed=5))
+    (tmp_path / "out" / "report.json").write_text("{")
+    with pytest.raises(CheckpointError, match="--force"):
+        run(files, tmp_path / "out")
+
+
+def test_nothing_half_written_is_left_by_a_failure(files, tmp_path, monkeypatch):
+    from vr.pipeline import validate as module
+
+    def fail(*args, **kwargs):
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(module.assemble, "localization_section", fail)
+    with pytest.raises(RuntimeError, match="planted"):
+        run(files, tmp_path / "out")
+    left = {path.name for path in (tmp_path / "out").iterdir()}
+    assert left <= {".vr", "row_scores.parquet"}
+    monkeypatch.undo()
+    assert run(files, tmp_path / "out").verdict == "approve"
+
+
+def test_a_damaged_saved_stage_is_as_good_as_absent(tmp_path):
+    from vr.pipeline.run_folder import RunFolder
+
+    stages = RunFolder(tmp_path / "out", {"a": 1}).stages("cascade", "key")
+    stages["tier_1"] = {"x": 1.5}
+    again = RunFolder(tmp_path / "out", {"a": 1}).stages("cascade", "key")
+    assert again["tier_1"] == {"x": 1.5}
+    path = next((tmp_path / "out" / ".vr").glob("cascade-*/tier_1.json"))
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps(document | {"body": document["body"].replace("1.5", "2.5")}))
+    assert "tier_1" not in RunFolder(tmp_path / "out", {"a": 1}).stages("cascade", "key")
+
+
+def test_one_row_and_no_reference_are_reviewed_with_reasons():
+    one = validate(open_source(table(1, 0)), open_source(table(500, 1)), config(), html=False)
+    assert one.verdict == "review"
+    assert "too few rows" in (one.dimensions["distribution_fidelity"].reason or "")
+    alone = validate(open_source(table(300, 0)), None, config(), html=False)
+    assert alone.verdict == "review"
+    assert alone.reference is None
+    assert len(alone.not_measured) == 8
