@@ -159,7 +159,8 @@ class RowScorer:
         """Returns, for rows with so much evidence, the share of such rows that real data would not show, 0 to 1."""
         expected = 10.0**-totals
         above = len(self.candidate_totals) - np.searchsorted(self.candidate_totals, totals, side="left")
-        observed = np.maximum(above, 1) / len(self.candidate_totals)
+        # As few rows as two deviations allow: a handful of extreme rows in a healthy file is no excess.
+        observed = np.maximum(above - 2.0 * np.sqrt(above), 1e-9) / len(self.candidate_totals)
         return np.clip(1.0 - expected / observed, 0.0, 1.0)
 
     def _nearest_other(self, points: np.ndarray, rows: np.ndarray) -> np.ndarray:

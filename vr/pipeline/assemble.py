@@ -151,7 +151,7 @@ def dataset_section(
                 name=column.name,
                 kind=column.kind,
                 nulls=profile.nulls[column.name] if coded else 0,
-                distinct=round(profile.distinct[column.name].distinct()) if coded else None,
+                distinct=min(profile.rows, round(profile.distinct[column.name].distinct())) if coded else None,
                 drift=None if shift is None else shift.value,
                 drift_null=None if shift is None else shift.null_mean,
                 note=column.note,

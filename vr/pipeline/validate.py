@@ -1,16 +1,15 @@
 """The one pipeline behind all doors: from two sources to a report."""
 
-import dataclasses
 import importlib.metadata
 import os
 import platform
 from collections.abc import Callable
 from datetime import UTC, datetime
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from vr.core.errors import DataError
+from vr.core.plain import to_plain
 from vr.data.source import Source
 from vr.detector.inputs import Inputs
 from vr.detector.registry import DIMENSIONS
@@ -23,7 +22,7 @@ from vr.pipeline.report import LocalizationSection, RunSection, Status, Validati
 from vr.pipeline.run_folder import RunFolder
 from vr.pipeline.stopwatch import Stopwatch
 
-__all__ = ["configuration", "validate"]
+__all__ = ["validate"]
 
 _PACKAGES = ("jax", "flax", "optax", "numpy", "scipy", "scikit-learn", "faiss-cpu", "pyarrow")
 
@@ -62,6 +61,8 @@ def validate(
     started, stopwatch = datetime.now(UTC), Stopwatch()
     folder = RunFolder(output, _identity(candidate, reference, config), force=force)
     if (stored := folder.finished()) is not None:
+        if html and output is not None and not (output / "report.html").exists():
+            stored.save(output / "report.html")
         return stored
     threads = config.engine.threads or os.cpu_count() or 1
 
@@ -115,7 +116,7 @@ def validate(
         else assemble.dataset_section(reference, intake.reference_profile, intake, inputs, is_candidate=False),
         run=RunSection(
             seed=config.seed,
-            configuration=configuration(config),
+            configuration=to_plain(config),
             versions=_versions(),
             devices=_devices(cascade is not None),
             stages=stopwatch.stages,
@@ -127,19 +128,6 @@ def validate(
     folder.publish(report, html=html)
     tell(Event("report", 1, 1, report.verdict, {"risk_score": risk}))
     return report
-
-
-def configuration(config: Config) -> dict[str, Any]:
-    """Returns a configuration as JSON-able values."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, Enum):
-            return value.name
-        if isinstance(value, dict):
-            return {str(key): plain(item) for key, item in value.items()}
-        return [plain(item) for item in value] if isinstance(value, list | tuple) else value
-
-    return plain(dataclasses.asdict(config))
 
 
 def _train(intake: Intake, config: Config, folder: RunFolder, tell: ProgressCallback) -> tuple[Any, str | None]:
@@ -239,7 +227,7 @@ def _localize(
 
 def _identity(candidate: Source, reference: Source | None, config: Config) -> dict[str, Any]:
     """Returns what decides the report: the configuration without its tracking, and the inputs' files."""
-    document = configuration(config)
+    document = to_plain(config)
     del document["tracking"]
     return {
         "configuration": document,
@@ -254,7 +242,10 @@ def _files(source: Source) -> list[Any]:
     return [[path, size, _changed(path)] for path, size in source.files]
 
 
-def _changed(path: str) -> int:
+def _changed(path: str) -> int | None:
+    """Returns when a local file was last written; of an object in a store its size alone must do."""
+    if "://" in path:
+        return None
     try:
         return Path(path).stat().st_mtime_ns
     except OSError as err:

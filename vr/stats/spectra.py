@@ -2,7 +2,6 @@
 
 import numpy as np
 from scipy.linalg import subspace_angles
-from scipy.signal import welch
 from scipy.special import rel_entr
 
 __all__ = [
@@ -123,6 +122,9 @@ def welch_spectrum_distance(x: np.ndarray, y: np.ndarray, segment: int = 256) ->
     length = min(segment, len(x), len(y))
     if length < 8:
         return float("nan")
+    # Only tables with a date need it, and it takes a second to import.
+    from scipy.signal import welch
+
     spectra = []
     for series in (x, y):
         series = np.asarray(series, float)
