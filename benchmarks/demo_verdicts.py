@@ -1,4 +1,4 @@
-"""What does `vr` say of fresh real samples and of eighth self-trained generations, with no setting changed between them?
+"""What does `vr` say of fresh real samples and eighth self-trained generations, no setting changed between them?
 
     python -m benchmarks.demo_verdicts [--preset laptop] [--seeds 10]
 
