@@ -62,4 +62,4 @@ def test_many_categories_share_a_bounded_number_of_coordinates():
     names = np.array([f"v{i}" for i in range(48)])
     table = pa.table({f"c{j}": names[rng.integers(0, 48, 500)] for j in range(40)})
     codec, rows = coded(table)
-    assert Embedding.fit(codec, rows).transform(rows).shape[1] <= 256
+    assert Embedding.fit(codec, rows).transform(rows).shape[1] <= 128

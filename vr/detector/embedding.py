@@ -8,7 +8,7 @@ from vr.data.codec import Codec, Coded
 
 __all__ = ["Embedding"]
 
-_MAX_WIDTH = 256  # coordinates; beyond this, the rarest categories share one
+_MAX_WIDTH = 128  # coordinates; beyond this, the rarest categories share one
 _QUANTILES = 257
 
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from vr.data.codec import Codec
+from vr.data.codec import Codec, Coded
 from vr.data.hashing import hash_rows, hash_values
 from vr.data.repeats import Repeats
-from vr.detector.embedding import Embedding
 from vr.detector.inputs import Columns, Side
 from vr.localization.reasons import blame_columns, reason
 from vr.localization.regions import Blocks, Region, find_regions
@@ -70,7 +69,6 @@ def localize(
     batches: Iterable[pa.RecordBatch],
     scorer: RowScorer,
     codec: Codec,
-    embedding: Embedding,
     reference: Side,
     *,
     num_rows: int,
@@ -84,7 +82,6 @@ def localize(
       batches: The whole candidate.
       scorer: Fitted on the samples.
       codec: As the scorer was fitted with.
-      embedding: Likewise.
       reference: Rows that reasons are explained against.
       num_rows: Rows in all.
       max_rows: Rows to list.
@@ -102,30 +99,26 @@ def localize(
             yield start, batch, repeats.mark(hash_batch(batch, codec))
             start += batch.num_rows
 
-    def read(item: tuple[int, pa.RecordBatch, np.ndarray]) -> tuple[int, Side, Readings, np.ndarray]:
-        start, batch, repeated = item
-        rows = np.arange(start, start + batch.num_rows)
-        side = Side.of(codec.encode(batch), embedding, rows)
-        return start, side, scorer.read(side, repeated), repeated
-
     # The next batch is decoded and hashed while one is scored; scoring itself is threaded by its libraries.
     with ThreadPoolExecutor(1) as pool:
         items = iter(prepare())
         item = next(items, None)
         while item is not None:
             coming = pool.submit(next, items, None)
-            start, side, readings, repeated = read(item)
+            start, batch, repeated = item
+            coded, rows = codec.encode(batch), np.arange(start, start + batch.num_rows)
+            readings = scorer.read(coded, rows, repeated)
             confidence = scorer.confidence(readings.total)
             defect = readings.defect
             blocks.add(start, readings.total, defect)
             num_repeated += int(repeated.sum())
             num_confident += int(((confidence >= 0.8) & ~repeated).sum())
             if write is not None:
-                write(_scores(side.rows, readings, confidence, defect))
-            part = _Worst.of(side, readings, confidence, max_rows)
+                write(_scores(rows, readings, confidence, defect))
+            part = _Worst.of(coded, rows, readings, confidence, max_rows)
             worst = part if worst is None else worst.merge(part, max_rows)
             if on_batch is not None:
-                on_batch(start + len(side))
+                on_batch(start + len(rows))
             item = coming.result()
     findings = [] if worst is None else worst.findings(scorer, reference, Columns.of(codec))
     return Localized(findings, find_regions(blocks), blocks, num_repeated, num_confident, repeats.complete)
@@ -181,38 +174,41 @@ def _scores(rows: np.ndarray, readings: Readings, confidence: np.ndarray, defect
 class _Worst:
     """The rows of most evidence so far; ties go to the earlier row, so that batches do not matter."""
 
-    side: Side
+    coded: Coded
+    rows: np.ndarray
     readings: Readings
     confidence: np.ndarray
 
     @classmethod
-    def of(cls, side: Side, readings: Readings, confidence: np.ndarray, most: int) -> "_Worst":
-        order = np.lexsort((side.rows, -readings.total))[:most]
-        return cls(side.take(order), Readings(readings.evidence[order], readings.total[order]), confidence[order])
+    def of(cls, coded: Coded, rows: np.ndarray, readings: Readings, confidence: np.ndarray, most: int) -> "_Worst":
+        order = np.lexsort((rows, -readings.total))[:most]
+        kept = Readings(readings.evidence[order], readings.total[order])
+        return cls(coded.take(order), rows[order], kept, confidence[order])
 
     def merge(self, other: "_Worst", most: int) -> "_Worst":
-        a, b = self.side, other.side
-        side = Side(
-            np.concatenate([a.codes, b.codes]),
-            np.concatenate([a.values, b.values]),
-            np.concatenate([a.features, b.features]),
-            np.concatenate([a.rows, b.rows]),
+        def both(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+            return np.concatenate([a, b])
+
+        return _Worst.of(
+            Coded(both(self.coded.codes, other.coded.codes), both(self.coded.values, other.coded.values)),
+            both(self.rows, other.rows),
+            Readings(
+                both(self.readings.evidence, other.readings.evidence), both(self.readings.total, other.readings.total)
+            ),
+            both(self.confidence, other.confidence),
+            most,
         )
-        readings = Readings(
-            np.concatenate([self.readings.evidence, other.readings.evidence]),
-            np.concatenate([self.readings.total, other.readings.total]),
-        )
-        return _Worst.of(side, readings, np.concatenate([self.confidence, other.confidence]), most)
 
     def findings(self, scorer: RowScorer, reference: Side, columns: Columns) -> list[Finding]:
+        side = Side.of(self.coded, scorer.embedding, self.rows)
         result = []
-        for i, blamed in enumerate(blame_columns(scorer, self.side, reference)):
+        for i, blamed in enumerate(blame_columns(scorer, side, reference)):
             defects, text = reason(
-                self.readings.evidence[i], blamed.tolist(), self.side.codes[i], self.side.values[i], columns
+                self.readings.evidence[i], blamed.tolist(), self.coded.codes[i], self.coded.values[i], columns
             )
             result.append(
                 Finding(
-                    int(self.side.rows[i]),
+                    int(self.rows[i]),
                     float(self.readings.score[i]),
                     float(self.confidence[i]),
                     defects,

@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vr.detector.inputs import Side
+from vr.data.codec import Coded
+from vr.detector.embedding import Embedding
+from vr.detector.inputs import Columns, Side
 from vr.localization.evidence import TailScale
 from vr.stats.coverage import nearest_distances
 from vr.stats.twosample import DensityRatio, fit_density_ratio
@@ -55,6 +57,8 @@ class RowScorer:
     """Scores any rows of the candidate; fitted on the samples of both sides.
 
     Attributes:
+      columns: The encoded columns.
+      embedding: Rows as points.
       ratios: One density-ratio model for each fold.
       reference_points: float32 `[r, p]`, what distances are measured to.
       candidate_points: float32 `[r, p]` and their row numbers, what near duplicates are looked for among.
@@ -65,6 +69,8 @@ class RowScorer:
       duplicate_weight: Share of the candidate's duplicates that the reference's own rate does not explain.
     """
 
+    columns: Columns
+    embedding: Embedding
     ratios: tuple[DensityRatio, ...]
     reference_points: np.ndarray
     candidate_points: np.ndarray
@@ -81,6 +87,8 @@ class RowScorer:
         candidate: Side,
         reference: Side,
         *,
+        columns: Columns,
+        embedding: Embedding,
         num_rows: int,
         reference_rows: int,
         max_distance_rows: int,
@@ -93,6 +101,8 @@ class RowScorer:
         Args:
           candidate: Its sample, at least 4 rows.
           reference: Its sample, at least 8 rows.
+          columns: The encoded columns.
+          embedding: As both samples' points were made with.
           num_rows: Rows in the whole candidate.
           reference_rows: Points that distances are measured to.
           max_distance_rows: Rows of the candidate whose distances are worth their time.
@@ -115,6 +125,8 @@ class RowScorer:
         scales = (TailScale.fit(nulls[0]), TailScale.fit(nulls[1]), TailScale.fit(nulls[2]))
         null_evidence = sum(scale(null) for scale, null in zip(scales, nulls, strict=True))
         scorer = cls(
+            columns=columns,
+            embedding=embedding,
             ratios=ratios,
             reference_points=points,
             candidate_points=candidate.features[chosen],
@@ -129,18 +141,26 @@ class RowScorer:
             own = _log_ratio(ratios, candidate.codes, candidate.rows)
             far_enough = float(np.quantile(own, 1.0 - max_distance_rows / num_rows))
             scorer = replace(scorer, far_enough=far_enough)
-        totals = np.sort(scorer.read(candidate, repeated).total)
+        coded = Coded(candidate.codes, candidate.values)
+        totals = np.sort(scorer.read(coded, candidate.rows, repeated).total)
         return replace(scorer, candidate_totals=totals)
 
-    def read(self, side: Side, repeated: np.ndarray) -> Readings:
-        """Returns the readings of candidate rows; `repeated` marks exact repeats of an earlier row, bool `[n]`."""
-        ratio = self.log_ratio(side.codes, side.rows)
-        distance, closeness = np.full(len(side), np.nan), np.full(len(side), np.nan)
-        looked = np.flatnonzero((ratio >= self.far_enough) | (side.codes == 1).any(axis=1))
+    def read(self, coded: Coded, rows: np.ndarray, repeated: np.ndarray) -> Readings:
+        """Returns the readings of candidate rows.
+
+        Args:
+          coded: The rows.
+          rows: int64 `[n]`, their row numbers.
+          repeated: bool `[n]`, exact repeats of an earlier row.
+        """
+        ratio = self.log_ratio(coded.codes, rows)
+        distance, closeness = np.full(len(coded), np.nan), np.full(len(coded), np.nan)
+        # In a long file points are made, and distances measured, only where a row is unlikely or leaves the range.
+        looked = np.flatnonzero((ratio >= self.far_enough) | self._outside(coded.codes))
         if len(looked):
-            points = side.features[looked]
+            points = self.embedding.transform(coded.take(looked))
             distance[looked] = nearest_distances(points, self.reference_points, 1)[:, 0]
-            closeness[looked] = _closeness(self._nearest_other(points, side.rows[looked]))
+            closeness[looked] = _closeness(self._nearest_other(points, rows[looked]))
         evidence = np.column_stack(
             [
                 self.scales[0](ratio),
@@ -150,6 +170,17 @@ class RowScorer:
             ]
         )
         return Readings(evidence, self.combined(evidence.sum(axis=1)))
+
+    def _outside(self, codes: np.ndarray) -> np.ndarray:
+        """Returns the rows with a number beyond the reference's range or a category it never has, bool `[n]`."""
+        columns = self.columns
+        found = np.zeros(len(codes), bool)
+        for j, last in enumerate(columns.num_codes - 1):
+            if columns.numeric[j]:
+                found |= codes[:, j] == 1
+            if columns.numeric[j] or not columns.ordinal[j]:
+                found |= codes[:, j] == last
+        return found
 
     def log_ratio(self, codes: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Returns log p(candidate) / p(reference) of each row by the model that did not see its fold, `[n]`."""

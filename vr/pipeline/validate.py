@@ -191,6 +191,8 @@ def _localize(
             scorer = RowScorer.fit(
                 intake.candidate,
                 intake.reference,
+                columns=intake.columns,
+                embedding=intake.embedding,
                 num_rows=num_rows,
                 reference_rows=config.localization.reference_rows,
                 max_distance_rows=config.localization.max_distance_rows,
@@ -202,7 +204,6 @@ def _localize(
                 batches,
                 scorer,
                 intake.codec,
-                intake.embedding,
                 intake.reference,
                 num_rows=num_rows,
                 max_rows=config.localization.max_rows,
