@@ -113,3 +113,11 @@ def test_prdc_of_constant_or_tiny_samples():
 def test_prdc_keeps_evenly_spaced_rows_of_a_long_sample(rng):
     x, y = rng.normal(size=(400, 3)), rng.normal(size=(400, 3))
     assert cv.prdc(x, y, max_rows=100) == cv.prdc(x[::4], y[::4])
+
+
+def test_balls_cover_as_prdc_says(rng):
+    reference, candidate = rng.normal(size=(300, 4)), 0.5 + rng.normal(size=(250, 4))
+    assert cv.Balls.fit(reference).coverage(candidate) == cv.prdc(reference, candidate).coverage
+    assert cv.Balls.fit(reference).coverage(reference) == 1.0
+    assert np.isnan(cv.Balls.fit(reference[:5]).coverage(candidate))
+    assert np.isnan(cv.Balls.fit(reference).coverage(candidate[:5]))

@@ -3,7 +3,7 @@ import pytest
 from scipy.spatial.distance import pdist
 from sklearn.metrics.pairwise import rbf_kernel
 
-from vr.stats.kernels import median_bandwidth, mmd2_unbiased
+from vr.stats.kernels import kernel_mean, median_bandwidth, mmd2_unbiased
 
 
 @pytest.fixture
@@ -57,3 +57,11 @@ def test_mmd_limits(rng):
     assert mmd2_unbiased(np.ones((9, 2)), np.ones((9, 2))) == pytest.approx(0.0)
     assert np.isnan(mmd2_unbiased(x[:1], x))
     assert abs(mmd2_unbiased(x[:2], x[2:4])) <= 2.0
+
+
+def test_a_known_kernel_mean_changes_nothing(rng):
+    x, y = rng.normal(size=(70, 3)), 0.5 + rng.normal(size=(60, 3))
+    expected = (rbf_kernel(y, gamma=1 / (2 * 1.3**2)).sum() - 60) / (60 * 59)
+    assert kernel_mean(y, 1.3) == pytest.approx(expected, abs=1e-6)
+    assert mmd2_unbiased(x, y, 1.3, kernel_mean(y, 1.3)) == pytest.approx(mmd2_unbiased(x, y, 1.3), abs=1e-9)
+    assert np.isnan(kernel_mean(x[:1], 1.0))

@@ -136,3 +136,10 @@ def test_effective_generations_limits():
     assert pt.effective_generations(np.full(50, 20), np.array([1000] + [0] * 49)) > 60
     assert np.isnan(pt.effective_generations(np.array([1, 2, 0]), reference[:3]))
     assert np.isnan(pt.effective_generations(reference, 0 * reference))
+
+
+def test_pattern_counts_count_every_possible_pattern(rng):
+    codes = np.column_stack([rng.integers(0, k, 500) for k in (3, 4, 2)]).astype(np.uint16)
+    counts = pt.pattern_counts(codes, [0, 2], [3, 4, 2])
+    expected = np.histogram2d(codes[:, 0], codes[:, 2], bins=[range(4), range(3)])[0].ravel()
+    np.testing.assert_array_equal(counts, expected)

@@ -17,7 +17,7 @@ from vr.detector.metric import Feature
 if TYPE_CHECKING:
     from vr.cascade.result import CascadeResult
 
-__all__ = ["Columns", "Inputs", "Side", "Split", "informative_columns"]
+__all__ = ["Columns", "Inputs", "Side", "Split", "Statistics", "informative_columns"]
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,10 @@ class Split:
     base: Side
 
 
+# The statistics of one side against a base that was prepared once.
+Statistics = Callable[[Side, np.random.Generator], dict[str, float]]
+
+
 @dataclass(frozen=True)
 class Inputs:
     """All that a dimension may read; `reference` and what hangs on it is None without a reference.
@@ -149,12 +153,12 @@ class Inputs:
             threads=threads,
         )
 
-    def compare(
-        self, name: str, statistics: Callable[[Side, Side, np.random.Generator], dict[str, float]]
-    ) -> dict[str, Feature]:
-        """Measures `statistics(x, base, rng)` for x the candidate and for x fresh reference rows, over all splits.
+    def compare(self, name: str, against: Callable[[Side], Statistics]) -> dict[str, Feature]:
+        """Measures `against(base)(x, rng)` for x the candidate and for x fresh reference rows, over all splits.
 
-        Results are kept under `name`: two dimensions that read the same statistics compute them once.
+        Args:
+          name: What the results are kept under: two dimensions that read the same statistics compute them once.
+          against: Does what depends on the base alone, once for both.
 
         Returns:
           A `Feature` for each statistic: mean and spread over splits of both.
@@ -163,12 +167,10 @@ class Inputs:
 
             def on(index: int) -> tuple[dict[str, float], dict[str, float]]:
                 split = self.splits[index]
+                statistics = against(split.base)
                 # The same draws for both, so that projections and folds are no difference between them.
                 draws = [np.random.default_rng([self.seed, index, len(name)]) for _ in range(2)]
-                return (
-                    statistics(split.candidate, split.base, draws[0]),
-                    statistics(split.fresh, split.base, draws[1]),
-                )
+                return statistics(split.candidate, draws[0]), statistics(split.fresh, draws[1])
 
             # The splits are the parallel work; libraries that start threads of their own would only crowd them.
             with threadpool_limits(1), ThreadPoolExecutor(max(1, self.threads)) as pool:

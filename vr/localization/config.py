@@ -13,7 +13,7 @@ class LocalizationConfig:
 
     max_rows: int = 1_000  # rows listed in the report
     reference_rows: int = 2_000  # reference rows that distances are measured to
-    max_distance_rows: int = 100_000  # rows whose distances are measured; in a longer file the least likely ones
+    max_distance_rows: int = 50_000  # rows whose distances are measured; in a longer file the least likely ones
 
     def __post_init__(self) -> None:
         if self.max_rows < 0:

@@ -4,11 +4,12 @@ Features are `float [n, p]` on comparable scales (standardised numbers, one-hot 
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Prdc", "nearest_distances", "nearest_neighbours", "prdc"]
+__all__ = ["Balls", "Prdc", "nearest_distances", "nearest_neighbours", "prdc"]
 
 # Rows taken at once against all rows of the other side: 512 x 4096 float32 distances are 8 MB, near a cache's size.
 _BLOCK_ROWS = 512
@@ -99,15 +100,12 @@ def prdc(reference: np.ndarray, candidate: np.ndarray, k: int = 5, max_rows: int
     reference, candidate = _thinned(reference, max_rows), _thinned(candidate, max_rows)
     if min(len(reference), len(candidate)) <= k:
         return Prdc(*[float("nan")] * 4)
-    centre = reference.mean(axis=0)
-    r, c = _float32(reference - centre), _float32(candidate - centre)
-    r_norms, c_norms = np.square(r).sum(axis=1), np.square(c).sum(axis=1)
-    # Rounding of float32 products, so that a point on a ball's surface (or a duplicate, radius 0) counts as inside.
-    slack = np.float32(4e-7 * np.sqrt(r.shape[1])) * (r_norms.mean() + c_norms.mean())
-    r_radii, c_radii = _squared_radii(r, r_norms, k) + slack, _squared_radii(c, c_norms, k) + slack
+    balls = Balls.fit(reference, k, max_rows)
+    c, c_norms, slack = balls.place(candidate)
+    r_radii, c_radii = balls.squared_radii + slack, _squared_radii(c, c_norms, k) + slack
     num_balls = np.empty(len(c), dtype=np.int64)
-    recalled, covered = np.zeros(len(r), bool), np.zeros(len(r), bool)
-    for block, squared in _squared_distances(c, c_norms, r, r_norms):
+    recalled, covered = np.zeros(len(reference), bool), np.zeros(len(reference), bool)
+    for block, squared in _squared_distances(c, c_norms, balls.points, balls.norms):
         inside = squared <= r_radii
         num_balls[block] = np.count_nonzero(inside, axis=1)
         covered |= inside.any(axis=0)
@@ -118,6 +116,56 @@ def prdc(reference: np.ndarray, candidate: np.ndarray, k: int = 5, max_rows: int
         density=float(num_balls.mean() / k),
         coverage=float(covered.mean()),
     )
+
+
+@dataclass(frozen=True)
+class Balls:
+    """A reference's balls, made once and held against several candidates.
+
+    Attributes:
+      k: Neighbours that set a ball's radius.
+      max_rows: Evenly spaced rows kept of a longer sample.
+      centre: float64 `[p]`, subtracted from every row, so that float32 distances do not cancel.
+      points: float32 `[n, p]`, the reference's rows about the centre.
+      norms: float32 `[n]`, their squared lengths.
+      squared_radii: float32 `[n]`; infinite where the reference has k rows or fewer.
+    """
+
+    k: int
+    max_rows: int
+    centre: np.ndarray
+    points: np.ndarray
+    norms: np.ndarray
+    squared_radii: np.ndarray
+
+    @classmethod
+    def fit(cls, reference: np.ndarray, k: int = 5, max_rows: int = 4096) -> "Balls":
+        """Returns the balls of `reference`, float `[n, p]`; see `prdc` for the arguments."""
+        reference = _thinned(reference, max_rows)
+        centre = reference.mean(axis=0) if len(reference) else np.zeros(reference.shape[1])
+        points = _float32(reference - centre)
+        norms = np.square(points).sum(axis=1)
+        radii = np.full(len(points), np.inf, np.float32)
+        return cls(k, max_rows, centre, points, norms, _squared_radii(points, norms, k) if len(points) > k else radii)
+
+    def place(self, candidate: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.float32]:
+        """Returns a candidate's rows about the centre, their squared lengths, and the slack that rounding asks for.
+
+        With the slack a point on a ball's surface (or a duplicate, radius 0) counts as inside.
+        """
+        points = _float32(_thinned(candidate, self.max_rows) - self.centre)
+        norms = np.square(points).sum(axis=1)
+        return points, norms, np.float32(4e-7 * np.sqrt(points.shape[1]) * (self.norms.mean() + norms.mean()))
+
+    def coverage(self, candidate: np.ndarray) -> float:
+        """Returns the share of balls with a row of `candidate`, float `[m, p]`, inside: `prdc(...).coverage`."""
+        if min(len(self.points), len(candidate)) <= self.k:
+            return float("nan")
+        points, norms, slack = self.place(candidate)
+        covered = np.zeros(len(self.points), bool)
+        for _, squared in _squared_distances(points, norms, self.points, self.norms):
+            covered |= (squared.min(axis=0) - slack) <= self.squared_radii
+        return float(covered.mean())
 
 
 def _squared_distances(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["median_bandwidth", "mmd2_unbiased"]
+__all__ = ["kernel_mean", "median_bandwidth", "mmd2_unbiased"]
 
 # Rows of each sample that set the bandwidth: their median distance varies by 1 to 2 % between draws.
 _BANDWIDTH_ROWS = 250
@@ -33,7 +33,26 @@ def median_bandwidth(x: np.ndarray, y: np.ndarray) -> float:
     return median if median > 1e-6 * scale else 1.0
 
 
-def mmd2_unbiased(x: np.ndarray, y: np.ndarray, bandwidth: float | None = None, max_block_rows: int = 2048) -> float:
+def kernel_mean(x: np.ndarray, bandwidth: float) -> float:
+    """Returns the mean of the kernel over all pairs of different rows, in [0, 1]; NaN with fewer than two rows.
+
+    Args:
+      x: `float [n, p]`.
+      bandwidth: In the features' unit.
+    """
+    if len(x) < 2:
+        return float("nan")
+    scaled = _scaled(x, np.mean(x, axis=0), bandwidth)
+    return _kernel_sum(scaled, scaled, True) / (len(x) * (len(x) - 1))
+
+
+def mmd2_unbiased(
+    x: np.ndarray,
+    y: np.ndarray,
+    bandwidth: float | None = None,
+    y_within: float | None = None,
+    max_block_rows: int = 2048,
+) -> float:
     """Returns the unbiased squared maximum mean discrepancy with the kernel `exp(-|a - b|^2 / (2 bandwidth^2))`.
 
     Long samples are dealt into blocks of at most `max_block_rows` rows, whose estimates are averaged: still unbiased,
@@ -43,6 +62,7 @@ def mmd2_unbiased(x: np.ndarray, y: np.ndarray, bandwidth: float | None = None, 
       x: `float [n, p]`, columns on comparable scales.
       y: `float [m, p]`.
       bandwidth: In the features' unit; the median heuristic by default.
+      y_within: `kernel_mean(y, bandwidth)` where it is known already, which saves a third of the work.
       max_block_rows: Rows of either sample taken at once.
 
     Returns:
@@ -55,19 +75,24 @@ def mmd2_unbiased(x: np.ndarray, y: np.ndarray, bandwidth: float | None = None, 
     n, m = len(x), len(y)
     if min(n, m) < 2:
         return float("nan")
-    x, y = np.asarray(x, float), np.asarray(y, float)
     bandwidth = median_bandwidth(x, y) if bandwidth is None else bandwidth
-    # Centred and in units of the bandwidth, float32 squared distances keep five digits.
-    centre = y.mean(axis=0)
-    x, y = (((side - centre) / (np.sqrt(2.0) * bandwidth)).astype(np.float32) for side in (x, y))
+    centre = np.mean(y, axis=0)
+    x, y = (_scaled(side, centre, bandwidth) for side in (x, y))
     num_blocks = min(-(-max(n, m) // max_block_rows), n // 2, m // 2)
     # Every num_blocks-th row, so that a sorted file does not make blocks differ.
-    estimates = [_mmd2(x[i::num_blocks], y[i::num_blocks]) for i in range(num_blocks)]
+    estimates = [_mmd2(x[i::num_blocks], y[i::num_blocks], y_within) for i in range(num_blocks)]
     return float(np.mean(estimates))
 
 
-def _mmd2(x: np.ndarray, y: np.ndarray) -> float:
-    within = _kernel_sum(x, x, True) / (len(x) * (len(x) - 1)) + _kernel_sum(y, y, True) / (len(y) * (len(y) - 1))
+def _scaled(x: np.ndarray, centre: np.ndarray, bandwidth: float) -> np.ndarray:
+    """Rows about `centre` in units of the bandwidth, where float32 squared distances keep five digits."""
+    return ((np.asarray(x, float) - centre) / (np.sqrt(2.0) * bandwidth)).astype(np.float32)
+
+
+def _mmd2(x: np.ndarray, y: np.ndarray, y_within: float | None) -> float:
+    if y_within is None:
+        y_within = _kernel_sum(y, y, True) / (len(y) * (len(y) - 1))
+    within = _kernel_sum(x, x, True) / (len(x) * (len(x) - 1)) + y_within
     return within - 2.0 * _kernel_sum(x, y, False) / (len(x) * len(y))
 
 

@@ -17,6 +17,7 @@ __all__ = [
     "effective_generations",
     "effective_generations_interval",
     "missing_mass",
+    "pattern_counts",
     "pattern_ids",
     "uncovered_mass",
     "uncovered_pair_mass",
@@ -59,6 +60,23 @@ def pattern_ids(
     for j in columns:
         hashed = _mix(hashed + codes[:, j].astype(np.uint64))
     return hashed.view(np.int64)
+
+
+def pattern_counts(
+    codes: np.ndarray, columns: Sequence[int] | np.ndarray, num_codes: Sequence[int] | np.ndarray
+) -> np.ndarray:
+    """Returns how many rows show each possible joint pattern in the given columns.
+
+    Args:
+      codes: Unsigned `[n, d]`, column j in `[0, num_codes[j])`.
+      columns: Column numbers, at least one; the product of their numbers of codes is the length of the result.
+      num_codes: `[d]`.
+
+    Returns:
+      `int64 [k]`, comparable between datasets.
+    """
+    size = int(np.prod(np.asarray(num_codes)[columns]))
+    return np.bincount(pattern_ids(codes, columns, num_codes), minlength=size)
 
 
 def uncovered_mass(reference_ids: np.ndarray, candidate_ids: np.ndarray) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 
 from vr.core.chart import Chart
 from vr.detector.dimensions.base import Dimension, Measurement, needs_reference
-from vr.detector.inputs import Inputs, Side
+from vr.detector.inputs import Inputs, Side, Statistics
 from vr.detector.metric import MetricSpec
 from vr.stats.dependence import dependence_matrix, mutual_information_matrix
 from vr.stats.predictability import fit_column_basis, predictability, predictability_transfer
@@ -71,27 +71,35 @@ def measure(inputs: Inputs, settings: Settings = Settings()) -> Measurement:
     return Measurement({name: features[name] for name in _METRICS}, (_matrix(inputs, settings),))
 
 
-def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side, Side, np.random.Generator], dict[str, float]]:
+def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side], Statistics]:
     columns, pairs = inputs.columns, inputs.pair_columns
     num_codes, ordinal = columns.num_codes[pairs], columns.ordinal[pairs]
     upper = np.triu_indices(len(pairs), 1)
     predictability_on = _predictability(inputs)
 
-    def statistics(x: Side, base: Side, rng: np.random.Generator) -> dict[str, float]:
-        a, b = x.codes[:, pairs], base.codes[:, pairs]
-        change = (dependence_matrix(a, ordinal, num_codes) - dependence_matrix(b, ordinal, num_codes))[upper]
-        mi_x = mutual_information_matrix(a, num_codes, ordinal, settings.max_codes)[upper]
-        mi_base = mutual_information_matrix(b, num_codes, ordinal, settings.max_codes)[upper]
-        total = mi_base.sum()
-        return {
-            "dependence_change_rms": float(np.sqrt(np.mean(change**2))),
-            "dependence_change_max": float(np.abs(change).max()),
-            "mutual_information_change": float(np.sqrt(np.mean((mi_x - mi_base) ** 2))),
-            "mutual_information_lost": float(1.0 - mi_x.sum() / total) if total > 0 else float("nan"),
-            "predictability": predictability_on(base, x),
-        }
+    def dependence(side: Side) -> np.ndarray:
+        return dependence_matrix(side.codes[:, pairs], ordinal, num_codes)[upper]
 
-    return statistics
+    def information(side: Side) -> np.ndarray:
+        return mutual_information_matrix(side.codes[:, pairs], num_codes, ordinal, settings.max_codes)[upper]
+
+    def against(base: Side) -> Statistics:
+        base_dependence, base_information = dependence(base), information(base)
+        total = base_information.sum()
+
+        def statistics(x: Side, rng: np.random.Generator) -> dict[str, float]:
+            change, mutual = dependence(x) - base_dependence, information(x)
+            return {
+                "dependence_change_rms": float(np.sqrt(np.mean(change**2))),
+                "dependence_change_max": float(np.abs(change).max()),
+                "mutual_information_change": float(np.sqrt(np.mean((mutual - base_information) ** 2))),
+                "mutual_information_lost": float(1.0 - mutual.sum() / total) if total > 0 else float("nan"),
+                "predictability": predictability_on(base, x),
+            }
+
+        return statistics
+
+    return against
 
 
 def _predictability(inputs: Inputs) -> Callable[[Side, Side], float]:

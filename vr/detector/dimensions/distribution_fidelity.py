@@ -7,7 +7,7 @@ import numpy as np
 
 from vr.core.chart import Chart
 from vr.detector.dimensions.base import Dimension, Measurement, needs_reference
-from vr.detector.inputs import Inputs, Side
+from vr.detector.inputs import Inputs, Side, Statistics
 from vr.detector.metric import Feature, MetricSpec
 from vr.stats.dependence import rank_correlation
 from vr.stats.divergences import (
@@ -123,7 +123,7 @@ _SHARED = "distribution"
 _TAIL_ROWS = 8.0  # rows expected in a column's tails for their share to say anything
 
 
-def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side, Side, np.random.Generator], dict[str, float]]:
+def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side], Statistics]:
     columns = inputs.columns
     numeric = columns.numeric
     pairs = inputs.pair_columns
@@ -131,8 +131,14 @@ def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side, Side, np.
     lower, upper = tail_bounds(inputs.reference.values[:, numeric], settings.tail)
     expected = np.add(*tail_mass(inputs.reference.values[:, numeric], lower, upper))
 
-    def statistics(x: Side, base: Side, rng: np.random.Generator) -> dict[str, float]:
-        p, q = histograms(x.codes, columns.num_codes), histograms(base.codes, columns.num_codes)
+    def against(base: Side) -> Statistics:
+        q, base_copula = histograms(base.codes, columns.num_codes), _copula_correlation(base.codes[:, pairs])
+        return lambda x, rng: statistics(x, base, q, base_copula, rng)
+
+    def statistics(
+        x: Side, base: Side, q: np.ndarray, base_copula: np.ndarray, rng: np.random.Generator
+    ) -> dict[str, float]:
+        p = histograms(x.codes, columns.num_codes)
         js = jensen_shannon_divergence(p, q)
         result = {
             "jensen_shannon_mean": float(js.mean()),
@@ -140,9 +146,7 @@ def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side, Side, np.
             "kl_mean": float(np.mean(kl_divergence(q, p))),
             "chi_squared_mean": float(np.nanmean(chi_squared_homogeneity(p, q).effect_size)),
             "sliced_wasserstein": sliced_wasserstein(x.features, base.features, rng, settings.num_projections),
-            "copula_hellinger": hellinger_gaussian(
-                _copula_correlation(x.codes[:, pairs]), _copula_correlation(base.codes[:, pairs])
-            ),
+            "copula_hellinger": hellinger_gaussian(_copula_correlation(x.codes[:, pairs]), base_copula),
             **{f"js:{name}": float(js[j]) for j, name in enumerate(columns.names)},
         }
         if numeric.any():
@@ -158,7 +162,7 @@ def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side, Side, np.
             }
         return result
 
-    return statistics
+    return against
 
 
 def _copula_correlation(codes: np.ndarray) -> np.ndarray:

@@ -7,13 +7,13 @@ import numpy as np
 
 from vr.core.chart import Chart
 from vr.detector.dimensions.base import Dimension, Measurement
-from vr.detector.inputs import Columns, Inputs, Side
+from vr.detector.inputs import Columns, Inputs, Side, Statistics
 from vr.detector.metric import Feature, MetricSpec
-from vr.stats.coverage import prdc
+from vr.stats.coverage import Balls
 from vr.stats.dependence import coarsen_codes, pair_entropies
 from vr.stats.divergences import histograms
 from vr.stats.entropy import entropy_nats, vendi_order2
-from vr.stats.patterns import effective_generations, pattern_ids, uncovered_mass
+from vr.stats.patterns import effective_generations, pattern_counts
 
 __all__ = ["DIMENSION", "Settings", "duplicate_fraction"]
 
@@ -107,7 +107,7 @@ def duplicate_fraction(side: Side) -> float:
     return 1.0 - len(np.unique(rows)) / len(rows)
 
 
-def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side, Side, np.random.Generator], dict[str, float]]:
+def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side], Statistics]:
     columns, pairs = inputs.columns, inputs.pair_columns
     num_codes, ordinal = columns.num_codes[pairs], columns.ordinal[pairs]
     rng = np.random.default_rng([inputs.seed, 3])
@@ -116,39 +116,46 @@ def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side, Side, np.
         [np.sort(rng.choice(len(pairs), width, replace=False)) for _ in range(settings.num_triples)], axis=0
     )
 
-    def statistics(x: Side, base: Side, rng: np.random.Generator) -> dict[str, float]:
-        # One coarsening for both, so that a pattern is the same thing on both sides.
-        both, _ = coarsen_codes(
-            np.concatenate([x.codes[:, pairs], base.codes[:, pairs]]), num_codes, ordinal, settings.triple_codes
-        )
-        uncovered, lost, generations = [], [], []
-        for triple in triples:
-            ids = pattern_ids(both, triple)
-            of_x, of_base = ids[: len(x)], ids[len(x) :]
-            uncovered.append(uncovered_mass(of_base, of_x))
-            patterns, counts = np.unique(of_base, return_counts=True)
-            rare = (counts >= 2) & (counts <= max(2, settings.rare_fraction * len(base)))
-            if rare.any():
-                lost.append(1.0 - np.isin(patterns[rare], of_x).mean())
-            all_ids, inverse = np.unique(ids, return_inverse=True)
-            counts_of = [np.bincount(part, minlength=len(all_ids)) for part in np.split(inverse, [len(x)])]
-            generations.append(effective_generations(counts_of[1], counts_of[0]))
-        upper = np.triu_indices(len(pairs), 1)
-        pair_deficit = pair_entropies(base.codes[:, pairs], num_codes) - pair_entropies(x.codes[:, pairs], num_codes)
+    upper = np.triu_indices(len(pairs), 1)
+
+    def variety(side: Side) -> dict[str, float]:
+        of_pairs = pair_entropies(side.codes[:, pairs], num_codes)[upper]
         return {
-            "coverage_deficit": 1.0 - prdc(base.features, x.features, settings.neighbours).coverage,
-            "entropy_deficit": float(np.mean(_entropies(base, columns) - _entropies(x, columns))),
-            "pair_entropy_deficit": float(pair_deficit[upper].mean()) if len(pairs) > 1 else float("nan"),
-            "uncovered_mass": float(np.mean(uncovered)),
-            "rare_patterns_lost": float(np.mean(lost)) if lost else float("nan"),
-            "vendi_deficit": float(np.log(vendi_order2(base.features) / vendi_order2(x.features))),
-            "duplicate_fraction": duplicate_fraction(x),
-            "effective_generations": float(np.nanmedian(generations))
-            if np.isfinite(generations).any()
-            else float("nan"),
+            "entropy_deficit": float(np.mean(_entropies(side, columns))),
+            "pair_entropy_deficit": float(of_pairs.mean()) if len(pairs) > 1 else float("nan"),
+            "vendi_deficit": float(np.log(vendi_order2(side.features))),
         }
 
-    return statistics
+    def patterns(side: Side) -> list[np.ndarray]:
+        # The coarsening depends on the codec alone, so a pattern is the same thing on both sides.
+        coarse, coarse_codes = coarsen_codes(side.codes[:, pairs], num_codes, ordinal, settings.triple_codes)
+        return [pattern_counts(coarse, triple, coarse_codes) for triple in triples]
+
+    def against(base: Side) -> Statistics:
+        balls = Balls.fit(base.features, settings.neighbours)
+        base_variety, base_patterns = variety(base), patterns(base)
+        most = max(2, settings.rare_fraction * len(base))
+        rare = [(counts >= 2) & (counts <= most) for counts in base_patterns]
+
+        def statistics(x: Side, rng: np.random.Generator) -> dict[str, float]:
+            found = patterns(x)
+            absent = [counts == 0 for counts in found]
+            uncovered = [counts[gone].sum() / len(base) for counts, gone in zip(base_patterns, absent, strict=True)]
+            lost = [gone[few].mean() for few, gone in zip(rare, absent, strict=True) if few.any()]
+            own = variety(x)
+            return {
+                "coverage_deficit": 1.0 - balls.coverage(x.features),
+                **{name: base_variety[name] - own[name] for name in own},
+                "uncovered_mass": float(np.mean(uncovered)),
+                "rare_patterns_lost": float(np.mean(lost)) if lost else float("nan"),
+                "duplicate_fraction": duplicate_fraction(x),
+                # All triples in one likelihood: each alone has few patterns to lose.
+                "effective_generations": effective_generations(np.concatenate(base_patterns), np.concatenate(found)),
+            }
+
+        return statistics
+
+    return against
 
 
 def _entropies(side: Side, columns: Columns) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 
 from vr.core.chart import Chart
 from vr.detector.dimensions.base import Dimension, Measurement, needs_cascade
-from vr.detector.inputs import Inputs, Side
+from vr.detector.inputs import Inputs, Side, Statistics
 from vr.detector.metric import MetricSpec
 from vr.detector.proxies import loss_curves, proxy_feature
 
@@ -63,8 +63,9 @@ def measure(inputs: Inputs, settings: Settings = Settings()) -> Measurement:
     return Measurement(features, (*loss_curves(inputs), *_scaling(inputs, settings)))
 
 
-def _copied(x: Side, base: Side, rng: np.random.Generator) -> dict[str, float]:
-    return {"copied_fraction": float(np.isin(_rows(x), _rows(base)).mean())}
+def _copied(base: Side) -> Statistics:
+    base_rows = _rows(base)
+    return lambda x, rng: {"copied_fraction": float(np.isin(_rows(x), base_rows).mean())}
 
 
 def _rows(side: Side) -> np.ndarray:

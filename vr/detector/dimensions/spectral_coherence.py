@@ -7,7 +7,7 @@ import numpy as np
 
 from vr.core.chart import Chart
 from vr.detector.dimensions.base import Dimension, Measurement, needs_reference
-from vr.detector.inputs import Inputs, Side
+from vr.detector.inputs import Inputs, Side, Statistics
 from vr.detector.metric import Feature, MetricSpec
 from vr.detector.proxies import proxy_feature
 from vr.stats.dependence import rank_correlation
@@ -85,21 +85,26 @@ def measure(inputs: Inputs, settings: Settings = Settings()) -> Measurement:
     return Measurement({name: features[name] for name in _METRICS}, (_chart(inputs),))
 
 
-def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side, Side, np.random.Generator], dict[str, float]]:
+def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side], Statistics]:
     pairs, time = inputs.pair_columns, inputs.columns.time
 
-    def statistics(x: Side, base: Side, rng: np.random.Generator) -> dict[str, float]:
-        p, q = rank_correlation(x.codes[:, pairs]), rank_correlation(base.codes[:, pairs])
+    def against(base: Side) -> Statistics:
+        q = rank_correlation(base.codes[:, pairs])
         shares = np.sort(np.linalg.eigvalsh(q))[::-1] / len(q)
         directions = int(np.clip(np.searchsorted(np.cumsum(shares), 0.5) + 1, 1, settings.max_directions))
-        result = {
-            "spectrum_divergence": spectrum_divergence(p, q),
-            "principal_angle": float(np.mean(principal_angles(p, q, directions))),
-            "effective_rank_change": float(np.log(effective_rank(p) / effective_rank(q))),
-        }
-        return result if time is None else result | _rhythm(x, base, time, inputs.columns.numeric, settings)
 
-    return statistics
+        def statistics(x: Side, rng: np.random.Generator) -> dict[str, float]:
+            p = rank_correlation(x.codes[:, pairs])
+            result = {
+                "spectrum_divergence": spectrum_divergence(p, q),
+                "principal_angle": float(np.mean(principal_angles(p, q, directions))),
+                "effective_rank_change": float(np.log(effective_rank(p) / effective_rank(q))),
+            }
+            return result if time is None else result | _rhythm(x, base, time, inputs.columns.numeric, settings)
+
+        return statistics
+
+    return against
 
 
 def _rhythm(x: Side, base: Side, time: int, numeric: np.ndarray, settings: Settings) -> dict[str, float]:

@@ -7,13 +7,13 @@ import numpy as np
 
 from vr.core.chart import Chart
 from vr.detector.dimensions.base import Dimension, Measurement
-from vr.detector.inputs import Inputs, Side
+from vr.detector.inputs import Inputs, Side, Statistics
 from vr.detector.metric import Feature, MetricSpec
 from vr.detector.rules import Rules
 from vr.stats.dependence import coarsen_codes
 from vr.stats.divergences import chi_squared_homogeneity, histograms, jensen_shannon_divergence
-from vr.stats.kernels import mmd2_unbiased
-from vr.stats.patterns import pattern_ids
+from vr.stats.kernels import kernel_mean, median_bandwidth, mmd2_unbiased
+from vr.stats.patterns import pattern_counts
 from vr.stats.twosample import classifier_two_sample
 
 __all__ = ["DIMENSION", "Settings", "drift_along_file"]
@@ -94,31 +94,38 @@ def measure(inputs: Inputs, settings: Settings = Settings()) -> Measurement:
     return Measurement({name: features[name] for name in _METRICS}, charts)
 
 
-def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side, Side, np.random.Generator], dict[str, float]]:
+def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side], Statistics]:
     columns, pairs = inputs.columns, inputs.pair_columns
     num_codes, ordinal = columns.num_codes[pairs], columns.ordinal[pairs]
     rng = np.random.default_rng([inputs.seed, 8])
     triples = [rng.choice(len(pairs), min(3, len(pairs)), replace=False) for _ in range(settings.num_triples)]
 
-    def statistics(x: Side, base: Side, rng: np.random.Generator) -> dict[str, float]:
-        both, _ = coarsen_codes(
-            np.concatenate([x.codes[:, pairs], base.codes[:, pairs]]), num_codes, ordinal, settings.triple_codes
-        )
-        effects = []
-        for triple in triples:
-            _, ids = np.unique(pattern_ids(both, triple), return_inverse=True)
-            counts = [np.bincount(part, minlength=ids.max() + 1) for part in np.split(ids, [len(x)])]
-            effects.append(float(chi_squared_homogeneity(*counts).effect_size))
-        auroc, _, _ = classifier_two_sample(x.codes, base.codes, rng)
-        broken = Rules.fit(base, columns, pairs).violations(x)
-        return {
-            "classifier_auroc": auroc,
-            "mmd": mmd2_unbiased(x.features, base.features),
-            "joint_pattern_effect": float(np.mean(effects)),
-            **broken,
-        }
+    def patterns(side: Side) -> list[np.ndarray]:
+        coarse, coarse_codes = coarsen_codes(side.codes[:, pairs], num_codes, ordinal, settings.triple_codes)
+        return [pattern_counts(coarse, triple, coarse_codes) for triple in triples]
 
-    return statistics
+    def against(base: Side) -> Statistics:
+        rules, base_patterns = Rules.fit(base, columns, pairs), patterns(base)
+        # One kernel for the candidate and for the fresh rows: the base's own.
+        bandwidth = median_bandwidth(base.features, base.features)
+        within = kernel_mean(base.features, bandwidth)
+
+        def statistics(x: Side, rng: np.random.Generator) -> dict[str, float]:
+            effects = [
+                float(chi_squared_homogeneity(*counts).effect_size)
+                for counts in zip(patterns(x), base_patterns, strict=True)
+            ]
+            auroc, _, _ = classifier_two_sample(x.codes, base.codes, rng)
+            return {
+                "classifier_auroc": auroc,
+                "mmd": mmd2_unbiased(x.features, base.features, bandwidth, within),
+                "joint_pattern_effect": float(np.mean(effects)),
+                **rules.violations(x),
+            }
+
+        return statistics
+
+    return against
 
 
 def drift_along_file(side: Side, inputs: Inputs, settings: Settings = Settings()) -> tuple[Feature, tuple[Chart, ...]]:
