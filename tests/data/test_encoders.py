@@ -103,6 +103,7 @@ def test_a_point_mass_has_a_bin_of_its_own():
     assert counts[of_top] == 1_001  # the one that was there before
     assert encoder.encode_floats(np.array([5e-324, -5e-324])).tolist() == [of_zero + 1, of_zero - 1]
     assert encoder.labels[of_zero] == "0"
+    assert encoder.labels[of_zero + 1].startswith(">0 to ")
     assert_sound(encoder, np.concatenate([values, probes(encoder)]))
 
 

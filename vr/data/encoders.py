@@ -142,10 +142,11 @@ class NumericEncoder:
 
     @property
     def labels(self) -> list[str]:
-        bins = [
-            f"{low:.4g}" if _next(low) >= high else f"{low:.4g} to {high:.4g}"
-            for low, high in zip(self.edges[:-1], self.edges[1:], strict=True)
-        ]
+        bins = []
+        for before, low, high in zip([-np.inf, *self.edges], self.edges[:-1], self.edges[1:], strict=False):
+            # A bin that follows a point mass begins at the next float, which nobody wants to read.
+            begin = f">{before:.4g}" if _next(before) == low else f"{low:.4g}"
+            bins.append(begin if _next(low) >= high else f"{begin} to {high:.4g}")
         return ["null", f"below {self.edges[0]:.4g}", *bins, f"above {self.edges[-1]:.4g}"]
 
     @cached_property
