@@ -399,7 +399,6 @@ def _cascade(harm: float, rng: np.random.Generator) -> tuple[CascadeSection, dic
                         "loss": curve[-1],
                         "gradient_noise": rng.uniform(300, 500),
                         "diverged": False,
-                        "seconds": 0.4 * tier,
                         "loss_curve": {"rows": rows, "loss": curve},
                     }
                 )
@@ -413,7 +412,6 @@ def _cascade(harm: float, rng: np.random.Generator) -> tuple[CascadeSection, dic
                 "loss_reference": float(reference),
                 "log_ratio": float(np.log(candidate / reference)),
                 "null_sd": 0.004,
-                "seconds": 4.0 * tier,
             }
         )
     scaling = {
@@ -540,6 +538,7 @@ def _run(seconds: float) -> RunSection:
         versions={"vr": "0.1.0", "jax": "0.10.2", "numpy": "2.4.0"},
         devices=["cpu, 2 cores"],
         stages=stages,
+        cascade_seconds={"tier_1": 9.5, "tier_2": 8.0},
         started="2026-01-05T09:30:00Z",
         seconds=seconds,
     )

@@ -58,6 +58,14 @@ def test_the_same_report_twice_and_with_other_batches(files, tmp_path):
     assert scores[0]["row"].to_pylist() == list(range(700))
 
 
+def test_the_same_report_twice_with_trained_proxies(files):
+    other = Config(cascade=preset("smoke"))
+    other.data.batch_rows, other.engine.threads, other.cascade.threads = 97, 1, 1
+    first, second = run(files, settings=Config(cascade=preset("smoke"))), run(files, settings=other)
+    assert without_run(first) == without_run(second)
+    assert set(first.run.cascade_seconds) == {"tier_1", "tier_2"}
+
+
 def test_a_finished_folder_is_returned_and_a_foreign_one_refused(files, tmp_path):
     first = run(files, tmp_path / "out")
     assert run(files, tmp_path / "out").run == first.run

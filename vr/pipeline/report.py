@@ -213,6 +213,7 @@ class RunSection(_Model):
     versions: dict[str, str]
     devices: list[str]
     stages: list[dict[str, Any]]
+    cascade_seconds: dict[str, Finite] = {}  # by tier, all its models together
     started: str
     seconds: Finite
 

@@ -120,6 +120,7 @@ def validate(
             versions=_versions(),
             devices=_devices(cascade is not None),
             stages=stopwatch.stages,
+            cascade_seconds={} if cascade is None else {tier.name: tier.seconds for tier in cascade.tiers},
             started=started.isoformat(timespec="seconds"),
             seconds=stopwatch.seconds,
         ),

@@ -294,6 +294,11 @@ def run_view(report: ValidationReport) -> dict[str, Any]:
             ("Report schema", report.schema_version),
         ],
         "stages": records(run.stages, "Stages of the run", 40),
+        "tiers": records(
+            [{"tier": tier, "seconds": seconds} for tier, seconds in run.cascade_seconds.items()],
+            "Training time of all models of a tier",
+            20,
+        ),
         "configuration": flatten(run.configuration, "Configuration as composed", MAX_SETTINGS),
     }
 
