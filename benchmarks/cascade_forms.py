@@ -55,13 +55,12 @@ def forms(intake: Intake, repeats: int) -> dict[str, Any]:
         tiers = {}
         for form in (Execution.looped, Execution.stacked):
             config.execution = form
-            tiers[form] = Tier(
-                tier, model, sizes, share, intake.reference.codes, intake.candidate.codes, config, 0, pool
-            )
+            tiers[form] = Tier(tier, model, sizes, share, intake.reference.codes, config, 0, pool)
         jobs = [(member, arm) for member in range(tier.seeds) for arm in arms_of(tier)]
         for repeat in range(repeats + 1):
             for form, each in tiers.items():
-                inputs = [each._inputs(member, arm, each._rows[member]) for member, arm in jobs]
+                drawn = [each._drawn(intake.candidate.codes, member) for member in range(tier.seeds)]
+                inputs = [each._inputs(member, arm, each._rows[member], drawn[member]) for member, arm in jobs]
                 begun = time.perf_counter()
                 list(each.train.map(iter(inputs), config.threads))
                 # The first round waits for the compiler and is not counted.

@@ -97,15 +97,32 @@ def test_a_saved_tier_is_not_trained_again():
     assert [m.losses for m in second.models] == [m.losses for m in first.models]
 
 
+def test_a_second_candidate_finds_the_real_arms_trained(broken):
+    prepared = {}
+    run_cascade(table(1_500, 0), table(1_000, 1), NUM_CODES, config(), 0, prepared=prepared)
+    small = next(tier for key, tier in prepared.items() if key.startswith("small"))
+    trained = []
+    small._train, train = (lambda jobs, *rest: trained.extend(jobs) or train(jobs, *rest)), small._train
+    seen = []
+    again = run_cascade(
+        table(1_500, 0),
+        table(1_000, 1, shuffled=True),
+        NUM_CODES,
+        config(),
+        0,
+        prepared=prepared,
+        progress=lambda step: seen.append(step.done),
+    )
+    assert {arm for _, arm in trained} == {"candidate", "candidate_half"}
+    assert [m.losses for m in again.models] == [m.losses for m in broken.models]
+    assert again.readings == broken.readings
+    assert seen[-1] == len(broken.models)
+
+
 def test_identical_arms_have_a_log_ratio_of_exactly_zero(monkeypatch):
-    from vr.cascade import tier
-    from vr.cascade.members import Rows, rows_of
+    from vr.cascade.tier import Tier
 
-    def same(*args):
-        found = rows_of(*args)
-        return Rows(found.reference, found.null, found.test, found.reference)
-
-    monkeypatch.setattr(tier, "rows_of", same)
+    monkeypatch.setattr(Tier, "_drawn", lambda self, candidate, member: self.reference[self._rows[member].reference])
     codes = table(600, 0)
     result = run_cascade(codes, codes, NUM_CODES, config(), 0)
     assert result.readings["log_ratio_all"].value == 0.0

@@ -99,6 +99,19 @@ def test_the_verdict_approves_the_fresh_and_rejects_the_broken(measured):
     assert verdicts == {"fresh": "approve", "broken": "reject"}
 
 
+def test_a_second_candidate_finds_the_nulls_measured():
+    reference, nulls = table(800, 0), {}
+    config = Config()
+    features = []
+    for memo in (nulls, nulls, None):
+        taken = take_in(open_source(table(300, 1)), open_source(reference), config, 1, lambda *step: None)
+        inputs = Inputs.of(taken, None, "none", 0, 1, memo)
+        features.append(DIMENSIONS["entropy_stability"].measure(inputs).features)
+    assert features[0] == features[1] == features[2]
+    assert {name for name, _, _ in nulls} == {"entropy"}
+    assert len(nulls) == 8
+
+
 def test_without_a_reference_what_needs_one_says_so_and_nothing_is_approved():
     inputs = inputs_of(table(400, 0), None)
     found = {name: d.measure(inputs) for name, d in DIMENSIONS.items()}

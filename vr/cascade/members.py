@@ -23,15 +23,11 @@ class Shares:
 
 @dataclass(frozen=True)
 class Rows:
-    """One seed's rows: positions in the reference (`reference`, `null`, `test`) and in the candidate (`candidate`).
-
-    The three parts of the reference are disjoint; each seed draws its own, so a small reference is judged by folds.
-    """
+    """One seed's rows of the reference, positions; disjoint, and each seed draws its own."""
 
     reference: np.ndarray
     null: np.ndarray
     test: np.ndarray
-    candidate: np.ndarray
 
 
 def shares(num_reference: int, num_candidate: int, config: CascadeConfig) -> Shares:
@@ -50,13 +46,11 @@ def shares(num_reference: int, num_candidate: int, config: CascadeConfig) -> Sha
     return Shares(train, test)
 
 
-def rows_of(shares: Shares, num_reference: int, num_candidate: int, seed: int, tier: str, member: int) -> Rows:
-    """Returns the rows of one member."""
-    rng = generator(seed, "cascade", tier, member, "rows")
-    order = rng.permutation(num_reference)
+def rows_of(shares: Shares, num_reference: int, seed: int, tier: str, member: int) -> Rows:
+    """Returns the rows of one member; a small reference is judged by folds, since members differ."""
+    order = generator(seed, "cascade", tier, member, "rows").permutation(num_reference)
     test, rest = order[: shares.test], order[shares.test :]
-    candidate = rng.permutation(num_candidate)[: shares.train]
-    return Rows(rest[: shares.train], rest[shares.train : 2 * shares.train], test, candidate)
+    return Rows(rest[: shares.train], rest[shares.train : 2 * shares.train], test)
 
 
 def log_marginals(codes: np.ndarray, num_codes: np.ndarray, invalid: float) -> np.ndarray:

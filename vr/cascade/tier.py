@@ -1,4 +1,7 @@
-"""One tier: its members' rows and arrays, its programs, and what comes of training and judging them."""
+"""One tier: its members' rows and arrays, its programs, and what comes of training and judging them.
+
+A tier is made for a reference and run for a candidate; run for another, it trains that one's arms only.
+"""
 
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vr.cascade.config import CascadeConfig, TierConfig
+from vr.cascade.config import CascadeConfig, Execution, TierConfig
 from vr.cascade.judge import Judged, judge
 from vr.cascade.members import Rows, Shares, log_marginals, marginal_losses, rows_of
 from vr.cascade.probes import gradient_products, top_eigenvalue
@@ -35,8 +38,11 @@ def arms_of(tier: TierConfig) -> tuple[str, ...]:
     return ("reference", "candidate", *extra, *halves)
 
 
+_REAL_ARMS = ("reference", "null", "reference_half")
+
+
 class Tier:
-    """One tier's programs and members; what is the same for all of them is made once."""
+    """One tier's programs and members against one reference; what is the same for all candidates is made once."""
 
     def __init__(
         self,
@@ -45,58 +51,58 @@ class Tier:
         num_codes: np.ndarray,
         share: Shares,
         reference: np.ndarray,
-        candidate: np.ndarray,
         config: CascadeConfig,
         seed: int,
         pool: ThreadPoolExecutor,
     ):
         self.tier, self.model, self.num_codes, self.share = tier, model, num_codes, share
-        self.reference, self.candidate, self.config, self.seed = reference, candidate, config, seed
+        self.reference, self.config, self.seed = reference, config, seed
         self.settings = TrainSettings(tier.steps, min(tier.batch_rows, share.train), tier.learning_rate)
         d = len(num_codes)
         rng = generator(seed, "cascade", "positions")
         self.positions = np.sort(rng.permutation(d)[:_JUDGED_COLUMNS]).astype(np.int32)
         self.form = chosen_form(config.execution)
-        self._rows = [
-            rows_of(share, len(reference), len(candidate), seed, tier.name, member) for member in range(tier.seeds)
-        ]
+        self._rows = [rows_of(share, len(reference), seed, tier.name, member) for member in range(tier.seeds)]
+        # Of each real arm: what training, judging and the curvature gave.
+        self._real: dict[tuple[int, str], tuple[Any, Judged, Any]] = {}
+        self._null_products: list[Any] = []
         jobs, rows = tier.seeds * len(arms_of(tier)), self._rows[0]
 
         def program(function: Callable[[Any], Any], example: Any, members: int) -> Program:
             return Program(function, example, members, self.form, pool)
 
-        self.train = program(lambda x: train(model, self.settings, x), self._inputs(0, "reference", rows), jobs)
+        self.train = program(
+            lambda x: train(model, self.settings, x), self._inputs(0, "reference", rows, reference), jobs
+        )
         params = self.train.result_shape.params
         self.judge = program(lambda x: judge(model, *x), self._judging(0, rows, params), jobs)
         self.products = self.curvature = None
         if tier.gradients:
-            probes = self._gradients(0, rows, params, "candidate")
+            probes = self._gradients(0, rows, params, reference[rows.null])
             self.products = program(lambda x: gradient_products(model, *x), probes, tier.seeds)
         if tier.curvature:
             self.curvature = program(lambda x: top_eigenvalue(model, *x), self._sharpness(0, rows, params), jobs)
 
-    def run(self, on_model: Callable[[str], None]) -> dict[str, Any]:
-        """Returns the tier as a document: {"tier": ..., "models": [...], "readings": ...}."""
+    def run(self, candidate: np.ndarray, on_model: Callable[[str], None]) -> dict[str, Any]:
+        """Returns the tier as a document: {"tier": ..., "models": [...], "readings": ...}.
+
+        Args:
+          candidate: Unsigned codes `[m, d]`, at least as many rows as an arm trains on.
+          on_model: Told of every model, trained now or before.
+        """
         begun = time.perf_counter()
-        rows, threads = self._rows, self.config.threads
+        drawn = [self._drawn(candidate, member) for member in range(self.tier.seeds)]
         jobs = [(member, arm) for member in range(self.tier.seeds) for arm in arms_of(self.tier)]
-        trained = []
-        inputs = (self._inputs(member, arm, rows[member]) for member, arm in jobs)
-        for (member, arm), output in zip(jobs, self.train.map(inputs, threads), strict=True):
-            trained.append(output)
-            on_model(f"seed {member + 1} of {self.tier.seeds}, {arm.replace('_', ' ')}")
-        params = [(member, output.params) for (member, _), output in zip(jobs, trained, strict=True)]
-        judged = list(self.judge.map((self._judging(m, rows[m], p) for m, p in params), threads))
-        eigenvalues: list[Any] = [None] * len(jobs)
-        if self.curvature is not None:
-            eigenvalues = list(self.curvature.map((self._sharpness(m, rows[m], p) for m, p in params), threads))
-        products: dict[str, list[Any]] = {}
-        if self.products is not None:
-            real = {m: output.params for (m, arm), output in zip(jobs, trained, strict=True) if arm == "reference"}
-            for arm in ("candidate", "null"):
-                probes = (self._gradients(m, rows[m], p, arm) for m, p in real.items())
-                products[arm] = list(self.products.map(probes, threads))
-        outcomes = self._outcomes(jobs, rows, trained, judged, eigenvalues)
+        found = dict(self._real)
+        for member, arm in found:
+            on_model(self._name(member, arm))
+        pending = [job for job in jobs if job not in found]
+        found |= zip(pending, self._train(pending, drawn, on_model), strict=True)
+        # A stacked program holds every member, so there all of them run again.
+        if self.form is Execution.looped:
+            self._real = {job: result for job, result in found.items() if job[1] in _REAL_ARMS}
+        products = self._probe(found, drawn)
+        outcomes = self._outcomes(jobs, found)
         failed = sum(not arm.trained for outcome in outcomes for arm in outcome.arms.values())
         if 2 * failed > len(jobs):
             raise DivergedError(
@@ -111,13 +117,56 @@ class Tier:
             "readings": {name: asdict(reading) for name, reading in readings.items()},
         }
 
-    def _inputs(self, member: int, arm: str, rows: Rows) -> TrainInputs:
+    def _drawn(self, candidate: np.ndarray, member: int) -> np.ndarray:
+        """Returns the candidate's rows that a member trains on, codes `[n, d]`."""
+        rng = generator(self.seed, "cascade", self.tier.name, member, "candidate")
+        return candidate[rng.permutation(len(candidate))[: self.share.train]]
+
+    def _name(self, member: int, arm: str) -> str:
+        return f"seed {member + 1} of {self.tier.seeds}, {arm.replace('_', ' ')}"
+
+    def _train(
+        self, jobs: list[tuple[int, str]], drawn: list[np.ndarray], on_model: Callable[[str], None]
+    ) -> list[tuple[Any, Judged, Any]]:
+        """Trains and judges `jobs`, pairs of member and arm."""
+        rows, threads = self._rows, self.config.threads
+        trained = []
+        inputs = (self._inputs(member, arm, rows[member], drawn[member]) for member, arm in jobs)
+        for (member, arm), output in zip(jobs, self.train.map(inputs, threads), strict=True):
+            trained.append(output)
+            on_model(self._name(member, arm))
+        params = [(member, output.params) for (member, _), output in zip(jobs, trained, strict=True)]
+        judged = list(self.judge.map((self._judging(m, rows[m], p) for m, p in params), threads))
+        eigenvalues: list[Any] = [None] * len(jobs)
+        if self.curvature is not None:
+            eigenvalues = list(self.curvature.map((self._sharpness(m, rows[m], p) for m, p in params), threads))
+        return list(zip(trained, judged, eigenvalues, strict=True))
+
+    def _probe(
+        self, found: dict[tuple[int, str], tuple[Any, Judged, Any]], drawn: list[np.ndarray]
+    ) -> dict[str, list[Any]]:
+        """Returns the gradient products of each arm at the reference-trained members; empty where not asked for."""
+        if self.products is None:
+            return {}
+        rows, members, threads = self._rows, range(self.tier.seeds), self.config.threads
+        params = [found[member, "reference"][0].params for member in members]
+
+        def of(codes: list[np.ndarray]) -> list[Any]:
+            assert self.products is not None
+            probes = (self._gradients(m, rows[m], params[m], codes[m]) for m in members)
+            return list(self.products.map(probes, threads))
+
+        if not self._null_products:
+            self._null_products = of([self.reference[rows[m].null] for m in members])
+        return {"candidate": of(drawn), "null": self._null_products}
+
+    def _inputs(self, member: int, arm: str, rows: Rows, drawn: np.ndarray) -> TrainInputs:
         codes = {
             "reference": self.reference[rows.reference],
-            "candidate": self.candidate[rows.candidate],
+            "candidate": drawn,
             "null": self.reference[rows.null],
             "reference_half": self.reference[rows.reference],
-            "candidate_half": self.candidate[rows.candidate],
+            "candidate_half": drawn,
         }[arm]
         # Every arm draws the same batches, masks and initial weights; only the rows behind the numbers differ.
         rng = generator(self.seed, "cascade", self.tier.name, member, "train")
@@ -142,10 +191,9 @@ class Tier:
         half = rng.permuted(np.arange(codes.shape[0])[:, None] < max(1, codes.shape[0] // 2) + 0 * codes, axis=0)
         return params, jnp.asarray(codes, jnp.int32), jnp.asarray(self.positions), jnp.asarray(half)
 
-    def _gradients(self, member: int, rows: Rows, params: jax.Array, arm: str) -> tuple[Any, ...]:
-        """Half-batches of the arm's rows and of the held-out real rows, the same masks for both."""
+    def _gradients(self, member: int, rows: Rows, params: jax.Array, other: np.ndarray) -> tuple[Any, ...]:
+        """Half-batches of an arm's rows, `other`, and of the held-out real rows, the same masks for both."""
         size = min(self.share.test, self.share.train) // 2
-        other = self.candidate[rows.candidate] if arm == "candidate" else self.reference[rows.null]
         rng = generator(self.seed, "cascade", self.tier.name, member, "gradients")
         masks = random_masks(rng, (2, other.shape[1], size))
 
@@ -164,21 +212,14 @@ class Tier:
     def _outcomes(
         self,
         jobs: list[tuple[int, str]],
-        rows: list[Rows],
-        trained: list[Any],
-        judged: list[Judged],
-        eigenvalues: list[Any],
+        found: dict[tuple[int, str], tuple[Any, Judged, Any]],
     ) -> list[MemberOutcome]:
         outcomes = []
-        for member in range(self.tier.seeds):
-            real = self.reference[rows[member].test]
-            marginals = log_marginals(self.reference[rows[member].reference], self.num_codes, INVALID)
+        for member, rows in enumerate(self._rows):
+            real = self.reference[rows.test]
+            marginals = log_marginals(self.reference[rows.reference], self.num_codes, INVALID)
             surprise = marginal_losses(real, marginals)
-            arms = {
-                arm: ArmOutcome.of(trained[i], judged[i], eigenvalues[i], surprise.mean(axis=1))
-                for i, (m, arm) in enumerate(jobs)
-                if m == member
-            }
+            arms = {arm: ArmOutcome.of(*found[m, arm], surprise.mean(axis=1)) for m, arm in jobs if m == member}
             outcomes.append(MemberOutcome(member, arms, float(surprise[:, self.positions].mean())))
         return outcomes
 

@@ -39,6 +39,7 @@ def run_cascade(
     *,
     progress: Callable[[Progress], None] | None = None,
     saved: MutableMapping[str, dict] | None = None,
+    prepared: MutableMapping[str, Tier] | None = None,
 ) -> CascadeResult:
     """Trains all tiers and returns what they say.
 
@@ -50,6 +51,8 @@ def run_cascade(
       seed: Of all draws.
       progress: Told of every trained model.
       saved: Finished tiers by name; a tier found here is not trained again, one trained is stored.
+      prepared: Tiers made for this reference, by name and size: whoever asks about several candidates passes one
+        mapping, and the real arms are trained once. It must not be shared between references, seeds or configurations.
 
     Raises:
       DataError: with too few rows.
@@ -63,22 +66,25 @@ def run_cascade(
     tell = progress or (lambda step: None)
     store: MutableMapping[str, dict] = {} if saved is None else saved
     models = _models(config, sizes)
+    ready: MutableMapping[str, Tier] = {} if prepared is None else prepared
     with ThreadPoolExecutor(config.threads) as pool:
         # All tiers compile from the start on, so that a later one is ready when its turn comes.
-        tiers = {
-            tier.name: Tier(tier, models[tier.name], sizes, share, reference_codes, candidate_codes, config, seed, pool)
-            for tier in config.tiers
-            if tier.name not in store
-        }
+        tiers = {}
+        for tier in config.tiers:
+            key = f"{tier.name}-{share.train}-{share.test}"
+            if tier.name not in store and key not in ready:
+                ready[key] = Tier(tier, models[tier.name], sizes, share, reference_codes, config, seed, pool)
+            tiers[tier.name] = ready.get(key)
         done = 0
         for tier in config.tiers:
             name, count = tier.name, tier.seeds * len(arms_of(tier))
-            if name in tiers:
+            if name not in store:
                 counted = itertools.count(done + 1)
                 store[name] = tiers.pop(name).run(
+                    candidate_codes,
                     lambda message, name=name, counted=counted: tell(
                         Progress(next(counted), total, f"{name}: {message}")
-                    )
+                    ),
                 )
             done += count
             tell(Progress(done, total, f"{name}: done", {f"cascade/{name}": _mean_curves(store[name]["models"])}))

@@ -349,7 +349,7 @@ class TextEncoder:
         return codes
 
 
-def _next(x: np.ndarray) -> np.ndarray:
+def _next(x: np.ndarray | float) -> np.ndarray:
     """Returns the next greater floats, infinity after the greatest."""
     with np.errstate(over="ignore"):
         return np.nextafter(x, np.inf)

@@ -1,6 +1,6 @@
 """What the dimensions measure on: both samples, the splits that make the nulls, and the trained cascade."""
 
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -119,6 +119,8 @@ class Inputs:
       cascade_reason: Why not.
       seed: Of everything drawn at random here.
       threads: Splits measured at a time.
+      nulls: What was measured of the reference alone, by statistic, split and size. Whoever asks about several
+        candidates against one reference, with one seed, passes one mapping, and each null is measured once.
     """
 
     columns: Columns
@@ -133,10 +135,21 @@ class Inputs:
     cascade_reason: str | None
     seed: int
     threads: int = 1
+    nulls: MutableMapping[tuple[str, int, int], tuple[Statistics, dict[str, float]]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
     _shared: dict[str, dict[str, Feature]] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
-    def of(cls, intake: Any, cascade: "CascadeResult | None", reason: str | None, seed: int, threads: int) -> "Inputs":
+    def of(
+        cls,
+        intake: Any,
+        cascade: "CascadeResult | None",
+        reason: str | None,
+        seed: int,
+        threads: int,
+        nulls: MutableMapping | None = None,
+    ) -> "Inputs":
         """Returns the inputs of two datasets taken in (an `Intake` of the pipeline), and what was trained on them."""
         return cls(
             columns=intake.columns,
@@ -151,6 +164,7 @@ class Inputs:
             cascade_reason=reason,
             seed=seed,
             threads=threads,
+            nulls={} if nulls is None else nulls,
         )
 
     def compare(self, name: str, against: Callable[[Side], Statistics]) -> dict[str, Feature]:
@@ -166,11 +180,14 @@ class Inputs:
         if name not in self._shared:
 
             def on(index: int) -> tuple[dict[str, float], dict[str, float]]:
-                split = self.splits[index]
-                statistics = against(split.base)
+                split, key = self.splits[index], (name, index, len(self.splits[index].base))
                 # The same draws for both, so that projections and folds are no difference between them.
                 draws = [np.random.default_rng([self.seed, index, len(name)]) for _ in range(2)]
-                return statistics(split.candidate, draws[0]), statistics(split.fresh, draws[1])
+                if key not in self.nulls:
+                    prepared = against(split.base)
+                    self.nulls[key] = prepared, prepared(split.fresh, draws[1])
+                statistics, null = self.nulls[key]
+                return statistics(split.candidate, draws[0]), null
 
             # The splits are the parallel work; libraries that start threads of their own would only crowd them.
             with threadpool_limits(1), ThreadPoolExecutor(max(1, self.threads)) as pool:
