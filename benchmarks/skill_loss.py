@@ -84,8 +84,13 @@ def label(loss: SkillLoss) -> Literal["collapsed", "grey", "healthy"]:
     return "healthy" if loss.harm < HEALTHY_BELOW else "grey"
 
 
-def skill_loss(candidate: pa.Table, arm: RealArm) -> SkillLoss:
+def skill_loss(candidate: pa.Table, arm: RealArm, seeds: Sequence[int] | None = None) -> SkillLoss:
     """Returns the skill lost by training on `candidate`, at the arm's number of rows.
+
+    Args:
+      candidate: Rows to train on.
+      arm: Of the same test rows and targets.
+      seeds: One training run each; the arm's by default.
 
     Raises:
       ValueError: The candidate has fewer rows than the arm was measured at.
@@ -94,7 +99,8 @@ def skill_loss(candidate: pa.Table, arm: RealArm) -> SkillLoss:
         raise ValueError(f"the candidate has {candidate.num_rows} rows, the real arm was measured at {arm.rows}")
     by_target: dict[str, tuple[float, float]] = {}
     for target, (real, prior) in arm.losses.items():
-        ours = _mean_losses(candidate, arm.test, target, arm.encoder, arm.rows, arm.seeds, arm.rare)
+        chosen = arm.seeds if seeds is None else tuple(seeds)
+        ours = _mean_losses(candidate, arm.test, target, arm.encoder, arm.rows, chosen, arm.rare)
         enough = prior - real >= MIN_SKILL * prior
         s = np.where(enough, (ours - real) / np.where(enough, prior - real, 1.0), np.nan)
         by_target[target] = (float(s[0]), float(s[1]))
@@ -198,10 +204,12 @@ class _Encoder:
         if name not in self.levels:
             return _floats(table[name])
         codes = self.levels[name]
-        unseen = len(codes)
-        return np.array(
-            [np.nan if value is None else codes.get(value, unseen) for value in table[name].to_pylist()], float
-        )
+        column = table[name].combine_chunks()
+        if not isinstance(column, pa.DictionaryArray):
+            column = column.dictionary_encode()
+        # One entry beyond the dictionary stands for null.
+        known = [codes.get(value, len(codes)) for value in column.dictionary.to_pylist()]
+        return np.array([*known, np.nan])[column.indices.fill_null(len(known)).to_numpy(zero_copy_only=False)]
 
 
 def _is_number(kind: pa.DataType) -> bool:

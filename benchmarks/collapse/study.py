@@ -1,0 +1,43 @@
+"""Makes the study's data: cases, measured labels, features, peers.
+
+    python -m benchmarks.collapse.study [labels features cascade peers] [--datasets NAME ...]
+
+Hours on two cores, resumable: an interrupted run goes on where it was. The results, without the cases themselves, are
+written to benchmarks/results/collapse/ as parquet with the versions that made them.
+"""
+
+import argparse
+import json
+from importlib.metadata import version
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from benchmarks.collapse.cases import splits
+from benchmarks.collapse.stages import STAGES, run_stage, stage_table
+
+RESULTS = Path(__file__).parents[1] / "results" / "collapse"
+_PACKAGES = ("numpy", "scipy", "scikit-learn", "pyarrow", "jax", "flax", "optax")
+
+
+def main() -> None:
+    """Runs the stages and writes what is done."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stages", nargs="*", default=list(STAGES), help=f"of {', '.join(STAGES)}; all by default")
+    parser.add_argument("--datasets", nargs="+")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--collect", action="store_true", help="only gather what is done")
+    args = parser.parse_args()
+    chosen = splits(args.datasets)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    for stage in args.stages:
+        if not args.collect:
+            run_stage(stage, chosen, args.workers)
+        table = stage_table(stage, splits())
+        made_by = {"versions": json.dumps({name: version(name) for name in _PACKAGES})}
+        pq.write_table(table.replace_schema_metadata(made_by), RESULTS / f"{stage}.parquet", compression="zstd")
+        print(f"{stage}: {table.num_rows} cases in {RESULTS / stage}.parquet")
+
+
+if __name__ == "__main__":
+    main()
