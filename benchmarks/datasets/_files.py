@@ -1,5 +1,6 @@
 """Tables that lifelines, river and vega-datasets ship as files; read without importing those packages."""
 
+import zipfile
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.datasets.tables import Dataset, Raw, columns_of, number, tidy_table
+from benchmarks.datasets.tables import Dataset, Raw, columns_of, named, number, tidy_table, yes_or_no
 
 __all__ = ["SHELF"]
 
@@ -30,6 +31,14 @@ def _csv(package: str, file: str) -> Callable[[], Raw]:
     return read
 
 
+def _read_bananas() -> Raw:
+    """Reads lines of `class 1:x 2:y`, the class being 1 or -1."""
+    with zipfile.ZipFile(_path("river", "river/datasets/banana.zip")) as archive:
+        lines = archive.read("banana.all.txt").decode().splitlines()
+    rows = np.array([[float(part.rpartition(":")[2]) for part in line.split()] for line in lines if line.strip()])
+    return {"x": rows[:, 1], "y": rows[:, 2], "class": rows[:, 0]}
+
+
 def _gbsg2(raw: Raw) -> pa.Table:
     return tidy_table(raw, yes=("horTh", "cens"))
 
@@ -39,6 +48,13 @@ def _dd(raw: Raw) -> pa.Table:
     # leaderspellreg name the ruler; un_continent_name follows from un_region_name, democracy from regime.
     drop = ("ctryname", "cowcode2", "politycode", "ehead", "leaderspellreg", "un_continent_name", "democracy")
     return tidy_table(raw, drop=drop, yes=("observed",))
+
+
+def _phishing(raw: Raw) -> pa.Table:
+    # Most columns grade a page as 0, 0.5 or 1: three categories without names.
+    flags = ("age_of_domain", "ip_in_url", "is_phishing")
+    grades = {0: "0", 1: "0.5", 2: "1"}
+    return pa.table({name: yes_or_no(x) if name in flags else named(2 * x, grades) for name, x in raw.items()})
 
 
 def _image_segments(raw: Raw) -> pa.Table:
@@ -60,6 +76,10 @@ def _seattle_weather(raw: Raw) -> pa.Table:
     return tidy_table(raw, drop=("date",), extra=parts)
 
 
+def _bananas(raw: Raw) -> pa.Table:
+    return tidy_table(raw, codes={"class": None})
+
+
 SHELF = (
     Dataset(
         "gbsg2",
@@ -78,6 +98,21 @@ SHELF = (
         _dd,
     ),
     Dataset(
+        "Phishing",
+        "river",
+        1_250,
+        (
+            "is_phishing",
+            "empty_server_form_handler",
+            "age_of_domain",
+            "anchor_from_other_domain",
+            "request_from_other_domain",
+            "https",
+        ),
+        _csv("river", "river/datasets/phishing.csv.gz"),
+        _phishing,
+    ),
+    Dataset(
         "ImageSegments",
         "river",
         2_310,
@@ -85,6 +120,7 @@ SHELF = (
         _csv("river", "river/datasets/segment.csv.zip"),
         _image_segments,
     ),
+    Dataset("Bananas", "river", 5_300, ("x", "y", "class"), _read_bananas, _bananas),
     Dataset(
         "seattle_weather",
         "vega-datasets",

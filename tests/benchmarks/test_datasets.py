@@ -46,8 +46,11 @@ def test_a_string_column_has_levels_and_not_texts(name):
             assert not pc.any(pc.equal(pc.utf8_length(column), 0)).as_py()
 
 
-def test_description_tells_the_kind():
-    assert [describe(name)["kind"] for name in ("wine", "alcohol")] == ["numeric", "mixed"]
+def test_kinds_are_all_there():
+    kinds = {name: kind(loaded(name).schema) for name in DATASETS}
+    assert set(kinds.values()) == {"numeric", "categorical", "mixed"}
+    assert (kinds["wine"], kinds["Phishing"], kinds["alcohol"]) == ("numeric", "categorical", "mixed")
+    assert describe("Phishing")["kind"] == "categorical"
 
 
 @pytest.mark.parametrize(

@@ -1,43 +1,16 @@
 import sys
 from collections import Counter
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from benchmarks import demo_cases
-from benchmarks.datasets import DATASETS, describe, load
+from benchmarks.datasets import describe, load
 
 
 def rows_of(table):
     return Counter(map(str, table.to_pylist()))
-
-
-@pytest.mark.parametrize("name", sorted(DATASETS))
-def test_every_dataset_is_as_declared(name):
-    table, dataset = load(name), DATASETS[name]
-    assert table.num_rows == dataset.rows
-    assert set(dataset.targets) <= set(table.column_names)
-    assert len(dataset.targets) >= 4
-    for column in table.itercolumns():
-        assert column.num_chunks == 1
-        assert len(column.drop_null().unique()) > 1
-        assert column.null_count < len(column) / 2
-
-
-@pytest.mark.parametrize("name", sorted(DATASETS))
-def test_no_column_is_a_monotone_transform_of_another(name):
-    table = load(name)
-    numbers = [
-        c for c in table.column_names if pa.types.is_integer(table[c].type) or pa.types.is_floating(table[c].type)
-    ]
-    x = np.column_stack([table[c].cast(pa.float64(), safe=False).to_numpy() for c in numbers])
-    ranks = [np.unique(column, return_inverse=True)[1] for column in x.T]
-    for i in range(len(numbers)):
-        for j in range(i):
-            if len(np.unique(ranks[i])) > 2:
-                assert not np.array_equal(ranks[i], ranks[j]), (numbers[i], numbers[j])
 
 
 def test_description_names_package_and_version():
