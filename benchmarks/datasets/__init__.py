@@ -18,13 +18,15 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from benchmarks.datasets import _files, _sklearn, _statsmodels, _wooldridge
+from benchmarks.datasets import _files, _rdatasets, _sklearn, _statsmodels, _wooldridge
 from benchmarks.datasets.tables import Dataset
 
 __all__ = ["DATASETS", "Dataset", "describe", "kind", "load"]
 
 DATASETS: dict[str, Dataset] = {
-    dataset.name: dataset for module in (_statsmodels, _wooldridge, _sklearn, _files) for dataset in module.SHELF
+    dataset.name: dataset
+    for module in (_statsmodels, _wooldridge, _sklearn, _files, _rdatasets)
+    for dataset in module.SHELF
 }
 
 # Share of columns of one sort from which a table counts as being of that sort.
