@@ -196,21 +196,43 @@ def test_plain_and_dictionary_strings_get_the_same_codes(fitted, asked):
 
 
 def test_a_dictionary_of_nulls_repeats_and_unused_entries_is_read_by_its_values():
-    encoder = categorical(pa.array(["a", "a", "b"]))
+    encoder = categorical(pa.array(["a", "a", "a", "b", "b"]))
     values = pa.array(["b", None, "b", "unused", "a"])
     column = pa.DictionaryArray.from_arrays(pa.array([0, 1, 2, None, 4], pa.int8()), values)
     assert encoder.encode(column).tolist() == [2, 0, 2, 0, 1]
 
 
+def test_fresh_rows_find_as_much_unseen_as_the_fitted_ones():
+    rng = np.random.default_rng(0)
+    shares = 1.0 / np.arange(1, 3_001)
+    draw = lambda: pa.array([f"w{k}" for k in rng.choice(3_000, 3_000, p=shares / shares.sum())])  # noqa: E731
+    fitted, fresh = draw(), draw()
+    encoder = categorical(fitted, 48)
+    own, other = (
+        np.bincount(codes, minlength=51) / 3_000 for codes in (encoder.encode_own(fitted), encoder.encode(fresh))
+    )
+    for code in (49, 50):
+        assert own[code] == pytest.approx(other[code], abs=0.05)
+    assert own[50] > 0.1
+    assert np.bincount(encoder.encode(fitted), minlength=51)[50] == 0
+
+
+def test_a_single_extreme_counts_as_beyond_the_range_of_the_others():
+    encoder = NumericEncoder.fit("x", "x", np.array([1.0, 2.0, 2.0, 3.0, 9.0, 9.0]), 4)
+    codes = encoder.encode_own(pa.array([1.0, 2.0, 2.0, 3.0, 9.0, 9.0]))
+    assert codes[0] == 1
+    assert codes[-1] != encoder.num_codes - 1
+
+
 def test_a_full_dictionary_of_bytes_has_room_for_null():
     names = pa.array([f"{i:03d}" for i in range(128)])
-    encoder = categorical(names, 200)
+    encoder = categorical(pa.concat_arrays([names, names]), 200)
     column = pa.DictionaryArray.from_arrays(pa.array([*range(128), None], pa.int8()), names)
     assert encoder.encode(column).tolist() == [*range(1, 129), 0]
 
 
 def test_one_is_one_as_integer_float_and_decimal():
-    encoder = categorical(pa.array([1, 1, 2, None]))
+    encoder = categorical(pa.array([1, 1, 1, 2, 2, None]))
     assert encoder.categories == ("1", "2")
     assert encoder.encode(pa.array([1.0, 2.0, 1.5, np.nan, None])).tolist() == [1, 2, 4, 0, 0]
     assert encoder.encode(pa.array([1, 2, 3]).cast(pa.decimal128(38, 2))).tolist() == [1, 2, 4]

@@ -105,9 +105,30 @@ def test_a_damaged_saved_stage_is_as_good_as_absent(tmp_path):
     assert "tier_1" not in RunFolder(tmp_path / "out", {"a": 1}).stages("cascade", "key")
 
 
+def test_rows_of_the_reference_do_not_judge_the_candidate_that_holds_them(tmp_path):
+    reference, fresh = table(900, 0), table(400, 2)
+    junk = pa.table({name: column.to_numpy()[::-1] for name, column in zip("xyg", table(400, 3).columns, strict=True)})
+    junk = junk.set_column(1, "y", pa.array(np.random.default_rng(0).permutation(junk["y"].to_numpy())))
+    risks = []
+    for real in (fresh, reference.slice(0, 400)):
+        report = validate(open_source(pa.concat_tables([real, junk])), open_source(reference), config(), html=False)
+        risks.append(report.risk_score)
+        noted = any("occur in the candidate" in note for note in report.dataset.notes)
+        assert noted == (real is not fresh)
+    assert abs(risks[0] - risks[1]) < 25
+    whole = validate(open_source(pa.concat_tables([reference, junk])), open_source(reference), config(), html=False)
+    assert whole.verdict == "review"
+    assert "nothing is left to judge" in (whole.dimensions["distribution_fidelity"].reason or "")
+    same = validate(open_source(reference), open_source(reference), config(), html=False)
+    assert same.verdict == "approve"
+
+
 def test_one_row_and_no_reference_are_reviewed_with_reasons():
     one = validate(open_source(table(1, 0)), open_source(table(500, 1)), config(), html=False)
     assert one.verdict == "review"
+    assert one.risk_score is None
+    assert one.collapse_probability.value is None
+    assert one.collapse_probability.reason
     assert "too few rows" in (one.dimensions["distribution_fidelity"].reason or "")
     alone = validate(open_source(table(300, 0)), None, config(), html=False)
     assert alone.verdict == "review"

@@ -6,7 +6,10 @@ from enum import Enum
 
 from vr.core.errors import ConfigError
 
-__all__ = ["CascadeConfig", "Execution", "Network", "TierConfig", "preset"]
+__all__ = ["CURVE_POINTS", "CascadeConfig", "Execution", "Network", "TierConfig", "preset"]
+
+
+CURVE_POINTS = 20  # readings of the held-out loss over training
 
 
 class Network(Enum):
@@ -50,6 +53,11 @@ class TierConfig:
         for name in ("seeds", "width", "depth", "steps", "batch_rows"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be 1 or more, not {getattr(self, name)}", where=where)
+        if self.steps % CURVE_POINTS:
+            raise ConfigError(
+                f"steps must be a multiple of {CURVE_POINTS}, the readings of the loss curve, not {self.steps}",
+                where=where,
+            )
         if self.growth < 0:
             raise ConfigError(f"growth must be 0 or more, not {self.growth}", where=where)
         if not self.learning_rate > 0:

@@ -10,7 +10,7 @@ from vr.cascade.result import Reading
 __all__ = ["ArmOutcome", "MemberOutcome", "tier_readings"]
 
 READINGS = ("all", "half", "rare")
-_RARE = 0.1  # share of the judging rows, the least likely under the reference's marginals
+_RARE = 0.1  # share of the judging rows, the least likely under their own marginals
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class ArmOutcome:
     top_eigenvalue: float | None
 
     @classmethod
-    def of(cls, trained: Any, judged: Any, eigenvalue: Any, surprise: np.ndarray) -> "ArmOutcome":
-        """Puts together what the programs returned; `surprise` `[m]` says which judging rows are rare."""
+    def of(cls, trained: Any, judged: Any, eigenvalue: Any, rarity: np.ndarray) -> "ArmOutcome":
+        """Puts together what the programs returned; `rarity` `[m]` says which judging rows are rare."""
         by_row = judged.left_out.mean(axis=0)
-        rare = np.argsort(-surprise, kind="stable")[: max(1, int(_RARE * len(surprise)))]
+        rare = np.argsort(-rarity, kind="stable")[: max(1, int(_RARE * len(rarity)))]
         norms = np.asarray(trained.gradient_norms)[len(trained.gradient_norms) // 2 :]
         energy = np.asarray(judged.energy, float)
         shares = energy / max(float(energy.sum()), 1e-12)
@@ -123,11 +123,10 @@ def _jackknife(products: list[Any], statistic: Any) -> tuple[float | None, float
     if not np.isfinite(whole):
         return None, None
     if len(products) < 3:
-        return whole, 0.0
+        return whole, None
     parts = np.array([statistic(products[:i] + products[i + 1 :]) for i in range(len(products))])
     parts = parts[np.isfinite(parts)]
-    spread = np.sqrt((len(parts) - 1) * parts.var()) if len(parts) > 1 else 0.0
-    return whole, float(spread)
+    return whole, float(np.sqrt((len(parts) - 1) * parts.var())) if len(parts) > 1 else None
 
 
 def _range(arm: ArmOutcome) -> float:

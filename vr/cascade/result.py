@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["CascadeResult", "ModelResult", "Reading", "TierResult", "finite"]
+__all__ = ["NO_NULL", "CascadeResult", "ModelResult", "Reading", "TierResult", "finite"]
+
+NO_NULL = "no null: these proxies trained no second part of the reference for it"
 
 
 def finite(value: Any) -> float | None:
@@ -19,10 +21,11 @@ class Reading:
 
     Attributes:
       value: Mean over seeds (and tiers, where it says so); None where it could not be computed.
-      spread: Standard deviation over seeds.
+      spread: Standard deviation over seeds (a jackknife error where the seeds are pooled before a ratio is taken); None
+        with one seed.
       null_mean: Mean over seeds of the third arm's, None where there is no third arm.
-      null_std: Standard deviation over seeds of the third arm's.
-      reason: Why the value is None.
+      null_std: The third arm's spread.
+      reason: Why the value, or its null, is None.
     """
 
     value: float | None
@@ -38,8 +41,10 @@ class Reading:
         x, y = x[np.isfinite(x)], y[np.isfinite(y)]
         if not len(x):
             return cls(None, reason="no member gave a finite value")
-        null = (float(y.mean()), float(y.std(ddof=1))) if len(y) > 1 else (None, None)
-        return cls(float(x.mean()), float(x.std(ddof=1)) if len(x) > 1 else 0.0, *null)
+        spread = float(x.std(ddof=1)) if len(x) > 1 else None
+        if len(y) < 2:
+            return cls(float(x.mean()), spread, reason=NO_NULL)
+        return cls(float(x.mean()), spread, float(y.mean()), float(y.std(ddof=1)))
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from vr.cascade.config import CURVE_POINTS
 from vr.models.build import Apply, Model
 
-__all__ = ["CURVE_POINTS", "TrainInputs", "TrainOutputs", "TrainSettings", "cell_losses", "random_masks", "train"]
+__all__ = ["TrainInputs", "TrainOutputs", "TrainSettings", "cell_losses", "random_masks", "train"]
 
-CURVE_POINTS = 20  # readings of the held-out loss over training
 AVERAGED_SHARE = 0.3  # of the steps: the memory of the late-checkpoint average
 
 

@@ -13,14 +13,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vr.cascade.config import CascadeConfig, Execution, TierConfig
+from vr.cascade.config import CURVE_POINTS, CascadeConfig, Execution, TierConfig
 from vr.cascade.judge import Judged, judge
 from vr.cascade.members import Rows, Shares, log_marginals, marginal_losses, rows_of
 from vr.cascade.probes import gradient_products, top_eigenvalue
 from vr.cascade.programs import Program, chosen_form
 from vr.cascade.readings import ArmOutcome, MemberOutcome, tier_readings
 from vr.cascade.result import ModelResult, TierResult, finite
-from vr.cascade.step import CURVE_POINTS, TrainInputs, TrainSettings, random_masks, train
+from vr.cascade.step import TrainInputs, TrainSettings, random_masks, train
 from vr.core.errors import DivergedError
 from vr.core.rng import generator
 from vr.models.build import Model
@@ -172,12 +172,14 @@ class Tier:
         rng = generator(self.seed, "cascade", self.tier.name, member, "train")
         settings, d = self.settings, codes.shape[1]
         batches = _epochs(rng, self.share.train, settings.steps * settings.batch_rows)
+        known = codes
         if arm.endswith("_half"):
-            batches = batches % max(1, self.share.train // 2)
+            known = codes[: max(1, self.share.train // 2)]
+            batches = batches % len(known)
         masks = random_masks(rng, (settings.steps, d, settings.batch_rows))
         held_out = self.reference[rows.test]
         return TrainInputs(
-            params=jnp.asarray(self.model.init(rng, log_marginals(codes, self.num_codes, INVALID))),
+            params=jnp.asarray(self.model.init(rng, log_marginals(known, self.num_codes, INVALID))),
             codes=jnp.asarray(codes.T, jnp.int32),
             batches=jnp.asarray(batches.reshape(settings.steps, settings.batch_rows), jnp.int32),
             masks=jnp.asarray(masks),
@@ -219,7 +221,9 @@ class Tier:
             real = self.reference[rows.test]
             marginals = log_marginals(self.reference[rows.reference], self.num_codes, INVALID)
             surprise = marginal_losses(real, marginals)
-            arms = {arm: ArmOutcome.of(*found[m, arm], surprise.mean(axis=1)) for m, arm in jobs if m == member}
+            # Rare under the judging rows' own marginals: under an arm's, that arm would look worst by selection.
+            rarity = marginal_losses(real, log_marginals(real, self.num_codes, INVALID)).mean(axis=1)
+            arms = {arm: ArmOutcome.of(*found[m, arm], rarity) for m, arm in jobs if m == member}
             outcomes.append(MemberOutcome(member, arms, float(surprise[:, self.positions].mean())))
         return outcomes
 

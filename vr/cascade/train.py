@@ -11,7 +11,7 @@ import numpy as np
 from vr.cascade import compilation_cache
 from vr.cascade.config import CascadeConfig, Network
 from vr.cascade.members import shares
-from vr.cascade.result import CascadeResult, ModelResult, Reading, TierResult
+from vr.cascade.result import NO_NULL, CascadeResult, ModelResult, Reading, TierResult
 from vr.cascade.scaling import extrapolate
 from vr.cascade.tier import Tier, arms_of
 from vr.core.rng import generator
@@ -142,20 +142,25 @@ def _losses(models: list[ModelResult], tier: str, arm: str) -> np.ndarray:
 
 
 def _pooled(tiers: list[TierResult]) -> dict[str, Reading]:
-    """Returns each reading as the mean over the tiers that have it, beside the null of those that trained one."""
+    """Returns each reading as the mean over the tiers that measured its null too, or over all where none did.
+
+    A tier without a null says something else than its neighbour: larger networks have larger ratios.
+    """
     pooled = {}
     for name in dict.fromkeys(name for tier in tiers for name in tier.readings):
         found = [tier.readings[name] for tier in tiers if name in tier.readings]
-        values = [r.value for r in found if r.value is not None]
-        null = next((r for r in found if r.null_std is not None), None)
-        if not values:
-            pooled[name] = found[0]
+        found = [r for r in found if r.value is not None] or found[:1]
+        centred = [r for r in found if r.null_std is not None]
+        if len(centred or found) == 1:
+            pooled[name] = (centred or found)[0]
             continue
-        spreads = [r.spread or 0.0 for r in found]
+        values = np.array([r.value for r in centred or found], float)
+        spreads = [r.spread for r in centred or found if r.spread is not None]
         pooled[name] = Reading(
-            float(np.mean(values)),
-            float(np.mean(spreads)),
-            None if null is None else null.null_mean,
-            None if null is None else null.null_std,
+            float(values.mean()),
+            float(np.mean(spreads)) if spreads else None,
+            float(np.mean([r.null_mean for r in centred if r.null_mean is not None])) if centred else None,
+            float(np.sqrt(np.mean([r.null_std**2 for r in centred if r.null_std is not None]))) if centred else None,
+            None if centred else NO_NULL,
         )
     return pooled

@@ -79,8 +79,12 @@ class Codec:
         """True for the columns that `Coded.values` holds numbers of."""
         return np.array([isinstance(encoder, NumericEncoder) for encoder in self.encoders])
 
-    def encode(self, batch: pa.RecordBatch | pa.Table) -> Coded:
+    def encode(self, batch: pa.RecordBatch | pa.Table, *, own: bool = False) -> Coded:
         """Returns the codes and values of `batch`'s rows.
+
+        Args:
+          batch: Rows with the codec's columns.
+          own: They are the rows that the codec was fitted to (see `Encoder.encode_own`).
 
         Raises:
           DataError: where a column cannot be read as its kind.
@@ -88,9 +92,12 @@ class Codec:
         codes = np.empty((batch.num_rows, len(self.encoders)), np.uint16, order="F")
         values = np.full((batch.num_rows, len(self.encoders)), np.nan, order="F")
         for j, encoder in enumerate(self.encoders):
-            codes[:, j], numbers = encode_column(encoder, _one_chunk(batch.column(encoder.source)))
+            column = _one_chunk(batch.column(encoder.source))
+            codes[:, j], numbers = encode_column(encoder, column)
             if numbers is not None:
                 values[:, j] = numbers
+            if own:
+                codes[:, j] = encoder.encode_own(column)
         return Coded(codes, values)
 
 
@@ -153,9 +160,9 @@ def _fit_column(column: Column, values: pa.Array, config: CodecConfig, seed: int
             strings = as_strings(values)
             if strings.null_count < len(strings):
                 return [TextEncoder.fit(name, name, strings, config.max_text_clusters, seed)]
-            return [CategoricalEncoder(name, name, (), 0)]
+            return [CategoricalEncoder(name, name, (), 0, 0)]
         case ColumnKind.empty:
-            return [CategoricalEncoder(name, name, (), 0)]
+            return [CategoricalEncoder(name, name, (), 0, 0)]
         case _:
             return [CategoricalEncoder.fit(name, name, values, config.max_categories)]
 

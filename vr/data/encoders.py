@@ -58,6 +58,14 @@ class Encoder(Protocol):
         """Returns the codes of `values`, uint16 `[n]` in [0, num_codes)."""
         ...
 
+    def encode_own(self, values: pa.Array) -> np.ndarray:
+        """Returns the codes of the very rows it was fitted to, each as if the fit had not seen it.
+
+        Otherwise a reference would never show a category that is not in the reference, where any fresh sample does:
+        the share of rows whose value occurs once is what a fresh row is expected to find unseen (Good 1953).
+        """
+        ...
+
 
 def to_float(values: pa.Array) -> np.ndarray:
     """Returns numbers, dates and times as float64 `[n]`, null as NaN; times in seconds."""
@@ -198,6 +206,18 @@ class NumericEncoder:
     def encode(self, values: pa.Array) -> np.ndarray:
         return self.encode_floats(to_float(values))
 
+    def encode_own(self, values: pa.Array) -> np.ndarray:
+        x = to_float(values)
+        codes = self.encode_floats(x)
+        finite = x[np.isfinite(x)]
+        if len(finite):
+            # Without itself, a least or greatest value that occurs once lies beyond the range.
+            for end, code in ((finite.min(), 1), (finite.max(), self.num_codes - 1)):
+                at = np.flatnonzero(x == end)
+                if len(at) == 1:
+                    codes[at] = code
+        return codes
+
 
 @dataclass(frozen=True)
 class CategoricalEncoder:
@@ -205,12 +225,15 @@ class CategoricalEncoder:
 
     Attributes:
       categories: All categories of the reference by falling frequency (ties by name); the first `kept` have codes.
+      kept: At most `repeated`.
+      repeated: How many of them occur more than once.
     """
 
     name: str
     source: str
     categories: tuple[str, ...] = field(repr=False)
     kept: int
+    repeated: int
 
     @classmethod
     def fit(cls, name: str, source: str, values: pa.Array, max_categories: int) -> "CategoricalEncoder":
@@ -224,7 +247,8 @@ class CategoricalEncoder:
             if entry["values"] is not None
         ]
         categories = tuple(value for _, value in sorted(counts, key=lambda item: (-item[0], item[1])))
-        return cls(name, source, categories, min(len(categories), max_categories))
+        repeated = sum(count > 1 for count, _ in counts)
+        return cls(name, source, categories, min(repeated, max_categories), repeated)
 
     @property
     def num_codes(self) -> int:
@@ -243,17 +267,23 @@ class CategoricalEncoder:
         return pa.array(self.categories, pa.string())
 
     def encode(self, values: pa.Array) -> np.ndarray:
+        return self._encode(values, len(self.categories))
+
+    def encode_own(self, values: pa.Array) -> np.ndarray:
+        return self._encode(values, self.repeated)
+
+    def _encode(self, values: pa.Array, num_known: int) -> np.ndarray:
         values = as_strings(values)
         if isinstance(values, pa.DictionaryArray):
-            of_dictionary = self._encode_plain(values.dictionary)
+            of_dictionary = self._encode_plain(values.dictionary, num_known)
             return np.append(of_dictionary, np.uint16(0))[dictionary_positions(values)]
-        return self._encode_plain(values)
+        return self._encode_plain(values, num_known)
 
-    def _encode_plain(self, values: pa.Array) -> np.ndarray:
+    def _encode_plain(self, values: pa.Array, num_known: int) -> np.ndarray:
         found = pc.index_in(values.cast(pa.string()), value_set=self._known)
         index = found.fill_null(-1).to_numpy(zero_copy_only=False)
         codes = np.where(index < self.kept, index + 1, self.kept + 1)
-        codes = np.where(index < 0, self.kept + 2, codes)
+        codes = np.where((index < 0) | (index >= num_known), self.kept + 2, codes)
         if values.null_count:
             codes = np.where(values.is_null().to_numpy(zero_copy_only=False), 0, codes)
         return codes.astype(np.uint16)
@@ -293,6 +323,9 @@ class CyclicEncoder:
         else:
             parts = pc.subtract(pc.month(values), 1)
         return (parts.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False) + 1).astype(np.uint16)
+
+    def encode_own(self, values: pa.Array) -> np.ndarray:
+        return self.encode(values)
 
 
 @dataclass(frozen=True)
@@ -347,6 +380,9 @@ class TextEncoder:
             # Sparse: each row is summed by itself, so that its code does not depend on the rows around it.
             codes[rows] = 1 + np.argmax(_text_vectors(_texts(values.take(pa.array(rows)))) @ self.centers.T, axis=1)
         return codes
+
+    def encode_own(self, values: pa.Array) -> np.ndarray:
+        return self.encode(values)
 
 
 def _next(x: np.ndarray | float) -> np.ndarray:

@@ -5,11 +5,12 @@ dictionary-encoded, a row alike whatever the order of its columns. The hashes ar
 """
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 
-__all__ = ["NULL_HASH", "column_salt", "dictionary_positions", "hash_rows", "hash_values", "mix"]
+__all__ = ["NULL_HASH", "column_salt", "dictionary_positions", "hash_batch", "hash_rows", "hash_values", "mix"]
 
 NULL_HASH = np.uint64(0x9E3779B97F4A7C15)
 _EMPTY = np.uint64(0xD1B54A32D192ED03)
@@ -74,6 +75,17 @@ def hash_rows(columns: dict[str, np.ndarray]) -> np.ndarray:
     for name, hashes in columns.items():
         total += hashes * column_salt(name)
     return mix(total)
+
+
+def hash_batch(batch: pa.RecordBatch | pa.Table, names: Sequence[str]) -> np.ndarray:
+    """Returns one uint64 for each row `[n]` over the columns `names`."""
+    columns = {name: batch.column(name) for name in names}
+    return hash_rows(
+        {
+            name: hash_values(column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column)
+            for name, column in columns.items()
+        }
+    )
 
 
 def dictionary_positions(array: pa.DictionaryArray) -> np.ndarray:

@@ -6,7 +6,7 @@ with the rows.
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from typing import Generic, TypeVar
 
@@ -41,6 +41,7 @@ class Profile:
       row_sketch: Bottom-k sketch of whole rows with their multiplicities.
       fingerprint: 64 bits that depend on every cell and its row number, not on batches.
       sample: Uniform sample of rows.
+      watched: bool `[w]`, which of the rows that the profiler was told to watch for occur.
     """
 
     rows: int
@@ -51,6 +52,7 @@ class Profile:
     row_sketch: BottomK
     fingerprint: int
     sample: RowSample
+    watched: np.ndarray
 
     @property
     def duplicate_fraction(self) -> float:
@@ -73,6 +75,7 @@ def merge(first: Profile, *others: Profile) -> Profile:
         row_sketch=first.row_sketch.merge(*(part.row_sketch for part in others)),
         fingerprint=sum(part.fingerprint for part in parts) % 2**64,
         sample=first.sample.merge(*(part.sample for part in others)),
+        watched=np.logical_or.reduce([part.watched for part in parts]),
     )
 
 
@@ -84,11 +87,13 @@ class Profiler:
       codec: Fitted on the reference.
       sample_size: Rows in the sample.
       seed: Of the sample.
+      watch: uint64 `[w]` ascending, hashes of rows to watch for.
     """
 
     codec: Codec
     sample_size: int
     seed: int
+    watch: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
 
     def grid(self, name: str) -> Grid:
         """Returns the fixed-point grid of a numeric encoded column: the reference's range."""
@@ -126,6 +131,10 @@ class Profiler:
             nulls[name] = int(counts[places[0], 0])
             distinct[name] = part.distinct
         row_hashes = mix(row_sums)
+        watched = np.zeros(len(self.watch), bool)
+        if len(watched):
+            at = np.minimum(np.searchsorted(self.watch, row_hashes), len(watched) - 1)
+            watched[at[self.watch[at] == row_hashes]] = True
         numbers = np.arange(row_start, row_start + batch.num_rows, dtype=np.uint64)
         return Profile(
             rows=batch.num_rows,
@@ -138,6 +147,7 @@ class Profiler:
             sample=RowSample.of(
                 batch, row_start, self.sample_size, self.seed, TOP if known is None else known.sample.threshold()
             ),
+            watched=watched,
         )
 
     def run(

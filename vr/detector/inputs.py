@@ -119,7 +119,7 @@ class Inputs:
       cascade_reason: Why not.
       seed: Of everything drawn at random here.
       threads: Splits measured at a time.
-      nulls: What was measured of the reference alone, by statistic, split and size. Whoever asks about several
+      nulls: What was measured of the reference alone, by statistic, split, size and columns. Whoever asks about several
         candidates against one reference, with one seed, passes one mapping, and each null is measured once.
     """
 
@@ -135,7 +135,7 @@ class Inputs:
     cascade_reason: str | None
     seed: int
     threads: int = 1
-    nulls: MutableMapping[tuple[str, int, int], tuple[Statistics, dict[str, float]]] = field(
+    nulls: MutableMapping[tuple, tuple[Statistics, dict[str, float]]] = field(
         default_factory=dict, compare=False, repr=False
     )
     _shared: dict[str, dict[str, Feature]] = field(default_factory=dict, compare=False, repr=False)
@@ -180,7 +180,9 @@ class Inputs:
         if name not in self._shared:
 
             def on(index: int) -> tuple[dict[str, float], dict[str, float]]:
-                split, key = self.splits[index], (name, index, len(self.splits[index].base))
+                split = self.splits[index]
+                # What decides a null beside the reference, whose copied rows may have been set aside.
+                key = name, index, split.base.rows.tobytes(), self.columns.names
                 # The same draws for both, so that projections and folds are no difference between them.
                 draws = [np.random.default_rng([self.seed, index, len(name)]) for _ in range(2)]
                 if key not in self.nulls:

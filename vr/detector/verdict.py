@@ -19,8 +19,7 @@ from vr.detector.metric import Feature, MetricSpec, excess
 
 __all__ = ["Driver", "Judgement", "judge"]
 
-# Weights by feature, with and without trained proxies. A head without the proxies leans more on the statistics and is
-# held to `review` for longer (its bias is lower and its slope flatter).
+# Weights by feature, with and without trained proxies. A head without the proxies leans more on the statistics.
 BIAS = -3.2
 WEIGHTS_TRAINED = {
     "generalization_gap.log_ratio": 1.1,
@@ -37,9 +36,6 @@ WEIGHTS_UNTRAINED = {
     "distribution_fidelity.tail_deficit": 0.3,
     "entropy_stability.duplicate_fraction": 0.3,
 }
-# Without a reference nothing can be centred: only what harms in itself counts, and never to an approval.
-WEIGHTS_ALONE = {"entropy_stability.duplicates_in_file": 1.0}
-
 _LEVEL = 0.9
 
 
@@ -62,7 +58,7 @@ class Judgement:
     """The answer before it is put in words.
 
     Attributes:
-      probability: Of collapse, 0 to 1.
+      probability: Of collapse, 0 to 1; None, as both ends, where nothing that the rule reads could be measured.
       lower: Lower end of its interval at `level`.
       upper: Upper end.
       verdict: approve, review or reject.
@@ -70,9 +66,9 @@ class Judgement:
       reason: One sentence.
     """
 
-    probability: float
-    lower: float
-    upper: float
+    probability: float | None
+    lower: float | None
+    upper: float | None
     level: float
     verdict: str
     drivers: tuple[Driver, ...]
@@ -88,8 +84,10 @@ def judge(
     in the same direction; it widens with few rows. It holds no error of the rule itself, which is not yet known.
     """
     if not with_reference:
-        return _judge_alone(features, config)
-    trained = "generalization_gap.log_ratio" in features and features["generalization_gap.log_ratio"].value is not None
+        return _unknown("without a reference no risk can be measured: give real rows with --reference")
+    ratio = "generalization_gap.log_ratio"
+    # A ratio without its null cannot be told from chance; without it the statistics alone must do.
+    trained = ratio in features and excess(features[ratio], specs[ratio]) is not None
     weights = WEIGHTS_TRAINED if trained else WEIGHTS_UNTRAINED
     drivers, low, high = [], [], []
     for name, weight in weights.items():
@@ -99,12 +97,12 @@ def judge(
         drivers.append(Driver(name, e, weight))
         low.append(weight * (excess(_moved(feature, spec, -1.0), spec) or 0.0))
         high.append(weight * (excess(_moved(feature, spec, 1.0), spec) or 0.0))
+    if not drivers:
+        return _unknown("no feature of the verdict could be measured on these rows and columns")
     value = _sigmoid(BIAS + sum(driver.contribution for driver in drivers))
     lower, upper = _sigmoid(BIAS + sum(low)), _sigmoid(BIAS + sum(high))
     risk = 100.0 * value
-    if not drivers:
-        verdict, text = "review", "no feature of the verdict could be measured on these columns"
-    elif risk >= config.overall_threshold:
+    if risk >= config.overall_threshold:
         verdict, text = "reject", "a model trained on this data will lose skill on real data"
     elif risk >= config.review_threshold:
         verdict, text = "review", "the signs are mixed: look at what drives the risk before training"
@@ -114,22 +112,12 @@ def judge(
     return Judgement(value, lower, upper, _LEVEL, verdict, tuple(drivers), text)
 
 
-def _judge_alone(features: Mapping[str, Feature], config: DetectorConfig) -> Judgement:
-    """Returns a verdict without a reference: `reject` on massive duplication, otherwise `review`."""
-    feature = features.get("entropy_stability.duplicates_in_file")
-    share = feature.value if feature is not None and feature.value is not None else 0.0
-    # Half the rows repeated leaves half the information; below that, one file alone cannot tell.
-    value = float(np.clip(0.5 + (share - 0.5), 0.35, 0.95))
-    driver = Driver(
-        "entropy_stability.duplicates_in_file", share, WEIGHTS_ALONE["entropy_stability.duplicates_in_file"]
-    )
-    text = "without a reference most dimensions cannot be measured: give --reference for a verdict that can approve"
-    verdict = "reject" if 100.0 * value >= max(config.overall_threshold, 80.0) else "review"
-    return Judgement(value, 0.05, 0.99, _LEVEL, verdict, (driver,), text)
+def _unknown(reason: str) -> Judgement:
+    return Judgement(None, None, None, _LEVEL, "review", (), reason)
 
 
 def _moved(feature: Feature, spec: MetricSpec, direction: float) -> Feature:
-    """Returns the feature with its value moved by 1.64 standard errors towards (+1) or away from (-1) harm."""
+    """Returns the feature with its value moved by 1.64 deviations over splits towards (+1) or away from (-1) harm."""
     assert feature.value is not None
     error = np.hypot(feature.spread or 0.0, feature.null_std or 0.0) * 1.645 / np.sqrt(2.0)
     if spec.two_sided:

@@ -12,11 +12,12 @@ class TailScale:
     """Upper-tail probabilities of a reading, calibrated on reference rows.
 
     Within the null sample the probability is empirical; beyond its greatest value the tail goes on exponentially at the
-    rate of its upper tenth, so that extreme rows keep an order.
+    rate of its upper tenth, so that extreme rows keep an order. Where the upper tenth is one value there is none, and
+    what lies beyond it is as rare as one in the sample's size.
 
     Attributes:
       null: float64 ascending, the reading on reference rows.
-      rate: Readings for each further factor of ten.
+      rate: Readings for each further factor of ten; infinite where it is not known.
     """
 
     null: np.ndarray
@@ -27,7 +28,8 @@ class TailScale:
         """Calibrates on `null` (float `[n]`, at least one value)."""
         null = np.sort(np.asarray(null, float))
         upper = null[-1] - np.quantile(null, 0.9)
-        return cls(null, max(float(upper) / max(1.0, np.log10(0.1 * len(null) + 1.0)), 1e-9))
+        rate = float(upper) / max(1.0, np.log10(0.1 * len(null) + 1.0))
+        return cls(null, rate if upper > 1e-9 * max(1.0, abs(null[-1])) else np.inf)
 
     def __call__(self, readings: np.ndarray) -> np.ndarray:
         """Returns -log10 P(null >= reading) for each reading, at least 0; NaN readings count as 0."""

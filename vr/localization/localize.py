@@ -8,14 +8,14 @@ import numpy as np
 import pyarrow as pa
 
 from vr.data.codec import Codec, Coded
-from vr.data.hashing import hash_rows, hash_values
+from vr.data.hashing import hash_batch
 from vr.data.repeats import Repeats
 from vr.detector.inputs import Columns, Side
 from vr.localization.reasons import blame_columns, reason
 from vr.localization.regions import Blocks, Region, find_regions
 from vr.localization.scorer import DEFECTS, Readings, RowScorer
 
-__all__ = ["Finding", "Localized", "ROW_SCORES", "hash_batch", "localize", "score_duplicates_only"]
+__all__ = ["Finding", "Localized", "ROW_SCORES", "localize", "score_duplicates_only"]
 
 ROW_SCORES = pa.schema(
     [
@@ -60,11 +60,6 @@ class Localized:
     complete: bool
 
 
-def hash_batch(batch: pa.RecordBatch, codec: Codec) -> np.ndarray:
-    """Returns one hash for each row over the codec's columns, uint64 `[n]`."""
-    return hash_rows({name: hash_values(batch.column(name)) for name in codec.sources})
-
-
 def localize(
     batches: Iterable[pa.RecordBatch],
     scorer: RowScorer,
@@ -96,7 +91,7 @@ def localize(
         start = 0
         for batch in batches:
             # Repeats depend on the rows before, so they are marked in order.
-            yield start, batch, repeats.mark(hash_batch(batch, codec))
+            yield start, batch, repeats.mark(hash_batch(batch, codec.sources))
             start += batch.num_rows
 
     # The next batch is decoded and hashed while one is scored; scoring itself is threaded by its libraries.
@@ -141,7 +136,7 @@ def score_duplicates_only(
     findings: list[Finding] = []
     start = num_repeated = 0
     for batch in batches:
-        repeated = repeats.mark(hash_batch(batch, codec))
+        repeated = repeats.mark(hash_batch(batch, codec.sources))
         evidence = np.zeros((len(repeated), len(DEFECTS) - 1))
         evidence[:, -1] = np.where(repeated, 4.0, 0.0)
         readings = Readings(evidence, evidence[:, -1])

@@ -229,6 +229,8 @@ def recommendation_sections(actions: list[Action]) -> list[Recommendation]:
 
 def collapse_probability(judgement: Judgement) -> Interval:
     """Returns the probability of collapse with its interval."""
+    if judgement.probability is None or judgement.lower is None or judgement.upper is None:
+        return Interval(value=None, lower=None, upper=None, level=judgement.level, reason=judgement.reason)
     return Interval(
         value=round(judgement.probability, 6),
         lower=round(min(judgement.lower, judgement.probability), 6),
@@ -237,14 +239,16 @@ def collapse_probability(judgement: Judgement) -> Interval:
     )
 
 
-def risk_level(risk: float) -> str:
-    """Returns low below 20, medium to 50, high above."""
+def risk_level(risk: float | None) -> str | None:
+    """Returns low below 20, medium to 50, high above; None without a risk."""
+    if risk is None:
+        return None
     return "low" if risk < 20 else "medium" if risk <= 50 else "high"
 
 
-def severity(risk: float, detected: bool) -> str:
+def severity(risk: float | None, detected: bool) -> str:
     """Returns none, low, medium or high."""
-    if not detected:
+    if risk is None or not detected:
         return "none"
     return "low" if risk < 65 else "medium" if risk < 85 else "high"
 

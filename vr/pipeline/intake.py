@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from vr.data.codec import Codec, fit_codec
+from vr.data.copies import find_copies
+from vr.data.hashing import hash_batch
 from vr.data.profile import Profile, Profiler, sample_rows
 from vr.data.schema import Column, common_columns, infer_columns
 from vr.data.source import Source
@@ -79,22 +81,24 @@ def take_in(candidate: Source, reference: Source | None, config: Config, threads
     inferred = infer_columns(sample.table, types, config.codec)
     codec = fit_codec(inferred, sample.table, config.codec, config.seed)
     notes += [column.note for column in inferred if column.note]
-    profiler = Profiler(codec, config.sample.rows, config.seed)
+    base_hashes = hash_batch(sample.table, codec.sources)
 
-    def profile(source: Source, batch_rows: int, role: str) -> Profile:
-        return profiler.run(
+    def profile(source: Source, batch_rows: int, role: str, watch: np.ndarray | None = None) -> Profile:
+        watched = np.empty(0, np.uint64) if watch is None else watch
+        return Profiler(codec, config.sample.rows, config.seed, watched).run(
             source.batches(codec.sources, batch_rows),
             threads=threads,
             on_batch=lambda done: tell("profile", done, source.num_rows, role),
         )
 
-    candidate_profile = profile(candidate, config.data.batch_rows, "candidate")
+    watch = None if reference is None else np.unique(base_hashes)
+    candidate_profile = profile(candidate, config.data.batch_rows, "candidate", watch)
     reference_profile = None
-    coded = codec.encode(candidate_profile.sample.table)
+    coded = codec.encode(candidate_profile.sample.table, own=reference is None)
     base_coded = coded
     if reference is not None:
         reference_profile = profile(reference, config.reference.batch_rows, "reference")
-        base_coded = codec.encode(reference_profile.sample.table)
+        base_coded = codec.encode(reference_profile.sample.table, own=True)
     embedding = Embedding.fit(codec, base_coded)
     candidate_side = Side.of(coded, embedding, candidate_profile.sample.rows)
     reference_side = None
@@ -102,7 +106,25 @@ def take_in(candidate: Source, reference: Source | None, config: Config, threads
     reason: str | None = "needs a reference: give one with --reference"
     if reference_profile is not None:
         reference_side = Side.of(base_coded, embedding, reference_profile.sample.rows)
+        assert watch is not None
+        copied = np.isin(base_hashes, watch[candidate_profile.watched])
+        own = np.isin(hash_batch(candidate_profile.sample.table, codec.sources), watch).mean()
+        # Of a long reference only a sample's rows are known; the others are as likely to be in the candidate.
+        own_share = min(1.0, float(own) * reference_profile.rows / len(copied))
+        copies = find_copies(base_hashes, copied, candidate_profile.rows, own_share)
+        if copies.set_aside:
+            reference_side = reference_side.take(np.flatnonzero(~copies.copied))
+            notes.append(
+                f"{copies.share:.0%} of the reference's rows occur in the candidate, where chance explains "
+                f"{copies.expected:.0%}; they were left out of every comparison, since a row that was trained on "
+                "cannot judge"
+            )
         splits, reason = _split(candidate_side, reference_side, config.detector.null, config.seed)
+        if copies.set_aside and not splits:
+            reason = (
+                f"all but {len(reference_side)} of the reference's rows occur in the candidate, and nothing is left to "
+                "judge the other rows by: give real rows that the candidate was not made from"
+            )
     columns = Columns.of(codec)
     pair_columns = informative_columns(reference_side or candidate_side, columns)
     if len(pair_columns) < len(columns.names):

@@ -225,8 +225,9 @@ class ValidationReport(_Model):
     verdict: Verdict
     verdict_reason: str
     calibration: str
-    risk_score: Percent
-    risk_level: Literal["low", "medium", "high"]
+    # None where nothing that the verdict reads could be measured; verdict_reason says why.
+    risk_score: Percent | None
+    risk_level: Literal["low", "medium", "high"] | None
     collapse_probability: Interval
     collapse_detected: bool
     collapse_type: Literal["distribution", "correlation", "rare_pattern", "temporal", "semantic"] | None

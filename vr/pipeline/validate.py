@@ -87,8 +87,8 @@ def validate(
         localization, actions = _localize(
             candidate, intake, inputs, config, folder, judgement.verdict, features, rows_done
         )
-    risk = round(100.0 * judgement.probability, 3)
-    detected = judgement.probability >= 0.5
+    risk = None if judgement.probability is None else round(100.0 * judgement.probability, 3)
+    detected = judgement.probability is not None and judgement.probability >= 0.5
     report = ValidationReport(
         verdict=Verdict(judgement.verdict),
         verdict_reason=judgement.reason,
@@ -127,7 +127,7 @@ def validate(
     )
     tell(Event("report", 0, 1))
     folder.publish(report, html=html)
-    tell(Event("report", 1, 1, report.verdict, {"risk_score": risk}))
+    tell(Event("report", 1, 1, report.verdict, {} if risk is None else {"risk_score": risk}))
     return report
 
 
@@ -163,8 +163,9 @@ def _localize(
     features: dict[str, Any],
     rows_done: Callable[[str, int, int | None, str], None],
 ) -> tuple[LocalizationSection, list]:
+    from vr.data.hashing import hash_batch
     from vr.data.repeats import Repeats
-    from vr.localization.localize import ROW_SCORES, hash_batch, localize, score_duplicates_only
+    from vr.localization.localize import ROW_SCORES, localize, score_duplicates_only
     from vr.localization.scorer import RowScorer
     from vr.recommendation.actions import recommend
 
@@ -188,7 +189,7 @@ def _localize(
         else:
             assert intake.reference is not None
             sample = intake.candidate_profile.sample.table
-            repeated = Repeats().mark(hash_batch(sample.combine_chunks().to_batches()[0], intake.codec))
+            repeated = Repeats().mark(hash_batch(sample, intake.codec.sources))
             scorer = RowScorer.fit(
                 intake.candidate,
                 intake.reference,

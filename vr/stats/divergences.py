@@ -312,7 +312,7 @@ def hellinger_gaussian(corr_p: np.ndarray, corr_q: np.ndarray, shrinkage: float 
         itself make two matrices singular and the distance 1.
 
     Returns:
-      In [0, 1]; NaN where a matrix is not finite or stays singular.
+      In [0, 1]; NaN where a matrix is not finite or not positive definite even so.
 
     References:
       Pardo 2006, Statistical inference based on divergence measures, section 1.3; El Emam et al. 2022, Utility metrics
@@ -321,9 +321,10 @@ def hellinger_gaussian(corr_p: np.ndarray, corr_q: np.ndarray, shrinkage: float 
     p, q = _shrunk(corr_p, shrinkage), _shrunk(corr_q, shrinkage)
     if not (np.isfinite(p).all() and np.isfinite(q).all()):
         return float("nan")
-    signs, log_dets = np.linalg.slogdet(np.stack([p, q, 0.5 * (p + q)]))
-    if (signs <= 0).any():
+    eigenvalues = np.linalg.eigvalsh(np.stack([p, q, 0.5 * (p + q)]))
+    if (eigenvalues <= 0).any():
         return float("nan")
+    log_dets = np.log(eigenvalues).sum(axis=1)
     log_affinity = 0.25 * (log_dets[0] + log_dets[1]) - 0.5 * log_dets[2]
     # expm1 keeps the small distances of nearly equal matrices.
     return float(np.sqrt(np.clip(-np.expm1(log_affinity), 0.0, 1.0)))

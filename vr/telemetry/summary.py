@@ -34,10 +34,11 @@ def summary_lines(
         [
             (report.verdict.value.upper(), style),
             (f"   collapse probability {_interval(report.collapse_probability)}", ""),
-            (f"   risk {report.risk_score:.0f} of 100, {report.risk_level}", ""),
+            ("" if report.risk_score is None else f"   risk {report.risk_score:.0f} of 100, {report.risk_level}", ""),
         ]
     ]
-    lines += _wrapped(report.verdict_reason, width)
+    if report.collapse_probability.value is not None:
+        lines += _wrapped(report.verdict_reason, width)
     if report.calibration != "fitted":
         lines += _wrapped(f"calibration: {report.calibration}", width, style="dim")
     lines += [[], *_dimension_lines(report.dimensions, bars=bars), []]

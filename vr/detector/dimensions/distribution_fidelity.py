@@ -127,16 +127,15 @@ def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side], Statisti
     columns = inputs.columns
     numeric = columns.numeric
     pairs = inputs.pair_columns
-    assert inputs.reference is not None
-    lower, upper = tail_bounds(inputs.reference.values[:, numeric], settings.tail)
-    expected = np.add(*tail_mass(inputs.reference.values[:, numeric], lower, upper))
 
     def against(base: Side) -> Statistics:
         q, base_copula = histograms(base.codes, columns.num_codes), _copula_correlation(base.codes[:, pairs])
-        return lambda x, rng: statistics(x, base, q, base_copula, rng)
+        # The base's own tails: those of the whole reference would hold the fresh rows in their making.
+        tails = _Tails.fit(base.values[:, numeric], settings.tail)
+        return lambda x, rng: statistics(x, base, q, base_copula, tails, rng)
 
     def statistics(
-        x: Side, base: Side, q: np.ndarray, base_copula: np.ndarray, rng: np.random.Generator
+        x: Side, base: Side, q: np.ndarray, base_copula: np.ndarray, tails: "_Tails", rng: np.random.Generator
     ) -> dict[str, float]:
         p = histograms(x.codes, columns.num_codes)
         js = jensen_shannon_divergence(p, q)
@@ -151,23 +150,49 @@ def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side], Statisti
         }
         if numeric.any():
             ks, w1 = column_distances(x.values[:, numeric], base.values[:, numeric])
-            tails = np.add(*tail_mass(x.values[:, numeric], lower, upper))
-            with np.errstate(divide="ignore", invalid="ignore"):
-                deficit = np.where(expected * len(x) >= _TAIL_ROWS, 1.0 - tails / expected, np.nan)
             result |= {
                 "kolmogorov_smirnov_mean": _mean(ks),
                 "kolmogorov_smirnov_max": float(np.nanmax(ks)) if np.isfinite(ks).any() else np.nan,
                 "wasserstein_mean": _mean(w1),
-                "tail_deficit": _mean(deficit),
+                "tail_deficit": _mean(tails.deficit(x.values[:, numeric])),
             }
         return result
 
     return against
 
 
+@dataclass(frozen=True)
+class _Tails:
+    """Where a base's tails begin, `[d]` each, and the share of its own values that lies in them."""
+
+    lower: np.ndarray
+    upper: np.ndarray
+    expected: np.ndarray
+
+    @classmethod
+    def fit(cls, values: np.ndarray, tail: float) -> "_Tails":
+        lower, upper = tail_bounds(values, tail)
+        return cls(lower, upper, np.add(*tail_mass(values, lower, upper)))
+
+    def deficit(self, values: np.ndarray) -> np.ndarray:
+        """Returns the share of tail mass that `values [n, d]` lack, `[d]`; NaN where too little is expected."""
+        found = np.add(*tail_mass(values, self.lower, self.upper))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(self.expected * len(values) >= _TAIL_ROWS, 1.0 - found / self.expected, np.nan)
+
+
 def _copula_correlation(codes: np.ndarray) -> np.ndarray:
-    """Returns the correlation of the Gaussian copula that has the codes' rank correlation (Kruskal 1958, eq. 8.5)."""
-    return 2.0 * np.sin(np.pi / 6.0 * rank_correlation(codes))
+    """Returns the correlation of the Gaussian copula that has the codes' rank correlation (Kruskal 1958, eq. 8.5).
+
+    The sine can leave the cone of correlations by a little; what it makes negative is cut off.
+    """
+    correlation = 2.0 * np.sin(np.pi / 6.0 * rank_correlation(codes))
+    eigenvalues, vectors = np.linalg.eigh(correlation)
+    if eigenvalues[0] >= 0:
+        return correlation
+    kept = (vectors * np.maximum(eigenvalues, 0.0)) @ vectors.T
+    scale = np.sqrt(np.diag(kept))
+    return kept / np.outer(scale, scale)
 
 
 def _mean(values: np.ndarray) -> float:

@@ -28,6 +28,7 @@ class Settings:
 
     max_directions: int = 5  # principal directions whose angles count
     max_lag: int = 10  # of the autocorrelation
+    num_stretches: int = 8  # contiguous stretches compared along time
 
 
 _METRICS = {
@@ -53,13 +54,14 @@ _METRICS = {
     ),
     "welch_distance": MetricSpec(
         "Power spectrum distance",
-        "Mean over numeric columns of the log-spectral distance of Welch spectra along the first date column.",
+        "Mean over numeric columns of the log-spectral distance of Welch spectra along the first date column, in "
+        "stretches of equal length.",
         floor=0.5,
         unit="dB",
     ),
     "autocorrelation_change": MetricSpec(
         "Autocorrelation change",
-        "Mean over numeric columns of the largest autocorrelation change, lags 1 to 10, along the first date column.",
+        "Mean over numeric columns of the largest autocorrelation change, lags 1 to 10, in the same stretches.",
         floor=0.05,
     ),
     "network_spectrum_change": MetricSpec(
@@ -77,16 +79,13 @@ def measure(inputs: Inputs, settings: Settings = Settings()) -> Measurement:
         return Measurement.missing(reason)
     if len(inputs.pair_columns) < 2:
         return Measurement.missing("needs two columns or more")
-    features = dict(inputs.compare("spectral", _statistics(inputs, settings)))
-    if inputs.columns.time is None:
-        for name in ("welch_distance", "autocorrelation_change"):
-            features[name] = Feature.missing("no date column that orders the rows")
+    features = inputs.compare("spectral", _statistics(inputs, settings)) | _rhythm(inputs, settings)
     features["network_spectrum_change"] = proxy_feature(inputs, "spectrum_divergence")
     return Measurement({name: features[name] for name in _METRICS}, (_chart(inputs),))
 
 
 def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side], Statistics]:
-    pairs, time = inputs.pair_columns, inputs.columns.time
+    pairs = inputs.pair_columns
 
     def against(base: Side) -> Statistics:
         q = rank_correlation(base.codes[:, pairs])
@@ -95,32 +94,60 @@ def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side], Statisti
 
         def statistics(x: Side, rng: np.random.Generator) -> dict[str, float]:
             p = rank_correlation(x.codes[:, pairs])
-            result = {
+            return {
                 "spectrum_divergence": spectrum_divergence(p, q),
                 "principal_angle": float(np.mean(principal_angles(p, q, directions))),
                 "effective_rank_change": float(np.log(effective_rank(p) / effective_rank(q))),
             }
-            return result if time is None else result | _rhythm(x, base, time, inputs.columns.numeric, settings)
 
         return statistics
 
     return against
 
 
-def _rhythm(x: Side, base: Side, time: int, numeric: np.ndarray, settings: Settings) -> dict[str, float]:
+def _rhythm(inputs: Inputs, settings: Settings) -> dict[str, Feature]:
+    """Returns how the order in time differs, on contiguous stretches of equal length.
+
+    Not on the splits: rows drawn at random from two files of different length leave different gaps in time, and the
+    same series would look like two.
+    """
+    names, time = ("welch_distance", "autocorrelation_change"), inputs.columns.time
+    if time is None:
+        return {name: Feature.missing("no date column that orders the rows") for name in names}
+    assert inputs.reference is not None
+    assert inputs.reference_profile is not None
+    sides, profiles = (inputs.candidate, inputs.reference), (inputs.candidate_profile, inputs.reference_profile)
+    if any(len(side) < profile.rows for side, profile in zip(sides, profiles, strict=True)):
+        reason = "only a sample of the rows was kept, and their neighbours in time are missing"
+        return {name: Feature.missing(reason) for name in names}
+    length = min(len(inputs.candidate), len(inputs.reference) // 2)
+    columns = [j for j in map(int, np.flatnonzero(inputs.columns.numeric)) if j != time]
+    observed, null = [], []
+    # The same stretches for every column: two of the reference, side by side, and one of the candidate.
+    for share in np.linspace(0.0, 1.0, settings.num_stretches):
+        starts = [int(share * (len(side) - width)) for side, width in zip(sides, (length, 2 * length), strict=True)]
+        x, fresh, base = [], [], []
+        for j in columns:
+            a, b = (_in_time(side, time, j) for side in sides)
+            x.append(a[starts[0] : starts[0] + length])
+            fresh.append(b[starts[1] : starts[1] + length])
+            base.append(b[starts[1] + length : starts[1] + 2 * length])
+        observed.append(_rhythm_distances(x, base, settings))
+        null.append(_rhythm_distances(fresh, base, settings))
+    return {
+        name: Feature.of([pair[i] for pair in observed], [pair[i] for pair in null]) for i, name in enumerate(names)
+    }
+
+
+def _rhythm_distances(x: list[np.ndarray], base: list[np.ndarray], settings: Settings) -> tuple[float, float]:
+    """Returns the two distances, means over the columns that vary on both sides; NaN where none does."""
     welch, lags = [], []
-    for j in map(int, np.flatnonzero(numeric)):
-        if j == time:
-            continue
-        a, b = _in_time(x, time, j), _in_time(base, time, j)
-        if min(len(a), len(b)) > 2 * settings.max_lag and np.ptp(b) > 0:
+    for a, b in zip(x, base, strict=True):
+        if min(len(a), len(b)) > 2 * settings.max_lag and np.ptp(a) > 0 and np.ptp(b) > 0:
             welch.append(welch_spectrum_distance(a, b))
             change = autocorrelation(a, settings.max_lag) - autocorrelation(b, settings.max_lag)
             lags.append(np.abs(change[1:]).max())
-    return {
-        "welch_distance": float(np.mean(welch)) if welch else float("nan"),
-        "autocorrelation_change": float(np.mean(lags)) if lags else float("nan"),
-    }
+    return (float(np.mean(welch)), float(np.mean(lags))) if welch else (float("nan"), float("nan"))
 
 
 def _in_time(side: Side, time: int, column: int) -> np.ndarray:
