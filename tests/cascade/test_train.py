@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from vr.cascade.config import CascadeConfig, Execution, Network, TierConfig
+from vr.cascade.members import rows_of, shares
 from vr.cascade.train import run_cascade
-from vr.core.errors import DataError, DivergedError
+from vr.core.errors import ConfigError, DataError, DivergedError
 
 NUM_CODES = [6, 6, 5, 4]
 
@@ -53,6 +54,28 @@ def test_a_fresh_sample_stays_within_the_null_and_a_shuffled_one_does_not(fresh,
     assert abs(inside.value - inside.null_mean) < 4 * np.hypot(inside.null_std, 0.01)
     assert outside.value > 0.1
     assert outside.value > inside.value + 5 * outside.null_std
+
+
+def test_no_row_both_trains_and_judges():
+    for rows, limit in ((300, 4_000), (50_000, 4_000), (97, 15)):
+        share = shares(rows, rows, config(train_rows=limit, test_rows=limit))
+        seen = [rows_of(share, rows, 0, "small", member) for member in range(5)]
+        for part in seen:
+            together = np.concatenate([part.reference, part.null, part.test])
+            assert len(np.unique(together)) == len(together)
+            assert len(part.reference) == len(part.null) == share.train
+            assert len(part.test) == share.test
+        assert not np.array_equal(seen[0].test, seen[1].test)
+
+
+def test_the_half_arms_see_half_of_the_rows():
+    few = config(tiers=[TierConfig(name="one", seeds=1, width=4, depth=1, steps=20, half_arms=True)])
+    prepared = {}
+    run_cascade(table(600, 0), table(400, 1), NUM_CODES, few, 0, prepared=prepared)
+    (tier,) = prepared.values()
+    drawn = tier._drawn(table(400, 1), 0)
+    half, whole = (tier._inputs(0, arm, tier._rows[0], drawn) for arm in ("candidate_half", "candidate"))
+    assert int(half.batches.max()) < tier.share.train // 2 <= int(whole.batches.max())
 
 
 def test_every_model_is_reported_with_finite_numbers(broken):
@@ -163,3 +186,5 @@ def test_too_few_rows_and_divergence_are_typed_errors():
     wild = config(tiers=[TierConfig(name="one", seeds=2, width=4, depth=1, steps=20, learning_rate=1e30)])
     with pytest.raises(DivergedError, match="learning_rate"):
         run_cascade(table(300, 0), table(300, 1), NUM_CODES, wild, 0)
+    with pytest.raises(ConfigError, match="multiple of 20"):
+        TierConfig(name="odd", seeds=1, width=4, steps=150)

@@ -1,13 +1,16 @@
 import numpy as np
 
 from vr.localization.regions import Blocks, find_regions
+from vr.localization.scorer import Readings
 
 
 def blocks_of(totals, size_of_batch):
     blocks = Blocks(len(totals))
     for start in range(0, len(totals), size_of_batch):
         part = totals[start : start + size_of_batch]
-        blocks.add(start, part, (part > 1.3).astype(int))
+        kinds = np.zeros((len(part), 4))
+        kinds[:, 0] = part
+        blocks.add(start, Readings(kinds, part))
     return blocks
 
 

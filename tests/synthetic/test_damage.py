@@ -4,16 +4,21 @@ import pytest
 
 from synthetic.damage import (
     DAMAGES,
+    break_pair,
     cut_tails,
     drop_mode,
     duplicate_rows,
     flip_labels,
+    impossible_combinations,
+    lose_rare_categories,
+    low_diversity,
     near_duplicates,
     shuffle_columns,
+    wrong_units,
 )
 
 each_damage = pytest.mark.parametrize("name", sorted(DAMAGES))
-REMOVING = {"drop_mode", "cut_tails"}
+REMOVING = {"drop_mode", "cut_tails", "lose_rare_categories"}
 
 
 def rows_of(table: pa.Table) -> list[str]:
@@ -141,3 +146,89 @@ def test_drifted_block_is_contiguous_and_shifted():
     assert abs(table["x"].to_numpy()[rows].mean() - table["x"].to_numpy()[~rows].mean()) == pytest.approx(
         1.08, abs=0.25
     )
+
+
+def test_the_rarest_levels_are_lost_first_and_wholly():
+    kind = ["a"] * 60 + ["b"] * 25 + ["c"] * 10 + ["d"] * 5
+    table = pa.table({"kind": np.random.default_rng(0).permutation(kind), "x": np.arange(100.0)})
+    left = lose_rare_categories(table, 0.2, 0).table["kind"].to_pylist()
+    assert {level: left.count(level) for level in set(left)} == {"a": 60, "b": 20}
+
+
+def test_few_valued_numbers_have_rare_levels_too():
+    table = pa.table({"count": [0] * 70 + [1] * 25 + [2] * 5, "x": np.arange(100.0)})
+    assert set(lose_rare_categories(table, 0.05, 0).table["count"].to_pylist()) == {0, 1}
+
+
+def test_low_diversity_overwrites_what_is_unlikely_with_what_is_likely():
+    x = np.random.default_rng(0).normal(size=1000)
+    table, rows = low_diversity(pa.table({"x": x}), 0.3, 0)
+    after = table["x"].to_numpy()
+    assert np.abs(x[rows]).mean() > 1.5 > 0.7 > np.abs(x[~rows]).mean()
+    assert set(after) == set(x[~rows])
+    assert len(set(low_diversity(pa.table({"x": x}), 1.0, 0).table["x"].to_pylist())) == 1
+
+
+def test_the_most_dependent_pair_breaks_and_the_rest_holds():
+    rng = np.random.default_rng(0)
+    a, u = rng.normal(size=(2, 2000))
+    table = pa.table({"a": a, "b": a + 0.1 * rng.normal(size=2000), "c": u, "d": u + 0.5 * rng.normal(size=2000)})
+    broken, rows = break_pair(table, 1.0, 0)
+    assert rows.all()
+    assert abs(np.corrcoef(broken["a"], broken["b"])[0, 1]) < 0.07
+    assert broken.select(["c", "d"]).equals(table.select(["c", "d"]))
+    assert (broken["a"].equals(table["a"])) != (broken["b"].equals(table["b"]))
+
+
+def test_of_the_pair_the_column_breaks_that_others_need_least():
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=2000)
+    table = pa.table({"a": a, "b": a + 0.1 * rng.normal(size=2000), "c": a + rng.normal(size=2000)})
+    broken = break_pair(table, 1.0, 0).table
+    assert broken["a"].equals(table["a"])
+    assert not broken["b"].equals(table["b"])
+
+
+def test_impossible_combinations_never_occurred():
+    rng = np.random.default_rng(0)
+    x = rng.random(1000)
+    table = pa.table({"sex": np.where(x < 0.5, "m", "f"), "pregnant": x > 0.8, "other": rng.choice(["p", "q"], 1000)})
+    damaged, rows = impossible_combinations(table, 0.1, 0)
+    pairs = list(zip(damaged["sex"].to_pylist(), damaged["pregnant"].to_pylist(), strict=True))
+    assert [pair == ("m", True) for pair in pairs] == rows.tolist()
+    assert damaged["other"].equals(table["other"])
+
+
+def test_impossible_numbers_are_values_of_their_column():
+    x = np.random.default_rng(0).normal(size=1000)
+    table, rows = impossible_combinations(pa.table({"x": x, "y": 2 * x}), 0.2, 0)
+    after = np.column_stack([table["x"], table["y"] / np.full(1000, 2.0)])
+    assert set(after[:, 0]) | set(after[:, 1]) <= set(x)
+    assert (np.abs(after[rows, 0] - after[rows, 1]) > 0).all()
+    assert np.corrcoef(after[rows].T)[0, 1] < 0.3
+
+
+@pytest.mark.parametrize("name", ["break_pair", "impossible_combinations"])
+def test_one_column_has_no_pair_to_damage(name):
+    table = pa.table({"x": np.arange(30.0)})
+    damaged, rows = DAMAGES[name](table, 0.5, 0)
+    assert damaged.equals(table)
+    assert not rows.any()
+
+
+def test_wrong_units_multiply_one_column_in_their_rows():
+    table = pa.table({"x": np.r_[np.zeros(50), np.arange(1.0, 151.0)], "kind": ["a", "b"] * 100})
+    damaged, rows = wrong_units(table, 0.2, 0)
+    np.testing.assert_array_equal(damaged["x"], np.where(rows, 1000.0, 1.0) * table["x"].to_numpy())
+    assert rows.sum() == 40
+    assert not rows[:50].any()
+    assert wrong_units(table, 1.0, 0).rows.sum() == 150
+
+
+def test_wrong_units_leave_what_cannot_hold_them():
+    table = pa.table({"small": pa.array(range(1, 101), pa.int8()), "big": pa.array([2**60 + i for i in range(100)])})
+    assert wrong_units(table, 0.5, 0).table.equals(table)
+    wide = table.append_column("wide", pa.array(range(100), pa.int32()))
+    assert not wrong_units(wide, 0.5, 0).table["wide"].equals(wide["wide"])
+    with pytest.raises(ValueError, match="factor"):
+        wrong_units(table, 0.5, 0, factor=1)

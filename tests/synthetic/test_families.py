@@ -4,6 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from scipy.stats import spearmanr
+from scipy.stats.contingency import association
 
 from synthetic.families import FAMILIES
 
@@ -82,6 +84,40 @@ def test_dependence_is_learned(name, fitted):
     assert np.corrcoef(both["x"], both["y"])[0, 1] > 0.55
     flag = made["flag"].to_numpy(zero_copy_only=False)
     assert made["x"].to_numpy()[flag].mean() > made["x"].to_numpy()[~flag].mean() + 5
+
+
+def associations(table: pa.Table) -> np.ndarray:
+    """Rank correlations between the numbers and Cramer's V between the categories."""
+    numbers = np.column_stack([table[name] for name in ("x", "linear", "curved", "noise")])
+    codes = {name: np.unique(table[name].to_pylist(), return_inverse=True)[1] for name in ("kind", "size", "other")}
+    counts = []
+    for first, second in (("kind", "size"), ("kind", "other"), ("size", "other")):
+        count = np.zeros((codes[first].max() + 1, codes[second].max() + 1), int)
+        np.add.at(count, (codes[first], codes[second]), 1)
+        counts.append(association(count))
+    return np.r_[spearmanr(numbers).statistic[np.triu_indices(4, 1)], counts]
+
+
+@pytest.mark.parametrize("name", sorted(set(FAMILIES) - {"independent"}))
+def test_dependence_is_kept_far_better_than_by_independent_columns(name):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=1000)
+    kind = np.digitize(x + 0.5 * rng.normal(size=1000), [-0.8, 0.8])
+    table = pa.table(
+        {
+            "x": x,
+            "linear": x + 0.5 * rng.normal(size=1000),
+            "curved": np.exp(0.5 * x + 0.3 * rng.normal(size=1000)),
+            "noise": rng.normal(size=1000),
+            "kind": np.array(["low", "middle", "high"])[kind],
+            "size": np.array(["s", "m", "l"])[np.where(rng.random(1000) < 0.2, rng.integers(0, 3, 1000), kind)],
+            "other": rng.choice(["a", "b"], 1000),
+        }
+    )
+    real = associations(table)
+    made = associations(FAMILIES[name].fit(table, 1).sample(2000, 2))
+    lost = associations(FAMILIES["independent"].fit(table, 1).sample(2000, 2))
+    assert np.abs(made - real).mean() < 0.3 * np.abs(lost - real).mean()
 
 
 def test_independent_forgets_dependence(fitted):

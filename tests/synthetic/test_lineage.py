@@ -2,6 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from synthetic.families import FAMILIES
 from synthetic.lineage import lineage
 
 
@@ -56,7 +57,15 @@ def test_accumulate_holds_the_real_rows_and_all_generations(real):
     assert made[2].slice(0, 600).to_pydict() == made[1].to_pydict()
 
 
-@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1.0])
+def test_accumulate_fits_as_many_rows_as_at_the_start_out_of_all(real):
+    family = Echo()
+    made = list(lineage(real, family, 12, 0, "accumulate"))
+    assert made[-1].num_rows == 13 * 200
+    assert [table.num_rows for table in family.fitted] == [200] * 12
+    assert num_real(family.fitted[11]) == pytest.approx(200 / 12, abs=12)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.3, 0.5, 1.0])
 def test_mix_has_its_share_of_real_rows(real, share):
     for table in lineage(real, Echo(), 2, 0, "mix", share):
         assert table.num_rows == 200
@@ -67,6 +76,18 @@ def test_a_generation_does_not_depend_on_how_many_follow(real):
     short, long = list(lineage(real, "kernel_density", 1, 5)), list(lineage(real, "kernel_density", 3, 5))
     assert short[0].equals(long[0])
     assert not long[0].equals(next(lineage(real, "kernel_density", 1, 6)))
+
+
+@pytest.mark.parametrize("name", sorted(FAMILIES))
+@pytest.mark.parametrize(("workflow", "share"), [("replace", 0.0), ("mix", 0.1)])
+def test_every_family_survives_sixteen_generations(name, workflow, share, mixed):
+    # One column of each kind, few rows: levels and missing values die out on the way.
+    start = mixed.slice(0, 60).select(["x", "y", "grade", "kind"])
+    made = list(lineage(start, name, 16, 0, workflow, share))
+    assert len(made) == 16
+    assert all(table.schema == start.schema for table in made)
+    assert made[-1].num_rows == 60
+    assert set(made[-1]["kind"].to_pylist()) <= set(start["kind"].to_pylist())
 
 
 def test_refitting_loses_what_the_family_cannot_hold(real):

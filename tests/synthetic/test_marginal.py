@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata
 
-from synthetic.marginal import CodeMarginal, NumberMarginal, temper
+from synthetic.marginal import CodeMarginal, NumberMarginal, temper, temper_sized
 
 
 def test_mid_rank_is_scipys_average_rank():
@@ -31,3 +31,15 @@ def test_temper_limits():
     np.testing.assert_allclose(temper(p, 1e-4), [1, 0, 0, 0], atol=1e-12)
     assert temper(p, 1e9)[:3] == pytest.approx(np.full(3, 1 / 3))
     assert temper(p, 1e9)[3] == 0.0
+
+
+def test_tempering_shares_of_known_size_tempers_the_density():
+    p, size = np.array([0.5, 0.3, 0.2, 0.0]), np.array([5.0, 1.0, 1.0, 1.0])
+    np.testing.assert_allclose(temper_sized(p, np.zeros(4), 0.5), temper(p, 0.5))
+    np.testing.assert_allclose(temper_sized(p, np.log(size), 1.0), p)
+    density = size * (p / size) ** 2
+    np.testing.assert_allclose(temper_sized(p, np.log(size), 0.5), density / density.sum())
+    np.testing.assert_allclose(temper_sized(p, np.log(size), 1e-6), [0, 1, 0, 0])
+    # However one cuts a uniform distribution, a lower temperature leaves it uniform.
+    share = np.array([0.7, 0.2, 0.1])
+    np.testing.assert_allclose(temper_sized(share, np.log(share), 0.1), share)

@@ -15,7 +15,7 @@ from vr.localization.reasons import blame_columns, reason
 from vr.localization.regions import Blocks, Region, find_regions
 from vr.localization.scorer import DEFECTS, Readings, RowScorer
 
-__all__ = ["Finding", "Localized", "ROW_SCORES", "localize", "score_duplicates_only"]
+__all__ = ["CONFIDENT", "Finding", "Localized", "ROW_SCORES", "localize", "score_duplicates_only"]
 
 ROW_SCORES = pa.schema(
     [
@@ -25,6 +25,9 @@ ROW_SCORES = pa.schema(
         ("defect", pa.dictionary(pa.int8(), pa.string())),
     ]
 )
+
+
+CONFIDENT = 0.8  # confidence from which a row counts as suspicious
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Localized:
       regions: Contiguous stretches, worst first.
       blocks: Evidence along the file.
       num_repeated: Rows that repeat an earlier row.
-      num_confident: Rows with a confidence of 0.8 or more, repeats left out.
+      num_confident: Rows with a confidence of `CONFIDENT` or more, those whose defect is to be a repeat left out.
       complete: False where the file was too long for every repeat to be remembered.
     """
 
@@ -103,11 +106,10 @@ def localize(
             start, batch, repeated = item
             coded, rows = codec.encode(batch), np.arange(start, start + batch.num_rows)
             readings = scorer.read(coded, rows, repeated)
-            confidence = scorer.confidence(readings.total)
-            defect = readings.defect
-            blocks.add(start, readings.total, defect)
+            confidence, defect = scorer.confidence(readings), readings.defect
+            blocks.add(start, readings)
             num_repeated += int(repeated.sum())
-            num_confident += int(((confidence >= 0.8) & ~repeated).sum())
+            num_confident += int(((confidence >= CONFIDENT) & ~readings.repeat).sum())
             if write is not None:
                 write(_scores(rows, readings, confidence, defect))
             part = _Worst.of(coded, rows, readings, confidence, max_rows)
@@ -139,9 +141,9 @@ def score_duplicates_only(
         repeated = repeats.mark(hash_batch(batch, codec.sources))
         evidence = np.zeros((len(repeated), len(DEFECTS) - 1))
         evidence[:, -1] = np.where(repeated, 4.0, 0.0)
-        readings = Readings(evidence, evidence[:, -1])
+        readings = Readings(evidence, np.zeros(len(repeated)))
         rows = np.arange(start, start + batch.num_rows)
-        blocks.add(start, readings.total, readings.defect)
+        blocks.add(start, readings)
         if write is not None:
             write(_scores(rows, readings, np.zeros(len(rows)), readings.defect))
         for row in rows[repeated][: max_rows - len(findings)]:
@@ -176,8 +178,10 @@ class _Worst:
 
     @classmethod
     def of(cls, coded: Coded, rows: np.ndarray, readings: Readings, confidence: np.ndarray, most: int) -> "_Worst":
-        order = np.lexsort((rows, -readings.total))[:most]
-        kept = Readings(readings.evidence[order], readings.total[order])
+        order = np.lexsort((rows, -readings.total))
+        # A row without a defect is not listed, however few others there are.
+        order = order[readings.defect[order] > 0][:most]
+        kept = Readings(readings.evidence[order], readings.rarity[order])
         return cls(coded.take(order), rows[order], kept, confidence[order])
 
     def merge(self, other: "_Worst", most: int) -> "_Worst":
@@ -188,7 +192,7 @@ class _Worst:
             Coded(both(self.coded.codes, other.coded.codes), both(self.coded.values, other.coded.values)),
             both(self.rows, other.rows),
             Readings(
-                both(self.readings.evidence, other.readings.evidence), both(self.readings.total, other.readings.total)
+                both(self.readings.evidence, other.readings.evidence), both(self.readings.rarity, other.readings.rarity)
             ),
             both(self.confidence, other.confidence),
             most,

@@ -50,7 +50,7 @@ def reason(
     """Returns a row's defects, strongest first, and a sentence about them.
 
     Args:
-      evidence: float `[4]`, as `Readings.evidence` has it.
+      evidence: float `[4]`, as `Readings.evidence` has it, of a row with a defect.
       columns: Positions of the columns to blame.
       codes: uint16 `[d]`.
       values: float `[d]`.
@@ -62,7 +62,8 @@ def reason(
         "near_duplicate": "it nearly repeats another candidate row",
         "exact_duplicate": "it repeats an earlier row exactly",
     }
-    order = [i for i in np.argsort(-evidence, kind="stable") if evidence[i] > 1.3] or [int(evidence.argmax())]
+    order = [i for i in np.argsort(-evidence, kind="stable") if evidence[i] > 1.3]
+    order.sort(key=lambda i: DEFECTS[1 + i] != "exact_duplicate")
     defects = [DEFECTS[1 + i] for i in order]
     sentence = "; ".join(
         said[defect]

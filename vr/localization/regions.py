@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vr.localization.scorer import DEFECTS
+from vr.localization.scorer import DEFECTS, Readings
 
 __all__ = ["Blocks", "Region", "find_regions"]
 
@@ -29,19 +29,20 @@ class Blocks:
         count = -(-num_rows // self.size)
         self.total, self.squares, self.rows = np.zeros(count), np.zeros(count), np.zeros(count, np.int64)
         self.scores = np.zeros(count)
-        self.defects = np.zeros((count, len(DEFECTS)), np.int64)
+        self.kinds = np.zeros((count, len(DEFECTS) - 1))
 
-    def add(self, row_start: int, totals: np.ndarray, defects: np.ndarray) -> None:
-        """Adds rows from `row_start` on: their evidence and the index of their defect."""
-        block = (row_start + np.arange(len(totals))) // self.size
+    def add(self, row_start: int, readings: Readings) -> None:
+        """Adds the readings of rows from `row_start` on."""
+        block = (row_start + np.arange(len(readings.total))) // self.size
         count = len(self.rows)
         # One extreme row is an outlier, not a region: evidence is capped at one in a thousand.
-        capped = np.minimum(totals, 3.0)
+        capped = np.minimum(readings.total, 3.0)
         self.total += np.bincount(block, capped, count)
         self.squares += np.bincount(block, capped**2, count)
-        self.scores += np.bincount(block, 1.0 - 10.0**-totals, count)
+        self.scores += np.bincount(block, readings.score, count)
         self.rows += np.bincount(block, minlength=count)
-        self.defects += np.bincount(block * len(DEFECTS) + defects, minlength=count * len(DEFECTS)).reshape(count, -1)
+        for kind, evidence in enumerate(readings.evidence.T):
+            self.kinds[:, kind] += np.bincount(block, np.minimum(evidence, 3.0), count)
 
     @property
     def mean(self) -> np.ndarray:
@@ -65,6 +66,7 @@ def find_regions(blocks: Blocks, deviations: float = 5.0) -> list[Region]:
     A defect all over the file is no region: the comparison is with the file itself, not with the reference.
     """
     usual = np.median(blocks.mean)
+    usual_kinds = np.median(blocks.kinds / np.maximum(blocks.rows, 1)[:, None], axis=0)
     variance = np.maximum(blocks.squares / np.maximum(blocks.rows, 1) - blocks.mean**2, 0.0)
     error = np.sqrt(max(float(np.median(variance)), 1e-6) / np.maximum(blocks.rows, 1))
     hot = (blocks.mean > usual + deviations * error) & (blocks.mean > 1.3 * usual)
@@ -75,12 +77,13 @@ def find_regions(blocks: Blocks, deviations: float = 5.0) -> list[Region]:
         rows = blocks.rows[part].sum()
         if rows < 5:
             continue
-        defects = blocks.defects[part].sum(axis=0)[1:]
+        # What the stretch has more of than the file has usually.
+        beyond = blocks.kinds[part].sum(axis=0) / rows - usual_kinds
         regions.append(
             Region(
                 row_start=int(first * blocks.size),
                 row_end=int(first * blocks.size + rows),
-                defect=DEFECTS[1 + int(defects.argmax())] if defects.any() else DEFECTS[1],
+                defect=DEFECTS[1 + int(beyond.argmax())],
                 score=float(blocks.scores[part].sum() / rows),
             )
         )

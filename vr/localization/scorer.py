@@ -3,6 +3,10 @@
 A row's evidence is the sum over readings of -log10 of the reading's tail probability among reference rows; its score is
 one minus the tail probability of that sum. Its confidence is one minus the share of rows with as much evidence that
 real data would show too (a tail false discovery rate, Efron & Tibshirani 2002).
+
+An exact repeat is another matter: it is told by equality, not by rarity, and how many repeats are too many is known for
+the file alone. Its confidence is the share of repeats that the reference's own rate does not explain, and it takes no
+part in the confidence of other rows.
 """
 
 from dataclasses import dataclass, replace
@@ -19,6 +23,8 @@ from vr.stats.twosample import DensityRatio, fit_density_ratio
 __all__ = ["DEFECTS", "Readings", "RowScorer", "fold_of"]
 
 DEFECTS = ("none", "over_represented", "outlier", "near_duplicate", "exact_duplicate")
+_REPEAT = 3  # of the evidence's columns
+_NOTABLE = 1.3  # evidence of one in twenty
 _FOLDS = 2
 _FIT_ROWS = 10_000  # rows of each side the density ratio is fitted on
 
@@ -33,12 +39,22 @@ class Readings:
     """What was found of each row.
 
     Attributes:
-      evidence: float64 `[n, 4]`, -log10 tail probability of each kind in `DEFECTS[1:]`.
-      total: float64 `[n]`, their combination on the scale of the null: -log10 tail probability.
+      evidence: float64 `[n, 4]`, -log10 tail probability of each kind in `DEFECTS[1:]`; of an exact repeat, up to 4.
+      rarity: float64 `[n]`, the first three combined on the scale of the null: -log10 tail probability.
     """
 
     evidence: np.ndarray
-    total: np.ndarray
+    rarity: np.ndarray
+
+    @property
+    def total(self) -> np.ndarray:
+        """The evidence that rows are ranked by: for rarity or for being a repeat, whichever is stronger."""
+        return np.maximum(self.rarity, self.evidence[:, _REPEAT])
+
+    @property
+    def repeat(self) -> np.ndarray:
+        """Rows that repeat an earlier one where the reference's rate does not explain it, bool `[n]`."""
+        return self.evidence[:, _REPEAT] > _NOTABLE
 
     @property
     def score(self) -> np.ndarray:
@@ -47,9 +63,9 @@ class Readings:
 
     @property
     def defect(self) -> np.ndarray:
-        """Index into `DEFECTS` of the strongest evidence; 0 where none reaches one in twenty."""
-        strongest = self.evidence.argmax(axis=1)
-        return np.where(self.evidence.max(axis=1, initial=0.0) > 1.3, strongest + 1, 0)
+        """Index into `DEFECTS` of the strongest evidence; 0 where none reaches one in twenty. Repeats come first."""
+        strongest = np.where(self.evidence.max(axis=1, initial=0.0) > _NOTABLE, self.evidence.argmax(axis=1) + 1, 0)
+        return np.where(self.repeat, _REPEAT + 1, strongest)
 
 
 @dataclass(frozen=True)
@@ -61,11 +77,11 @@ class RowScorer:
       embedding: Rows as points.
       ratios: One density-ratio model for each fold.
       reference_points: float32 `[r, p]`, what distances are measured to.
-      candidate_points: float32 `[r, p]` and their row numbers, what near duplicates are looked for among.
+      candidate_points: float32 `[r, p]`, what near duplicates are looked for among.
       scales: Tail scale of each reading.
       combined: Tail scale of the summed evidence.
       far_enough: Density-ratio log below which distances are not computed (very large files only).
-      candidate_totals: Evidence of the candidate's sample, ascending: what confidence is measured against.
+      candidate_rarities: Of the candidate's sample, ascending: what confidence is measured against.
       duplicate_weight: Share of the candidate's duplicates that the reference's own rate does not explain.
     """
 
@@ -74,11 +90,10 @@ class RowScorer:
     ratios: tuple[DensityRatio, ...]
     reference_points: np.ndarray
     candidate_points: np.ndarray
-    candidate_rows: np.ndarray
     scales: tuple[TailScale, TailScale, TailScale]
     combined: TailScale
     far_enough: float
-    candidate_totals: np.ndarray
+    candidate_rarities: np.ndarray
     duplicate_weight: float
 
     @classmethod
@@ -120,8 +135,7 @@ class RowScorer:
         held_out = reference.take(held)
         ratio = _log_ratio(ratios, held_out.codes, held_out.rows)
         distance = nearest_distances(held_out.features, points, 1)[:, 0]
-        # The same nearest distance read from the other side: unusually close is a near duplicate.
-        nulls = (ratio, distance, _closeness(distance))
+        nulls = (ratio, distance, _closeness(held_out.features, points))
         scales = (TailScale.fit(nulls[0]), TailScale.fit(nulls[1]), TailScale.fit(nulls[2]))
         null_evidence = sum(scale(null) for scale, null in zip(scales, nulls, strict=True))
         scorer = cls(
@@ -130,11 +144,10 @@ class RowScorer:
             ratios=ratios,
             reference_points=points,
             candidate_points=candidate.features[chosen],
-            candidate_rows=candidate.rows[chosen],
             scales=scales,
             combined=TailScale.fit(np.asarray(null_evidence)),
             far_enough=-np.inf,
-            candidate_totals=np.empty(0),
+            candidate_rarities=np.empty(0),
             duplicate_weight=duplicate_weight,
         )
         if num_rows > max_distance_rows:
@@ -142,8 +155,8 @@ class RowScorer:
             far_enough = float(np.quantile(own, 1.0 - max_distance_rows / num_rows))
             scorer = replace(scorer, far_enough=far_enough)
         coded = Coded(candidate.codes, candidate.values)
-        totals = np.sort(scorer.read(coded, candidate.rows, repeated).total)
-        return replace(scorer, candidate_totals=totals)
+        rarities = scorer.read(coded, candidate.rows, repeated).rarity[~repeated]
+        return replace(scorer, candidate_rarities=np.sort(rarities))
 
     def read(self, coded: Coded, rows: np.ndarray, repeated: np.ndarray) -> Readings:
         """Returns the readings of candidate rows.
@@ -160,16 +173,11 @@ class RowScorer:
         if len(looked):
             points = self.embedding.transform(coded.take(looked))
             distance[looked] = nearest_distances(points, self.reference_points, 1)[:, 0]
-            closeness[looked] = _closeness(self._nearest_other(points, rows[looked]))
-        evidence = np.column_stack(
-            [
-                self.scales[0](ratio),
-                self.scales[1](distance),
-                self.scales[2](closeness),
-                np.where(repeated, 4.0 * self.duplicate_weight, 0.0),
-            ]
-        )
-        return Readings(evidence, self.combined(evidence.sum(axis=1)))
+            closeness[looked] = _closeness(points, self.candidate_points)
+        readings = (ratio, distance, closeness)
+        rare = np.column_stack([scale(reading) for scale, reading in zip(self.scales, readings, strict=True)])
+        repeats = np.where(repeated, 4.0 * self.duplicate_weight, 0.0)
+        return Readings(np.column_stack([rare, repeats]), self.combined(rare.sum(axis=1)))
 
     def _outside(self, codes: np.ndarray) -> np.ndarray:
         """Returns the rows with a number beyond the reference's range or a category it never has, bool `[n]`."""
@@ -186,19 +194,14 @@ class RowScorer:
         """Returns log p(candidate) / p(reference) of each row by the model that did not see its fold, `[n]`."""
         return _log_ratio(self.ratios, codes, rows)
 
-    def confidence(self, totals: np.ndarray) -> np.ndarray:
+    def confidence(self, readings: Readings) -> np.ndarray:
         """Returns, for rows with so much evidence, the share of such rows that real data would not show, 0 to 1."""
-        expected = 10.0**-totals
-        above = len(self.candidate_totals) - np.searchsorted(self.candidate_totals, totals, side="left")
+        known = max(1, len(self.candidate_rarities))
+        above = len(self.candidate_rarities) - np.searchsorted(self.candidate_rarities, readings.rarity, side="left")
         # As few rows as two deviations allow: a handful of extreme rows in a healthy file is no excess.
-        observed = np.maximum(above - 2.0 * np.sqrt(above), 1e-9) / len(self.candidate_totals)
-        return np.clip(1.0 - expected / observed, 0.0, 1.0)
-
-    def _nearest_other(self, points: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Returns the distance to the nearest candidate point that is not the row itself."""
-        nearest = nearest_distances(points, self.candidate_points, 2)
-        own = np.isin(rows, self.candidate_rows)
-        return np.where(own, nearest[:, 1], nearest[:, 0])
+        observed = np.maximum(above - 2.0 * np.sqrt(above), 1e-9) / known
+        rare = np.clip(1.0 - 10.0**-readings.rarity / observed, 0.0, 1.0)
+        return np.where(readings.repeat, self.duplicate_weight, rare)
 
 
 def _fit_fold(candidate: Side, reference: Side, fold: int, rng: np.random.Generator) -> DensityRatio:
@@ -219,5 +222,11 @@ def _log_ratio(ratios: tuple[DensityRatio, ...], codes: np.ndarray, rows: np.nda
     return result
 
 
-def _closeness(distance: np.ndarray) -> np.ndarray:
-    return -np.log(distance + 1e-6)
+def _closeness(points: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Returns how unusually close each point lies to the nearest of `others` that is not the same point, `[n]`.
+
+    At distance 0 is the row itself, or an exact repeat of it, which is counted elsewhere.
+    """
+    nearest = nearest_distances(points, others, min(3, len(others)))
+    apart = np.where(nearest > 0.0, nearest, np.inf).min(axis=1)
+    return -np.log(apart + 1e-6)

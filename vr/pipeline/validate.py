@@ -8,10 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from vr.core.errors import DataError
 from vr.core.plain import to_plain
 from vr.data.source import Source
 from vr.detector.inputs import Inputs
+from vr.detector.metric import Feature
 from vr.detector.registry import DIMENSIONS
 from vr.detector.verdict import judge
 from vr.pipeline import assemble
@@ -170,10 +173,7 @@ def _localize(
     from vr.recommendation.actions import recommend
 
     num_rows = intake.candidate_profile.rows
-    own, theirs = intake.candidate_profile.duplicate_fraction, 0.0
-    if intake.reference_profile is not None:
-        theirs = intake.reference_profile.duplicate_fraction
-    weight = max(0.0, 1.0 - theirs / own) if own > 0 else 0.0
+    weight = _duplicate_excess(features.get("entropy_stability.duplicate_fraction"))
     batches = candidate.batches(intake.codec.sources, config.data.batch_rows)
     with folder.table("row_scores.parquet", ROW_SCORES) as writer:
         write = None if writer is None else writer.write_batch
@@ -198,7 +198,7 @@ def _localize(
                 num_rows=num_rows,
                 reference_rows=config.localization.reference_rows,
                 max_distance_rows=config.localization.max_distance_rows,
-                duplicate_weight=weight,
+                duplicate_weight=weight or 0.0,
                 repeated=repeated,
                 seed=config.seed,
             )
@@ -220,12 +220,22 @@ def _localize(
         verdict=verdict,
         num_rows=num_rows,
         num_repeated=found.num_repeated,
-        reference_duplicates=None if intake.reference_profile is None else theirs,
+        duplicate_excess=weight,
         num_confident=found.num_confident,
         missing_mass=missing,
         reference_rows=None if intake.reference_profile is None else intake.reference_profile.rows,
     )
     return assemble.localization_section(found, num_rows, intake.splits_reason), actions
+
+
+def _duplicate_excess(found: Feature | None) -> float | None:
+    """Returns the share of repeats, at equal size, beyond what the reference shows; 0 where it may be chance."""
+    if found is None or found.value is None or found.null_mean is None or found.null_std is None:
+        return None
+    excess = found.value - found.null_mean
+    if excess <= max(0.01, 3.0 * float(np.hypot(found.spread or 0.0, found.null_std))):
+        return 0.0
+    return excess / found.value
 
 
 def _identity(candidate: Source, reference: Source | None, config: Config) -> dict[str, Any]:

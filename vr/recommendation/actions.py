@@ -25,7 +25,7 @@ def recommend(
     verdict: str,
     num_rows: int,
     num_repeated: int,
-    reference_duplicates: float | None,
+    duplicate_excess: float | None,
     num_confident: int,
     missing_mass: float | None,
     reference_rows: int | None,
@@ -36,26 +36,29 @@ def recommend(
       verdict: approve, review or reject.
       num_rows: Rows of the candidate.
       num_repeated: Rows that repeat an earlier row.
-      reference_duplicates: The reference's own share of repeated rows, None without a reference.
+      duplicate_excess: Share of the repeats that the reference's own rate, at equal size, does not explain, 0 to 1;
+        None where there is no reference to know it by.
       num_confident: Rows flagged with a confidence of 0.8 or more, exact repeats left out.
       missing_mass: Share of reference rows that the candidate does not cover beyond what chance does not, or None.
       reference_rows: Rows of the reference, None without one.
     """
     actions = []
-    expected = (reference_duplicates or 0.0) * num_rows
-    # Duplicates as frequent as the reference's own are how the data is; three times a Poisson deviation is not.
-    if num_repeated > expected + 3.0 * (expected + 1.0) ** 0.5:
+    # Duplicates as frequent as the reference's own are how the data is.
+    excess = round(num_repeated * (1.0 if duplicate_excess is None else duplicate_excess))
+    if excess:
+        why = (
+            ""
+            if duplicate_excess is None
+            else f"; the reference's own rate explains {1.0 - duplicate_excess:.0%} of it"
+        )
         actions.append(
             Action(
                 "deduplicate",
-                f"Remove {num_repeated:,} exact duplicates",
-                f"{num_repeated:,} of {num_rows:,} rows repeat an earlier row exactly"
-                + (
-                    f"; the reference's own rate would be {expected:,.0f}." if reference_duplicates is not None else "."
-                ),
-                num_repeated,
-                {"rows_removed": num_repeated},
-                {"kind": "drop_rows", "where": {"defect": "exact_duplicate"}},
+                f"Remove {excess:,} exact duplicates",
+                f"{num_repeated:,} of {num_rows:,} rows repeat an earlier row exactly{why}.",
+                excess,
+                {"rows_removed": excess},
+                {"kind": "drop_rows", "where": {"defect": "exact_duplicate"}, "most": excess},
             )
         )
     if verdict != "approve" and reference_rows is not None:
@@ -82,11 +85,11 @@ def recommend(
             Action(
                 "drop_rows",
                 f"Drop {num_confident:,} suspicious rows",
-                f"{num_confident:,} rows look like nothing in the reference (confidence {_CONFIDENT:.0%} or more); "
-                "row_scores.parquet lists them.",
+                f"{num_confident:,} rows are rarer, farther off or closer to each other than real rows are (confidence "
+                f"{_CONFIDENT:.0%} or more); row_scores.parquet lists them.",
                 num_confident,
                 {"rows_removed": num_confident},
-                {"kind": "drop_rows", "where": {"min_confidence": _CONFIDENT}},
+                {"kind": "drop_rows", "where": {"min_confidence": _CONFIDENT, "not_defect": "exact_duplicate"}},
             )
         )
     if reference_rows is None:
