@@ -41,6 +41,8 @@ def test_the_interval_covers_the_truth_at_ten_times_the_largest_size():
         found = extrapolate(SIZES, reference, candidate, target=None, level=0.95, rng=rng, num_resamples=20)
         interval = found["predicted_loss"]
         covered += interval["lower"] <= law(4e6) <= interval["upper"]
+        # An interval of everything covers too: it has to say something of the loss.
+        assert interval["upper"] - interval["lower"] < 0.6 * law(4e6)
     assert covered >= 14
 
 
