@@ -136,9 +136,15 @@ def stage_path(stage: str, split: Split) -> Path:
 def run_stage(stage: str, splits: list[Split], workers: int = 2) -> None:
     """Runs a stage over the splits that have no file yet; an interruption loses the splits in flight.
 
-    The longest come first, so that no worker is left alone with one at the end.
+    One split of every dataset comes first, large and small by turns, so that what is there early covers everything;
+    within a round the longest come first, so that no worker is left alone with one at the end.
     """
-    pending = sorted((s for s in splits if not stage_path(stage, s).exists()), key=lambda s: -s.candidate_rows)
+    of_dataset: dict[str, list[Split]] = {}
+    for split in splits:
+        of_dataset.setdefault(split.dataset, []).append(split)
+    first = {each[turn % len(each)].name for turn, each in enumerate(of_dataset.values())}
+    pending = [split for split in splits if not stage_path(stage, split).exists()]
+    pending.sort(key=lambda split: (split.name not in first, -split.candidate_rows))
     print(f"{stage}: {len(splits) - len(pending)} of {len(splits)} splits are there", flush=True)
     begun = time.perf_counter()
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
