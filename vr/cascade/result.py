@@ -59,7 +59,8 @@ class ModelResult:
         the cells hidden), `rare` (the least likely tenth of rows, each cell left out).
       loss_curve: Held-out loss of half-masked rows (`loss`) by training rows seen (`rows`).
       gradient_norm: min, median, max over the second half of training.
-      energy: Mean energy of the gated spectrum by frequency, summed over blocks; empty for the control.
+      energy: Mean energy by frequency over the columns: of the gated spectrum, summed over blocks, or, for the control,
+        of its cell vectors.
     """
 
     tier: str

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from vr.models import dft
 from vr.models.table import CellEmbedding, ColumnHead, Draw, rms_norm
 
 __all__ = ["MaskedMlp"]
@@ -40,5 +41,9 @@ class MaskedMlp(nnx.Module):
         return jnp.swapaxes(logits.reshape(rows, *self.shape), 0, 1)
 
     def with_energy(self, codes: jax.Array, masked: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Returns the logits and an empty `[0, 0]`: this network has no frequencies."""
-        return self(codes, masked), jnp.zeros((0, 0))
+        """Returns the logits, and the energy of the cell vectors by frequency over the columns `[1, F]`.
+
+        The control mixes no frequencies, but what it has made of the cells has a spectrum that can be compared.
+        """
+        real, imaginary = dft.forward(self.embedding(codes, masked))
+        return self(codes, masked), jnp.mean(real**2 + imaginary**2, axis=(1, 2))[None]
