@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["CodeMarginal", "NumberMarginal", "temper"]
+__all__ = ["CodeMarginal", "NumberMarginal", "temper", "temper_sized"]
 
 
 def temper(probabilities: np.ndarray, temperature: float) -> np.ndarray:
@@ -17,6 +17,24 @@ def temper(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     # Dividing by the largest first keeps a low temperature from underflowing to 0 / 0.
     relative = probabilities / probabilities.max(axis=-1, keepdims=True)
     powered = relative ** (1.0 / temperature)
+    return powered / powered.sum(axis=-1, keepdims=True)
+
+
+def temper_sized(probabilities: np.ndarray, log_measure: np.ndarray, temperature: float) -> np.ndarray:
+    """Returns `m (p / m) ** (1 / temperature)`, normalised over the last axis: the density is tempered, not the share.
+
+    Among quantile bins of a number all shares are alike, and sharpening them would only favour chance.
+
+    Args:
+      probabilities: As for `temper`.
+      log_measure: `[k]` log of the size m of each outcome; zeros make it `temper`.
+      temperature: Positive.
+    """
+    with np.errstate(divide="ignore"):
+        log_density = np.log(probabilities) - log_measure
+    # Tempering the excess over the densest outcome keeps a low temperature from overflowing.
+    excess = log_density - log_density.max(axis=-1, keepdims=True)
+    powered = np.exp(excess / temperature + log_measure)
     return powered / powered.sum(axis=-1, keepdims=True)
 
 

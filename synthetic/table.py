@@ -5,7 +5,8 @@
 
 `key` is a non-negative integer and the only source of randomness: the same table, family and key give the same rows.
 It is an integer rather than a generator object because it can be written down beside the rows it made; `stream` turns
-it, with names, into independent `numpy` generators, so that one key may serve several purposes.
+it, with names, into independent `numpy` generators, so that one key may serve several purposes. (Of the two networks
+this holds for one number of threads: see `synthetic.training`.)
 """
 
 import zlib
