@@ -3,7 +3,10 @@
 Workflows, as the collapse literature distinguishes them:
 
 * `replace`: each generation is trained on the output of the last alone (Shumailov et al., Nature 2024);
-* `accumulate`: on the real rows and the output of all generations so far (Gerstgrasser et al., arXiv 2404.01413);
+* `accumulate`: on the real rows and the output of all generations so far (Gerstgrasser et al., arXiv 2404.01413). Each
+  generator is fitted to as many of these rows as there were at the start, drawn anew: else the sixteenth would take
+  sixteen times as long as the first. That is somewhat harsher than fitting to all of them, and what Kazdan et al.
+  (arXiv 2410.16713) call accumulate-subsample;
 * `mix`: on as many rows as at the start, of which a share is real (Bertrand et al., arXiv 2310.00429).
 """
 
@@ -37,7 +40,8 @@ def lineage(
       generations: 1 or more.
       key: Non-negative integer; generation g is the same whatever `generations` is.
       workflow: See the module's head. `replace` and `mix` yield n rows, `accumulate` yields (g + 1) n.
-      real_share: Share of real rows in each generation, 0..1; only with `mix`. They are drawn anew each time.
+      real_share: Share of real rows in each generation, 0..1; only with `mix`. They are drawn anew each time, never
+        the same row twice.
       temperature: Sampling temperature of every generation.
 
     Raises:
@@ -73,7 +77,10 @@ def _generate(
     n = real.num_rows
     dataset = real
     for generation in range(1, generations + 1):
-        generator = family.fit(dataset, derive_key(key, "fit", generation))
+        known = dataset
+        if dataset.num_rows > n:
+            known = dataset.take(stream(key, "known", generation).permutation(dataset.num_rows)[:n])
+        generator = family.fit(known, derive_key(key, "fit", generation))
         num_real = round(real_share * n)
         made = generator.sample(n - num_real, derive_key(key, "sample", generation), temperature)
         if workflow == "replace":
