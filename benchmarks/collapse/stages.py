@@ -185,6 +185,8 @@ def _one_thread() -> None:
     # One worker a core: libraries that start threads of their own would only crowd each other.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = "1"
+    # XLA sizes its pools by it; the generators that are networks give the same rows at the same number of threads.
+    os.environ["NPROC"] = "1"
     os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 
