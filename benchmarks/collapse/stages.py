@@ -24,6 +24,15 @@ __all__ = ["STAGES", "WORK", "run_stage", "stage_table"]
 WORK = Path("outputs/collapse")
 _MAX_TARGETS = 5
 
+# One worker a core: libraries that start threads of their own would only crowd each other. XLA sizes its pools by NPROC;
+# the generators that are networks give the same rows at the same number of threads.
+_ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "NPROC": "1",
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+}
+
 Row = dict[str, Any]
 
 
@@ -147,7 +156,9 @@ def run_stage(stage: str, splits: list[Split], workers: int = 2) -> None:
     pending.sort(key=lambda split: (split.name not in first, -split.candidate_rows))
     print(f"{stage}: {len(splits) - len(pending)} of {len(splits)} splits are there", flush=True)
     begun = time.perf_counter()
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+    # Before the workers start, as libraries read it when they load.
+    os.environ |= _ONE_THREAD
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         futures = {pool.submit(_run, stage, split): split for split in pending}
         for done, future in enumerate(as_completed(futures), start=1):
             rows, seconds = future.result()
@@ -179,15 +190,6 @@ def cached_cases(split: Split, parts: Parts) -> list[tuple[Case, pa.Table]]:
             pq.write_table(table, paths[cases.index(case)])
         (folder / "done").touch()
     return [(case, pq.read_table(path)) for case, path in zip(cases, paths, strict=True)]
-
-
-def _one_thread() -> None:
-    # One worker a core: libraries that start threads of their own would only crowd each other.
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = "1"
-    # XLA sizes its pools by it; the generators that are networks give the same rows at the same number of threads.
-    os.environ["NPROC"] = "1"
-    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 
 def _run(stage: str, split: Split) -> tuple[int, float]:
