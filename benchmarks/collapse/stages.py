@@ -24,8 +24,8 @@ __all__ = ["STAGES", "WORK", "run_stage", "stage_table"]
 WORK = Path("outputs/collapse")
 _MAX_TARGETS = 5
 
-# One worker a core: libraries that start threads of their own would only crowd each other. XLA sizes its pools by NPROC;
-# the generators that are networks give the same rows at the same number of threads.
+# One worker a core: libraries with threads of their own would only crowd each other. XLA sizes its pools by NPROC, and
+# the generators that are networks give the same rows at the same number of threads only.
 _ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
