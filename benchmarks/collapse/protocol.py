@@ -3,7 +3,7 @@
     prediction = leave_both_out(cases, fit)
 
 `fit` gets the cases of other datasets made by other sources, and returns a function to probabilities. Before it is
-called the two sets are compared by what they hold, not by how they were chosen, so that a mistake in choosing is caught.
+called the two sets are compared by what they hold, not by how they were chosen: a mistake in choosing is caught.
 """
 
 from collections.abc import Callable, Mapping

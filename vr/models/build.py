@@ -28,7 +28,7 @@ class Model:
 
     Attributes:
       init: Generator and log-marginals `[d, K]` to float32 `[P]`. Before training the model predicts those marginals.
-      apply: Parameters `[P]`, codes `[d, B]` and mask `[d, B]` to logits `[d, B, K]` and energies by frequency `[blocks, F]`.
+      apply: Parameters `[P]`, codes `[d, B]` and mask `[d, B]` to logits `[d, B, K]` and energies `[blocks, F]`.
       parameters: P.
       width: Channels for each column (resonance) or hidden units (MLP).
     """
