@@ -5,7 +5,6 @@ with the rows.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from typing import Generic, TypeVar
@@ -17,6 +16,7 @@ from vr.data.codec import Codec
 from vr.data.encoders import NumericEncoder
 from vr.data.hashing import mix
 from vr.data.moments import Grid, Moments
+from vr.data.ordered import map_in_order
 from vr.data.sample import TOP, RowSample
 from vr.data.sketch import BottomK
 from vr.data.tally import tally
@@ -171,7 +171,7 @@ class Profiler:
             # Whatever has been merged by now bounds what can still enter; an older bound only means more work.
             return self.of(item[1], item[0], pool.merged)
 
-        for profile in _map_in_order(part, _numbered(batches), threads):
+        for profile in map_in_order(part, _numbered(batches), threads):
             pool.add(profile)
             done += profile.rows
             if on_batch is not None:
@@ -229,22 +229,3 @@ def _numbered(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.Recor
     for batch in batches:
         yield start, batch
         start += batch.num_rows
-
-
-def _map_in_order(function: Callable, items: Iterable, threads: int) -> Iterator:
-    """Maps in a thread pool, results in order, at most `threads` + 1 items in flight, so that memory stays bounded."""
-    if threads <= 1:
-        yield from map(function, items)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        pending: list[Future] = []
-        try:
-            for item in items:
-                pending.append(pool.submit(function, item))
-                if len(pending) > threads:
-                    yield pending.pop(0).result()
-            while pending:
-                yield pending.pop(0).result()
-        finally:
-            for future in pending:
-                future.cancel()

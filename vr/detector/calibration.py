@@ -49,7 +49,7 @@ class Calibrated:
         return float(expit(self.slope * logit + self.intercept))
 
     def interval(self, logit: float) -> tuple[float, float]:
-        """Returns what the study's cases near this logit leave open: the Venn-Abers pair, widened to the probability."""
+        """Returns the Venn-Abers pair: what the study's cases near this logit leave open, the probability within."""
         low, high = venn_abers(self.logits, self.positive, logit)
         value = self.probability(logit)
         return min(low, value), max(high, value)

@@ -1,14 +1,15 @@
 """Scores every row of a candidate in one stream: the worst rows, the regions, and all scores handed on as they come."""
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+from threadpoolctl import threadpool_limits
 
 from vr.data.codec import Codec, Coded
 from vr.data.hashing import hash_batch
+from vr.data.ordered import map_in_order
 from vr.data.repeats import Repeats
 from vr.detector.inputs import Columns, Side
 from vr.localization.reasons import blame_columns, reason
@@ -71,6 +72,7 @@ def localize(
     *,
     num_rows: int,
     max_rows: int,
+    threads: int = 1,
     write: Callable[[pa.RecordBatch], None] | None = None,
     on_batch: Callable[[int], None] | None = None,
 ) -> Localized:
@@ -83,6 +85,7 @@ def localize(
       reference: Rows that reasons are explained against.
       num_rows: Rows in all.
       max_rows: Rows to list.
+      threads: Batches scored at a time.
       write: Takes the scores of each batch, with the schema `ROW_SCORES`.
       on_batch: Told the number of rows done.
     """
@@ -91,32 +94,33 @@ def localize(
     num_repeated = num_confident = 0
 
     def prepare() -> Iterable[tuple[int, pa.RecordBatch, np.ndarray]]:
+        nonlocal num_repeated
         start = 0
         for batch in batches:
             # Repeats depend on the rows before, so they are marked in order.
-            yield start, batch, repeats.mark(hash_batch(batch, codec.sources))
+            repeated = repeats.mark(hash_batch(batch, codec.sources))
+            num_repeated += int(repeated.sum())
+            if batch.num_rows:
+                yield start, batch, repeated
             start += batch.num_rows
 
-    # The next batch is decoded and hashed while one is scored; scoring itself is threaded by its libraries.
-    with ThreadPoolExecutor(1) as pool:
-        items = iter(prepare())
-        item = next(items, None)
-        while item is not None:
-            coming = pool.submit(next, items, None)
-            start, batch, repeated = item
-            coded, rows = codec.encode(batch), np.arange(start, start + batch.num_rows)
-            readings = scorer.read(coded, rows, repeated)
-            confidence, defect = scorer.confidence(readings), readings.defect
-            blocks.add(start, readings)
-            num_repeated += int(repeated.sum())
+    def score(item: tuple[int, pa.RecordBatch, np.ndarray]) -> tuple[np.ndarray, Readings, np.ndarray, _Worst]:
+        start, batch, repeated = item
+        coded, rows = codec.encode(batch), np.arange(start, start + batch.num_rows)
+        readings = scorer.read(coded, rows, repeated)
+        confidence = scorer.confidence(readings)
+        return rows, readings, confidence, _Worst.of(coded, rows, readings, confidence, max_rows)
+
+    # Batches are the parallel work: the small searches inside them wait for each other's threads on a busy machine.
+    with threadpool_limits(1):
+        for rows, readings, confidence, part in map_in_order(score, prepare(), threads):
+            blocks.add(int(rows[0]), readings)
             num_confident += int(((confidence >= CONFIDENT) & ~readings.repeat).sum())
             if write is not None:
-                write(_scores(rows, readings, confidence, defect))
-            part = _Worst.of(coded, rows, readings, confidence, max_rows)
+                write(_scores(rows, readings, confidence, readings.defect))
             worst = part if worst is None else worst.merge(part, max_rows)
             if on_batch is not None:
-                on_batch(start + len(rows))
-            item = coming.result()
+                on_batch(int(rows[-1]) + 1)
     findings = [] if worst is None else worst.findings(scorer, reference, Columns.of(codec))
     return Localized(findings, find_regions(blocks), blocks, num_repeated, num_confident, repeats.complete)
 

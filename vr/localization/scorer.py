@@ -25,6 +25,7 @@ __all__ = ["DEFECTS", "Readings", "RowScorer", "fold_of"]
 DEFECTS = ("none", "over_represented", "outlier", "near_duplicate", "exact_duplicate")
 _REPEAT = 3  # of the evidence's columns
 _NOTABLE = 1.3  # evidence of one in twenty
+_REPEATED = 4.0  # evidence of a repeat that the reference's rate does not explain
 _FOLDS = 2
 _FIT_ROWS = 10_000  # rows of each side the density ratio is fitted on
 
@@ -176,7 +177,8 @@ class RowScorer:
             closeness[looked] = _closeness(points, self.candidate_points)
         readings = (ratio, distance, closeness)
         rare = np.column_stack([scale(reading) for scale, reading in zip(self.scales, readings, strict=True)])
-        repeats = np.where(repeated, 4.0 * self.duplicate_weight, 0.0)
+        # Whether repeats are too many is known for the file, not for the row: all of them count, or none.
+        repeats = np.where(repeated & (self.duplicate_weight > 0.0), _REPEATED, 0.0)
         return Readings(np.column_stack([rare, repeats]), self.combined(rare.sum(axis=1)))
 
     def _outside(self, codes: np.ndarray) -> np.ndarray:

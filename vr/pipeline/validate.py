@@ -209,6 +209,7 @@ def _localize(
                 intake.reference,
                 num_rows=num_rows,
                 max_rows=config.localization.max_rows,
+                threads=config.engine.threads or os.cpu_count() or 1,
                 write=write,
                 on_batch=lambda done: rows_done("localize", done, num_rows, "rows scored"),
             )
