@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.collapse.cases import Case, Parts, Split, cases_of, make_cases, parts_of
 
-__all__ = ["STAGES", "WORK", "run_stage", "stage_table"]
+__all__ = ["STAGES", "WORK", "first_round", "run_stage", "stage_table"]
 
 WORK = Path("outputs/collapse")
 _MAX_TARGETS = 5
@@ -142,16 +142,21 @@ def stage_path(stage: str, split: Split) -> Path:
     return WORK / stage / f"{split.name}-{hashlib.sha256(content.encode()).hexdigest()[:12]}.parquet"
 
 
+def first_round(splits: list[Split]) -> list[Split]:
+    """Returns one split of every dataset, large and small by turns."""
+    of_dataset: dict[str, list[Split]] = {}
+    for split in splits:
+        of_dataset.setdefault(split.dataset, []).append(split)
+    return [each[turn % len(each)] for turn, each in enumerate(of_dataset.values())]
+
+
 def run_stage(stage: str, splits: list[Split], workers: int = 2) -> None:
     """Runs a stage over the splits that have no file yet; an interruption loses the splits in flight.
 
     One split of every dataset comes first, large and small by turns, so that what is there early covers everything;
     within a round the longest come first, so that no worker is left alone with one at the end.
     """
-    of_dataset: dict[str, list[Split]] = {}
-    for split in splits:
-        of_dataset.setdefault(split.dataset, []).append(split)
-    first = {each[turn % len(each)].name for turn, each in enumerate(of_dataset.values())}
+    first = {split.name for split in first_round(splits)}
     pending = [split for split in splits if not stage_path(stage, split).exists()]
     pending.sort(key=lambda split: (split.name not in first, -split.candidate_rows))
     print(f"{stage}: {len(splits) - len(pending)} of {len(splits)} splits are there", flush=True)

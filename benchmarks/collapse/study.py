@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from benchmarks.collapse.cases import splits
-from benchmarks.collapse.stages import STAGES, run_stage, stage_table
+from benchmarks.collapse.stages import STAGES, first_round, run_stage, stage_table
 
 RESULTS = Path(__file__).parents[1] / "results" / "collapse"
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "pyarrow", "jax", "flax", "optax")
@@ -26,9 +26,12 @@ def main() -> None:
     parser.add_argument("stages", nargs="*", default=list(STAGES), help=f"of {', '.join(STAGES)}; all by default")
     parser.add_argument("--datasets", nargs="+")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--first-round", action="store_true", help="one split of every dataset")
     parser.add_argument("--collect", action="store_true", help="only gather what is done")
     args = parser.parse_args()
     chosen = splits(args.datasets)
+    if args.first_round:
+        chosen = first_round(chosen)
     RESULTS.mkdir(parents=True, exist_ok=True)
     for stage in args.stages:
         if not args.collect:
