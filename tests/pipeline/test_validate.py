@@ -123,6 +123,16 @@ def test_rows_of_the_reference_do_not_judge_the_candidate_that_holds_them(tmp_pa
     assert same.verdict == "approve"
 
 
+def test_columns_that_could_not_be_compared_withhold_the_approval():
+    reference, fresh = table(900, 0), table(700, 1)
+    report = validate(open_source(fresh.drop_columns(["g"])), open_source(reference), config(), html=False)
+    assert report.verdict == "review"
+    assert "could not be compared (g)" in report.verdict_reason
+    settings = config()
+    settings.data.types = {"g": "ignore"}
+    assert validate(open_source(fresh), open_source(reference), settings, html=False).verdict == "approve"
+
+
 def test_one_row_and_no_reference_are_reviewed_with_reasons():
     one = validate(open_source(table(1, 0)), open_source(table(500, 1)), config(), html=False)
     assert one.verdict == "review"

@@ -10,14 +10,14 @@ have not been measured, which is why the report says `calibration: provisional`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from vr.detector.config import DetectorConfig
 from vr.detector.metric import Feature, MetricSpec, excess
 
-__all__ = ["Driver", "Judgement", "judge"]
+__all__ = ["Driver", "Judgement", "judge", "withhold_approval"]
 
 # Weights by feature, with and without trained proxies. A head without the proxies leans more on the statistics.
 BIAS = -3.2
@@ -110,6 +110,13 @@ def judge(
         verdict, text = "approve", "no sign that a model trained on this data will lose skill on real data"
     drivers.sort(key=lambda driver: -driver.contribution)
     return Judgement(value, lower, upper, _LEVEL, verdict, tuple(drivers), text)
+
+
+def withhold_approval(judgement: Judgement, reason: str) -> Judgement:
+    """Returns the judgement with an approval turned into a review, for `reason`; any other verdict stays."""
+    if judgement.verdict != "approve":
+        return judgement
+    return replace(judgement, verdict="review", reason=reason)
 
 
 def _unknown(reason: str) -> Judgement:

@@ -16,7 +16,7 @@ from vr.data.source import Source
 from vr.detector.inputs import Inputs
 from vr.detector.metric import Feature
 from vr.detector.registry import DIMENSIONS
-from vr.detector.verdict import judge
+from vr.detector.verdict import judge, withhold_approval
 from vr.pipeline import assemble
 from vr.pipeline.config import Config
 from vr.pipeline.intake import Intake, take_in
@@ -86,6 +86,12 @@ def validate(
         features, specs = assemble.all_features(measurements)
         judgement = judge(features, specs, config.detector, with_reference=reference is not None)
         sections = assemble.dimension_sections(measurements, config.detector)
+        if missing := _not_compared(reference, intake, config):
+            judgement = withhold_approval(
+                judgement,
+                f"{len(missing)} of the reference's columns could not be compared ({', '.join(missing[:3])}"
+                f"{', ...' if len(missing) > 3 else ''}): what they lost is not known",
+            )
     with stopwatch.stage("localize"):
         localization, actions = _localize(
             candidate, intake, inputs, config, folder, judgement.verdict, features, rows_done
@@ -227,6 +233,15 @@ def _localize(
         reference_rows=None if intake.reference_profile is None else intake.reference_profile.rows,
     )
     return assemble.localization_section(found, num_rows, intake.splits_reason), actions
+
+
+def _not_compared(reference: Source | None, intake: Intake, config: Config) -> list[str]:
+    """Returns the reference's columns that the candidate lacks or has of another type, those set to `ignore` aside."""
+    if reference is None:
+        return []
+    ignored = {name for name, kind in {**config.reference.types, **config.data.types}.items() if kind == "ignore"}
+    compared = {column.name for column in intake.codec.columns} | ignored
+    return [name for name in reference.schema.names if name not in compared]
 
 
 def _duplicate_excess(found: Feature | None) -> float | None:
