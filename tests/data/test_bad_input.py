@@ -1,7 +1,9 @@
 """Each way in which input can be odd has either a defined meaning, in the notes, or one line that says what to do."""
 
 import gzip
+import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -294,6 +296,28 @@ class TestJson:
             rows, _ = read(tmp_path / "x.json", text % ("x" * 9_000_000))
             assert [len(cell) for cell in rows["a"]] == [9_000_000, 1]
 
+    @pytest.mark.parametrize("block_bytes", [1 << 17, 4 << 20])
+    @pytest.mark.parametrize(
+        "deep", ["[" * 200_000 + "]" * 200_000, "[\n" * 200_000, '{"a": ' * 200_000 + "1" + "}" * 200_000]
+    )
+    @pytest.mark.parametrize(
+        ("text", "line"),
+        [
+            ('{"a": %s}\n', 1),  # alone in its block, pyarrow would overflow the stack
+            ('\n\n{"a": 1}\n\n{"a": "\\"]]"}\n{"a": %s}\n{"a": 3}', 6),
+            ('\n[{"a": 1},\n{"a": 2},\n{"a": %s}]', 4),
+        ],
+    )
+    def test_deep_nesting_names_file_and_line(self, tmp_path, monkeypatch, text, line, deep, block_bytes):
+        monkeypatch.setattr(jsonlines, "_BLOCK_BYTES", block_bytes)
+        assert refused(tmp_path / "x.json", text % deep).startswith(f"FILE, line {line}: is nested too deeply")
+
+    def test_many_brackets_side_by_side_or_in_text_are_not_deep(self, tmp_path):
+        text = json.dumps({"a": "[{" * 2_000, "b": [[]] * 2_000})
+        rows, notes = read(tmp_path / "x.json", text + "\n")
+        assert rows == {"a": ["[{" * 2_000]}
+        assert notes == ["column 'b' is a list: left out"]
+
 
 class TestWorkbooks:
     def save(self, path: Path, *rows: list) -> Path:
@@ -310,6 +334,25 @@ class TestWorkbooks:
         assert rows_of(source) == {"a": ["1", "y"], "column_2": ["x", None], "c": [None, 2.5]}
         assert "column 'a' mixes numbers and text: read as text" in source.notes
         assert any("only the first of 2 sheets" in note for note in source.notes)
+
+    @pytest.mark.parametrize("size", ["A1:B2", "A1", "A1:XFD1048576", "C3:D9"])
+    def test_a_wrong_size_in_the_file_changes_nothing(self, tmp_path, size):
+        import zipfile
+
+        rows = (["a", "b", "c"], [1, "x"], [], [2, "y", 2.5], [3], [None, None, None], [])
+        path = self.save(tmp_path / "right.xlsx", *rows)
+        with zipfile.ZipFile(path) as right, zipfile.ZipFile(tmp_path / "wrong.xlsx", "w") as wrong:
+            for name in right.namelist():
+                content = right.read(name)
+                if name == "xl/worksheets/sheet1.xml":
+                    content, edits = re.subn(
+                        rb'<dimension ref="[^"]*"', b'<dimension ref="%s"' % size.encode(), content
+                    )
+                    assert edits == 1
+                wrong.writestr(name, content)
+        source = open_source(tmp_path / "wrong.xlsx")
+        assert source.num_rows == 3
+        assert rows_of(source) == {"a": [1, 2, 3], "b": ["x", "y", None], "c": [None, 2.5, None]}
 
     def test_an_empty_sheet(self, tmp_path):
         assert "has no rows" in refused(self.save(tmp_path / "x.xlsx"))

@@ -78,7 +78,10 @@ class ExcelReader:
         with self.file.open() as stream:
             workbook = openpyxl.load_workbook(stream, read_only=True, data_only=True)
             try:
-                rows = workbook.worksheets[0].iter_rows(values_only=True)
+                sheet = workbook.worksheets[0]
+                # The size that a file declares may be wrong, and would cut it short.
+                sheet.reset_dimensions()
+                rows = sheet.iter_rows(values_only=True)
                 full = (row for row in rows if any(value is not None for value in row))
                 yield from ([row] for row in islice(full, 1))
                 while block := list(islice(full, _BLOCK_ROWS)):

@@ -6,9 +6,11 @@ text in the end looked like numbers within the block, Python parses that block a
 
 import codecs
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.json as pajson
 
@@ -22,6 +24,9 @@ __all__ = ["JsonReader"]
 
 _BLOCK_BYTES = 4 << 20
 _SPACE = " \t\r\n"
+_MAX_DEPTH = 500
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_OPENING, _CLOSING = ([ord(sign) for sign in signs] for signs in ("[{", "]}"))
 
 Row = dict[str, Any]
 
@@ -35,6 +40,7 @@ class JsonReader:
     def __init__(self, file: InputFile):
         self.file = file
         self.notes: list[str] = []
+        self._line = 1  # that the block at hand begins at
         self._decoder = json.JSONDecoder(object_pairs_hook=self._row)
         with reading(file.path), file.stream() as stream:
             self._encoding = declared_encoding(stream.read(4))
@@ -89,13 +95,16 @@ class JsonReader:
     def _blocks(self) -> Iterator[bytes | list[Row]]:
         """Yields whole objects, some megabytes at a time: lines as they are, an array's items decoded."""
         pieces = self._text()
-        start = next(pieces).lstrip("\ufeff" + _SPACE)
+        piece = next(pieces)
+        start = piece.lstrip("\ufeff" + _SPACE)
+        self._line = 1 + piece[: len(piece) - len(start)].count("\n")
         while not start and (piece := next(pieces, None)) is not None:
             start = piece.lstrip(_SPACE)
+            self._line += piece[: len(piece) - len(start)].count("\n")
         if start.startswith("["):
             yield from self._items(start[1:], pieces)
         else:
-            yield from _lines(start, pieces)
+            yield from self._whole_lines(start, pieces)
 
     def _text(self) -> Iterator[str]:
         """Yields the file's text in pieces.
@@ -129,8 +138,11 @@ class JsonReader:
                     raise self._broken(text[err.pos :]) from err
                 if rows:
                     yield rows
+                self._line += text.count("\n", 0, at)
                 text, at, rows = text[at:] + more, 0, []
                 continue
+            except RecursionError as err:
+                raise self._too_deep(text, at) from err
             rows.append(self._object(row, text[at:end]))
             at = end
         if rows:
@@ -149,6 +161,8 @@ class JsonReader:
                 row, end = self._decoder.raw_decode(text, at)
             except json.JSONDecodeError as err:
                 raise self._broken(text[at:]) from err
+            except RecursionError as err:
+                raise self._too_deep(text, at) from err
             rows.append(self._object(row, text[at:end]))
             at = end
         return rows
@@ -171,16 +185,23 @@ class JsonReader:
             hint="write one object per line, or one array of objects",
         )
 
+    def _too_deep(self, text: str, at: int) -> DataError:
+        return DataError(
+            "is nested too deeply to be read",
+            where=f"{self.file.path}, line {self._line + text.count(chr(10), 0, at)}",
+            hint="write one flat object per row",
+        )
 
-def _lines(text: str, pieces: Iterator[str]) -> Iterator[bytes]:
-    """Yields whole lines, about a piece at a time."""
-    for piece in pieces:
-        head, newline, rest = (text + piece).rpartition("\n")
-        if newline and head.strip(_SPACE):
-            yield head.encode()
-        text = rest
-    if text.strip(_SPACE):
-        yield text.encode()
+    def _whole_lines(self, text: str, pieces: Iterator[str]) -> Iterator[bytes]:
+        """Yields whole lines, about a piece at a time."""
+        for piece in pieces:
+            head, newline, rest = (text + piece).rpartition("\n")
+            if newline and head.strip(_SPACE):
+                yield head.encode()
+            self._line += head.count("\n") + len(newline)
+            text = rest
+        if text.strip(_SPACE):
+            yield text.encode()
 
 
 def _skip(text: str, at: int, signs: str) -> int:
@@ -191,6 +212,8 @@ def _skip(text: str, at: int, signs: str) -> int:
 
 def _parse(block: bytes) -> pa.Table | None:
     """Returns a block of lines, dates still as strings, or None where only Python can tell."""
+    if _is_deep(block):
+        return None
     options = pajson.ReadOptions(block_size=len(block) + 1)
     try:
         table = pajson.read_json(pa.BufferReader(block), options)
@@ -203,6 +226,15 @@ def _parse(block: bytes) -> pa.Table | None:
         return None
     # Objects without any key would lose their number of rows.
     return table if table.num_columns else None
+
+
+def _is_deep(block: bytes) -> bool:
+    """True where values are nested so deeply that pyarrow would overflow the stack, and take the process with it."""
+    if block.count(b"[") + block.count(b"{") <= block.count(b"\n") + _MAX_DEPTH:
+        return False
+    outside = np.frombuffer(_STRING.sub(b"", block), np.uint8)
+    steps = np.isin(outside, _OPENING).astype(np.int32) - np.isin(outside, _CLOSING)
+    return bool(steps.cumsum().max(initial=0) > _MAX_DEPTH)
 
 
 def _lost_its_spelling(table: pa.Table, name: str, wanted: pa.DataType) -> bool:
