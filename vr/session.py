@@ -68,11 +68,17 @@ def run(
       force: Run again over a finished run.
       html: Write report.html too.
       progress: Called with every event.
+
+    Raises:
+      ConfigError: `output` cannot be used, or lies where a dataset is read.
+      DataError: A dataset cannot be read or compared.
     """
+    from vr.pipeline.run_folder import refuse_inside
     from vr.pipeline.validate import validate
     from vr.telemetry.background import tracking
 
     first, second = open_sources(candidate, reference, config)
+    refuse_inside(output, [first, second])
     with tracking(config, output or Path.cwd()) as tracker:
 
         def tell(event: Event) -> None:

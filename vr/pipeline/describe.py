@@ -12,7 +12,7 @@ from vr.pipeline import assemble
 from vr.pipeline.config import Config
 from vr.pipeline.intake import take_in
 from vr.pipeline.progress import Event, ProgressCallback
-from vr.pipeline.report import write_atomically
+from vr.pipeline.run_folder import open_folder, refuse_inside, scratch_of, tidy, write_whole
 
 __all__ = ["profile"]
 
@@ -32,8 +32,13 @@ def profile(
       {"dataset": as in a report, "diversity": likewise, "drift": likewise}, JSON-able.
 
     Raises:
+      ConfigError: where `output` cannot be used.
       DataError: where the dataset cannot be read or coded.
+      VrError: where the file cannot be written.
     """
+    refuse_inside(output, [dataset])
+    if output is not None:
+        open_folder(output)
     tell = progress or (lambda event: None)
     threads = config.engine.threads or os.cpu_count() or 1
     intake = take_in(dataset, None, config, threads, lambda *step: tell(Event(*step)))
@@ -53,7 +58,9 @@ def profile(
         },
     }
     if output is not None:
-        write_atomically(output / "profile.json", json.dumps(document, indent=1, allow_nan=False).encode())
+        text = json.dumps(document, indent=1, allow_nan=False)
+        write_whole(output / "profile.json", text.encode(), scratch_of(output))
+        tidy(output)
     return document
 
 

@@ -49,7 +49,7 @@ def validate(
       progress: Told of every step.
       output: Folder for report.json, report.html and row_scores.parquet; an interrupted run resumes there, and over a
         finished one of the same inputs and configuration the stored report is returned.
-      force: Compute again whatever is in `output`.
+      force: Compute again whatever is in `output`, which stays there until the new files are whole.
       html: Whether to write report.html.
 
     Returns:
@@ -61,12 +61,14 @@ def validate(
       DivergedError: where too many proxies diverged.
     """
     tell = progress or (lambda event: None)
-    started, stopwatch = datetime.now(UTC), Stopwatch()
     folder = RunFolder(output, _identity(candidate, reference, config), force=force)
     if (stored := folder.finished()) is not None:
-        if html and output is not None and not (output / "report.html").exists():
-            stored.save(output / "report.html")
+        if html:
+            folder.add_page(stored)
         return stored
+    # A tracker starts at the first event, so before the clock does.
+    tell(Event("read", 0, None))
+    started, stopwatch = datetime.now(UTC), Stopwatch()
     threads = config.engine.threads or os.cpu_count() or 1
 
     def rows_done(stage: str, done: int, total: int | None, message: str) -> None:
