@@ -76,6 +76,14 @@ def test_column_types_need_no_plus_sign():
         ("localization.max_rows=1.5", "localization.max_rows: Value '1.5' of type 'float'"),
         ("detector.overall_threshold=500", "(500.0) <= 100"),
         ("detector.null.num_splits=2", "detector.null.num_splits: must be 8 or more, not 2"),
+        ("data.batch_rows=0", "batch_rows: must be 1 or more, not 0"),
+        ("reference.batch_rows=0", "batch_rows: must be 1 or more, not 0"),
+        ("codec.min_text_length=-5", "codec.min_text_length: must be 0 or more, not -5"),
+        ("engine.threads=-1", "engine.threads: must be 0 (one for each core) or more, not -1"),
+        ("tracking.timeout_s=-1", "tracking.timeout_s: must lie above 0, up to 86,400, not -1"),
+        ("tracking.timeout_s=0", "tracking.timeout_s: must lie above 0"),
+        ("tracking.timeout_s=nan", "tracking.timeout_s: must lie above 0"),
+        ("tracking.timeout_s=inf", "tracking.timeout_s: must lie above 0"),
         ("engine.kind=ray", "engine.kind: Invalid value 'ray', expected one of [local]"),
         ("data.types.a=number", "types.a: 'number' is no column type"),
         ("data.types=3", "data.types: Cannot assign int"),
@@ -92,6 +100,12 @@ def test_a_wrong_override_is_one_line_that_names_the_key(override, text):
     assert text in str(caught.value)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 2
+
+
+def test_a_setting_of_the_reference_is_not_called_one_of_the_candidate():
+    with pytest.raises(ConfigError) as caught:
+        compose(["reference.batch_rows=0"])
+    assert "data." not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -122,12 +122,34 @@ def test_a_run_that_fails_ends_its_tracked_run_without_a_report(monkeypatch):
     monkeypatch.setattr("vr.telemetry.background.build", lambda config: recorder)
 
     def fail() -> None:
-        with tracking(Config(), Path()):
+        with tracking(Config(), Path()) as tracker:
+            tracker.log(Event("read", 0, None))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         fail()
-    assert recorder.calls == ["start", "finish without report"]
+    assert recorder.calls == ["start", "log", "finish without report"]
+
+
+def test_a_run_that_does_nothing_is_not_tracked(monkeypatch):
+    recorder = Recorder()
+    monkeypatch.setattr("vr.telemetry.background.build", lambda config: recorder)
+    with tracking(Config(), Path()) as tracker:
+        tracker.finish(REPORT, None)
+    assert recorder.calls == []
+
+
+def test_a_run_is_started_once_whichever_thread_speaks_first(monkeypatch):
+    recorder = Recorder()
+    monkeypatch.setattr("vr.telemetry.background.build", lambda config: recorder)
+    with tracking(Config(), Path()) as tracker:
+        threads = [threading.Thread(target=tracker.log, args=(Event("cascade", n, 4),)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        tracker.finish(REPORT, None)
+    assert recorder.calls == ["start", "log", "log", "log", "log", "finish"]
 
 
 def test_the_configured_tracker_is_built():

@@ -17,8 +17,9 @@ class DataConfig:
     batch_rows: int = 65_536  # rows decoded at a time; changes memory, never the result
 
     def __post_init__(self) -> None:
+        # The candidate's and the reference's settings are both of this class, so no section is named.
         if self.batch_rows < 1:
-            raise ConfigError(f"must be 1 or more, not {self.batch_rows}", where="data.batch_rows")
+            raise ConfigError(f"must be 1 or more, not {self.batch_rows}", where="batch_rows")
         kinds = ("numeric", "categorical", "datetime", "text", "ignore")
         for column, kind in self.types.items():
             if kind not in kinds:
@@ -39,6 +40,8 @@ class CodecConfig:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ConfigError(f"must lie in {low} to {high}, not {value}", where=f"codec.{name}")
+        if self.min_text_length < 0:
+            raise ConfigError(f"must be 0 or more, not {self.min_text_length}", where="codec.min_text_length")
 
 
 @dataclass

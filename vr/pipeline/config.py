@@ -25,6 +25,10 @@ class EngineConfig:
     kind: EngineKind = EngineKind.local
     threads: int = 0  # 0: one for each core
 
+    def __post_init__(self) -> None:
+        if self.threads < 0:
+            raise ConfigError(f"must be 0 (one for each core) or more, not {self.threads}", where="engine.threads")
+
 
 class TrackerKind(Enum):
     """Where metrics go beside the report."""
@@ -45,6 +49,9 @@ class TrackingConfig:
     def __post_init__(self) -> None:
         if self.mode not in ("offline", "online", "disabled"):
             raise ConfigError(f"{self.mode!r} is not offline, online or disabled", where="tracking.mode")
+        # A day: what threads can wait for is bounded, and NaN lies in no range.
+        if not 0 < self.timeout_s <= 86_400:
+            raise ConfigError(f"must lie above 0, up to 86,400, not {self.timeout_s:g}", where="tracking.timeout_s")
 
 
 @dataclass

@@ -39,6 +39,8 @@ class BackgroundTracker:
         self._calls: queue.Queue[tuple[Callable[[], None], threading.Event] | None] = queue.Queue(queue_length)
         self._abandoned = threading.Event()
         self._num_dropped = 0
+        self._pending: Callable[[], None] | None = None
+        self._starting = threading.Lock()
         self._thread = threading.Thread(target=self._work, name="vr-tracker", daemon=True)
         self._thread.start()
 
@@ -51,8 +53,16 @@ class BackgroundTracker:
         """Starts the tracker, waiting at most `timeout_s`."""
         self._wait("start", lambda: self._tracker.start(configuration, folder))
 
+    def start_at_first_event(self, configuration: dict[str, Any], folder: Path) -> None:
+        """Puts the start off until there is something to log; a run that does nothing is not tracked."""
+        self._pending = lambda: self.start(configuration, folder)
+
     def log(self, event: Event) -> None:
-        """Hands one event over without waiting; dropped where the queue is full."""
+        """Hands one event over without waiting, but for a start that was put off; dropped where the queue is full."""
+        with self._starting:
+            pending, self._pending = self._pending, None
+            if pending is not None:
+                pending()
         if self.abandoned:
             return
         try:
@@ -61,8 +71,9 @@ class BackgroundTracker:
             self._num_dropped += 1
 
     def finish(self, report: ValidationReport | None, folder: Path | None) -> None:
-        """Ends the tracked run, waiting at most `timeout_s` for what is still queued."""
-        self._wait("finish", lambda: self._tracker.finish(report, folder))
+        """Ends the tracked run, if one was started, waiting at most `timeout_s` for what is still queued."""
+        if self._pending is None:
+            self._wait("finish", lambda: self._tracker.finish(report, folder))
         if self._num_dropped:
             _LOG.warning("the tracker was too slow for %d events; the report has their numbers", self._num_dropped)
         with suppress(queue.Full):
@@ -96,11 +107,11 @@ class BackgroundTracker:
 
 @contextmanager
 def tracking(config: Config, folder: Path) -> Iterator[Tracker]:
-    """Gives the configured tracker, started; a run that raises ends it without a report."""
+    """Gives the configured tracker, which starts at the first event; a run that raises ends it without a report."""
     tracker = build(config.tracking)
     if not isinstance(tracker, NoTracker):
         tracker = BackgroundTracker(tracker, timeout_s=config.tracking.timeout_s)
-    tracker.start(to_plain(config), folder)
+        tracker.start_at_first_event(to_plain(config), folder)
     try:
         yield tracker
     except BaseException:
