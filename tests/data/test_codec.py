@@ -138,20 +138,20 @@ def test_an_all_null_column_can_be_any_type(kind):
 
 def test_what_cannot_be_read_as_its_type_is_an_error_with_the_column_and_a_remedy():
     table = pa.table({"word": ["one", "two"]})
-    with pytest.raises(DataError, match=r"column 'word': cannot be read as numeric.*types=\{word: \.\.\.\}"):
+    with pytest.raises(DataError, match=r"column 'word': cannot be read as numeric.*data\.types\.word=categorical"):
         codec_of(table, {"word": "numeric"})
     codec = codec_of(pa.table({"word": ["1", "2"]}), {"word": "numeric"})
-    with pytest.raises(DataError, match=r"column 'word': cannot be read as numeric.*types=\{word: categorical\}"):
+    with pytest.raises(DataError, match=r"column 'word': cannot be read as numeric.*data\.types\.word=categorical"):
         codec.encode(table)
 
 
 def test_no_column_left_is_an_error():
     table = pa.table({"id": range(100)})
-    with pytest.raises(DataError, match="no column is left"):
+    with pytest.raises(DataError, match=r"no column is left.*data\.types\.id=categorical keeps one"):
         codec_of(table)
     assert codec_of(table, {"id": "numeric"}).names == ["id"]
 
 
 def test_identifiers_stay_listed_among_the_columns(codec):
     assert codec.columns[0].kind is ColumnKind.identifier
-    assert codec.columns[-1] == Column("void", ColumnKind.empty, "column 'void' is all null in the reference")
+    assert codec.columns[-1] == Column("void", ColumnKind.empty, "column 'void' is all null")

@@ -86,6 +86,8 @@ def test_values_beyond_the_limit_and_infinities_are_outside():
     result = Moments.of(values, UNIT_GRID)
     assert (result.count, result.total, result.outside) == (1, 1, 5)
     assert (result.low, result.high) == (-(2.0**41), 1e300)
+    assert result.infinite == 2
+    assert Moments.of(values, UNIT_GRID, np.arange(7)).infinite == 1 + 2
 
 
 @pytest.mark.parametrize("value", [2**21 - 1, 2**21, -(2**21), 2**40 - 1, -(2**40) + 1, 2**30 + 12345])

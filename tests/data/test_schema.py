@@ -8,7 +8,7 @@ import pytest
 
 from vr.core.errors import DataError
 from vr.data.config import CodecConfig
-from vr.data.schema import Column, ColumnKind, common_columns, infer_columns
+from vr.data.schema import Column, ColumnKind, common_columns, infer_columns, type_option
 
 
 def kind_of(values: pa.Array, types: dict[str, str] | None = None) -> Column:
@@ -69,8 +69,8 @@ def test_a_column_of_several_chunks_is_one_column():
 @pytest.mark.parametrize(
     ("values", "words_of_note"),
     [
-        (pa.array(range(100)), ("numbers the rows", "types={x: numeric}")),
-        (words(100, 10), ("value of its own", "types={x: text}")),
+        (pa.array(range(100)), ("numbers the rows", "data.types.x=numeric")),
+        (words(100, 10), ("value of its own", "data.types.x=text")),
         (pa.nulls(4), ("all null", "'x'")),
     ],
 )
@@ -91,7 +91,7 @@ def test_types_override_and_ignore():
 
 
 def test_a_type_for_no_column_is_an_error_that_names_the_columns():
-    with pytest.raises(DataError, match=r"types\.agee.*'age'"):
+    with pytest.raises(DataError, match=r"data\.types\.agee.*'age'"):
         infer_columns(pa.table({"age": [1]}), {"agee": "numeric"}, CodecConfig())
     assert infer_columns(pa.table({"age": [1]}), {"agee": "ignore"}, CodecConfig())
 
@@ -126,17 +126,24 @@ def test_types_of_one_family_are_compared(one, other):
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
-    [(pa.int64(), pa.string()), (pa.bool_(), pa.int8()), (pa.string(), pa.date32()), (pa.float64(), pa.timestamp("s"))],
+    ("one", "other", "kind"),
+    [
+        (pa.int64(), pa.string(), "categorical"),
+        (pa.bool_(), pa.int8(), "numeric"),
+        (pa.string(), pa.date32(), "datetime"),
+        (pa.float64(), pa.timestamp("s"), "categorical"),
+    ],
 )
-def test_types_of_two_families_are_noted_and_left_out(one, other):
+def test_types_of_two_families_are_noted_and_left_out(one, other, kind):
     names, notes = common_columns(schema(k=pa.int8(), x=one), schema(k=pa.int8(), x=other))
     assert names == ["k"]
     (note,) = notes
     assert "'x'" in note
     assert str(one) in note
     assert str(other) in note
-    assert "types={x:" in note
+    assert f"; data.types.x={kind} compares it" in note
+    # What the note says is so.
+    assert common_columns(schema(x=one), schema(x=other), {"x": kind}) == (["x"], [])
 
 
 def test_columns_of_one_side_are_noted():
@@ -146,9 +153,31 @@ def test_columns_of_one_side_are_noted():
     assert "'b' is missing from the reference" in notes[1]
 
 
+def test_ignored_columns_are_neither_compared_nor_missed():
+    one, other = schema(k=pa.int8(), a=pa.int8(), x=pa.int8()), schema(b=pa.int8(), k=pa.int8(), x=pa.string())
+    assert common_columns(one, other, dict.fromkeys("abx", "ignore")) == (["k"], [])
+
+
+@pytest.mark.parametrize("name", ["kids", "_1", "a-b", "a b", "a.b c-d", "Größe", "a (%)", "it's", "x=y", "{", ""])
+def test_the_option_in_a_hint_can_be_pasted(name):
+    import ast
+    import shlex
+
+    from vr.config import compose
+
+    text = type_option(name, "categorical")
+    if text.startswith("vr.validate("):
+        config = ast.literal_eval(text.removeprefix("vr.validate(..., config=").removesuffix(")"))
+        assert compose(base=config).data.types == {name: "categorical"}
+    else:
+        assert compose(shlex.split(text)).data.types == {name: "categorical"}
+
+
 def test_nothing_in_common_is_an_error_that_shows_a_few_names():
     many = schema(**{f"c{i}": pa.int8() for i in range(9)})
     with pytest.raises(DataError, match="no column in common.*'c5' and 3 more.*'x'"):
         common_columns(many, schema(x=pa.int8()))
-    with pytest.raises(DataError, match="no column in common"):
+    with pytest.raises(DataError, match="no column in common.*data.types.x=categorical compares it"):
         common_columns(schema(x=pa.int8()), schema(x=pa.string()))
+    with pytest.raises(DataError, match="^a.csv and b.csv: no column in common"):
+        common_columns(many, schema(x=pa.int8()), where="a.csv and b.csv")

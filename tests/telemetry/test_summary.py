@@ -96,6 +96,24 @@ def test_the_first_recommendation_is_that_of_least_priority_number():
     assert [line for line in text_of(shuffled) if line.startswith("do first")] == [f"{'do first':<15}{first.title}"]
 
 
+def test_the_first_notes_are_printed_and_the_rest_counted():
+    report = reject()
+
+    def noted(*notes):
+        dataset = report.dataset.model_copy(update={"notes": list(notes)})
+        reference = report.reference.model_copy(update={"notes": ["its note"]})
+        return text_of(report.model_copy(update={"dataset": dataset, "reference": reference}))
+
+    lines = noted("column 'x' is constant")
+    assert f"{'note':<15}column 'x' is constant" in lines
+    assert f"{'note':<15}reference: its note" in lines
+    assert not [line for line in lines if "more in the report" in line]
+    long = noted(*(f"column {i} " + "is long " * 200 for i in range(9)))
+    assert sum(line.startswith("note") for line in long) == 3
+    assert f"{'':<15}and 7 more in the report" in long
+    assert len(long) <= 30
+
+
 def test_printing_into_a_pipe_is_plain(capsys):
     print_summary(reject(), report_path=PAGE)
     printed = capsys.readouterr().out

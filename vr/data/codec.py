@@ -17,7 +17,7 @@ from vr.data.encoders import (
     as_strings,
     to_float,
 )
-from vr.data.schema import Column, ColumnKind
+from vr.data.schema import Column, ColumnKind, type_option
 
 __all__ = ["Codec", "Coded", "encode_column", "fit_codec"]
 
@@ -116,7 +116,7 @@ def encode_column(encoder: Encoder, column: pa.Array) -> tuple[np.ndarray, np.nd
         raise DataError(
             f"cannot be read as {type(encoder).__name__.removesuffix('Encoder').lower()} ({err})",
             where=f"column '{encoder.source}'",
-            hint=f"say what it is with types={{{encoder.source}: categorical}} or another type",
+            hint=f"{type_option(encoder.source, 'categorical')} reads it as it is",
         ) from err
 
 
@@ -135,12 +135,12 @@ def fit_codec(columns: Sequence[Column], sample: pa.Table, config: CodecConfig, 
             raise DataError(
                 f"cannot be read as {column.kind} ({err})",
                 where=f"column '{column.name}'",
-                hint="give another type with types={" + column.name + ": ...}",
+                hint=f"{type_option(column.name, 'categorical')} reads it as it is",
             ) from err
     if not encoders:
         raise DataError(
             "no column is left to compare: all are identifiers or ignored",
-            hint="types={column: categorical} keeps a column",
+            hint=f"{type_option(columns[0].name, 'categorical')} keeps one" if columns else None,
         )
     return Codec(tuple(columns), tuple(encoders))
 

@@ -45,6 +45,7 @@ class Moments:
       low: Least finite value, inf if none.
       high: Greatest finite value, -inf if none.
       outside: Infinite values and those over a million ranges away, which the sums leave out.
+      infinite: The infinite ones among them.
     """
 
     count: int = 0
@@ -53,6 +54,7 @@ class Moments:
     low: float = np.inf
     high: float = -np.inf
     outside: int = 0
+    infinite: int = 0
 
     @classmethod
     def of(cls, values: np.ndarray, grid: Grid, times: np.ndarray | None = None) -> "Moments":
@@ -69,11 +71,14 @@ class Moments:
             scaled = values - grid.origin
             scaled *= 1.0 / grid.step
         least, greatest = (scaled.min(), scaled.max()) if len(values) else (np.nan, np.nan)
+        infinite = 0
         if -_LIMIT < least and greatest < _LIMIT:
             low, high = values.min(), values.max()
         else:  # some NaN, infinite or far away
             missing = np.isnan(values)
             rows -= int(missing.sum() if times is None else times[missing].sum())
+            endless = np.isinf(values)
+            infinite = int(endless.sum() if times is None else times[endless].sum())
             finite = values[np.isfinite(values)]
             low, high = (finite.min(), finite.max()) if len(finite) else (np.inf, -np.inf)
             within = np.abs(scaled) < _LIMIT
@@ -81,7 +86,7 @@ class Moments:
         whole = np.rint(scaled, out=scaled).astype(np.int64)
         count = len(whole) if times is None else int(times.sum())
         # Adding zero makes one of 0.0 and -0.0, of which NumPy returns either.
-        return cls(count, *_sums(whole, times), float(low) + 0.0, float(high) + 0.0, rows - count)
+        return cls(count, *_sums(whole, times), float(low) + 0.0, float(high) + 0.0, rows - count, infinite)
 
     def merge(self, other: "Moments") -> "Moments":
         """Returns the moments of both parts; commutative and associative, exactly."""
@@ -92,6 +97,7 @@ class Moments:
             min(self.low, other.low),
             max(self.high, other.high),
             self.outside + other.outside,
+            self.infinite + other.infinite,
         )
 
     def mean(self, grid: Grid) -> float | None:

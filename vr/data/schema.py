@@ -1,5 +1,6 @@
 """What kind of thing each column is, inferred from the reference and overridable."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,7 +11,7 @@ import pyarrow.compute as pc
 from vr.core.errors import DataError
 from vr.data.config import CodecConfig
 
-__all__ = ["Column", "ColumnKind", "common_columns", "infer_columns"]
+__all__ = ["Column", "ColumnKind", "common_columns", "infer_columns", "type_option"]
 
 
 class ColumnKind(StrEnum):
@@ -21,7 +22,7 @@ class ColumnKind(StrEnum):
     datetime = "datetime"
     text = "text"
     identifier = "identifier"  # a name for the row, not a property of it: left out
-    empty = "empty"  # all null in the reference
+    empty = "empty"  # all null in the rows that kinds are told by
 
 
 @dataclass(frozen=True)
@@ -33,37 +34,71 @@ class Column:
     note: str | None = None
 
 
-def common_columns(reference: pa.Schema, candidate: pa.Schema) -> tuple[list[str], list[str]]:
+def type_option(name: str, kind: str) -> str:
+    """Returns what gives column `name` the type `kind`: an option to paste, or Python where no option can hold it."""
+    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name):
+        return f"data.types.{name}={kind}"
+    # What Hydra's grammar reads without quotes; it takes none around a key.
+    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*( [A-Za-z0-9_.-]+)*", name):
+        return f"'data.types={{{name}: {kind}}}'"
+    return f"vr.validate(..., config={{'data': {{'types': {{{name!r}: {kind!r}}}}}}})"
+
+
+def common_columns(
+    reference: pa.Schema,
+    candidate: pa.Schema,
+    types: Mapping[str, str] | None = None,
+    where: str | None = None,
+) -> tuple[list[str], list[str]]:
     """Returns the columns both sides have in comparable types, in the reference's order, and notes on the others.
+
+    Args:
+      reference: Its columns.
+      candidate: Its columns.
+      types: What the user says columns are, by name: that makes two storage types comparable; `ignore` leaves out.
+      where: Both datasets, for the error.
 
     Raises:
       DataError: if no column is left.
     """
+    types = types or {}
+    ignored = {name for name, kind in types.items() if kind == "ignore"}
     names, notes = [], []
     for field in reference:
+        if field.name in ignored:
+            continue
         if field.name not in candidate.names:
             notes.append(f"column '{field.name}' is missing from the candidate: not compared")
-        elif _family(field.type) != _family(other := candidate.field(field.name).type):
-            if "null" in (_family(field.type), _family(other)):
-                names.append(field.name)
-                continue
+            continue
+        other = candidate.field(field.name).type
+        families = {_family(field.type), _family(other)}
+        if len(families) == 1 or "null" in families or field.name in types:
+            names.append(field.name)
+        else:
+            remedy = type_option(field.name, _common_kind(families))
             notes.append(
                 f"column '{field.name}' is {field.type} in the reference but {other} in the candidate: not compared; "
-                f"types={{{field.name}: numeric}} or another type on the side that is wrong mends it"
+                f"{remedy} compares it"
             )
-        else:
-            names.append(field.name)
     notes += [
         f"column '{name}' is missing from the reference: not compared"
         for name in candidate.names
-        if name not in reference.names
+        if name not in reference.names and name not in ignored
     ]
     if not names:
         raise DataError(
             f"no column in common: the reference has {_some(reference.names)}, the candidate {_some(candidate.names)}",
-            hint="both files must name their columns alike",
+            where=where,
+            hint=next((note for note in notes if "compares it" in note), "both files must name their columns alike"),
         )
     return names, notes
+
+
+def _common_kind(families: set[str]) -> str:
+    """Returns what both of two families can be read as."""
+    if families == {"boolean", "number"}:
+        return "numeric"
+    return "datetime" if families == {"temporal", "string"} else "categorical"
 
 
 def infer_columns(sample: pa.Table, types: Mapping[str, str], config: CodecConfig) -> list[Column]:
@@ -71,7 +106,9 @@ def infer_columns(sample: pa.Table, types: Mapping[str, str], config: CodecConfi
     for name in types:
         if name not in sample.column_names and types[name] != "ignore":
             raise DataError(
-                "no such column in both datasets", where=f"types.{name}", hint=f"there are {_some(sample.column_names)}"
+                "no such column",
+                where=f"data.types.{name}",
+                hint=f"there are {_some(sample.column_names)}",
             )
     return [
         Column(name, ColumnKind(types[name])) if name in types else _infer(name, sample[name], config)
@@ -84,7 +121,7 @@ def _infer(name: str, values: pa.ChunkedArray, config: CodecConfig) -> Column:
     family = _family(values.type)
     valid = len(values) - values.null_count
     if valid == 0:
-        return Column(name, ColumnKind.empty, f"column '{name}' is all null in the reference")
+        return Column(name, ColumnKind.empty, f"column '{name}' is all null")
     if family == "temporal":
         return Column(name, ColumnKind.datetime)
     if family == "boolean":
@@ -94,7 +131,7 @@ def _infer(name: str, values: pa.ChunkedArray, config: CodecConfig) -> Column:
             return Column(
                 name,
                 ColumnKind.identifier,
-                f"column '{name}' numbers the rows: left out; types={{{name}: numeric}} keeps it",
+                f"column '{name}' numbers the rows: left out; {type_option(name, 'numeric')} keeps it",
             )
         return Column(name, ColumnKind.numeric)
     strings = _plain(values)
@@ -107,7 +144,7 @@ def _infer(name: str, values: pa.ChunkedArray, config: CodecConfig) -> Column:
             name,
             ColumnKind.identifier,
             f"column '{name}' has a value of its own in almost every row: left out as an identifier; "
-            f"types={{{name}: text}} keeps it",
+            f"{type_option(name, 'text')} keeps it",
         )
     return Column(name, ColumnKind.categorical)
 

@@ -163,7 +163,7 @@ def dataset_section(
         rows=profile.rows,
         columns=summaries,
         fingerprint=f"{profile.fingerprint:016x}",
-        notes=list(source.notes) + (intake.notes if is_candidate else []),
+        notes=(intake.notes if is_candidate else []) + list(source.notes),
     )
 
 

@@ -9,7 +9,7 @@ from vr.data.codec import Codec, fit_codec
 from vr.data.copies import find_copies
 from vr.data.hashing import hash_batch
 from vr.data.profile import Profile, Profiler, sample_rows
-from vr.data.schema import Column, common_columns, infer_columns
+from vr.data.schema import ColumnKind, common_columns, infer_columns
 from vr.data.source import Source
 from vr.detector.config import NullConfig
 from vr.detector.embedding import Embedding
@@ -19,6 +19,8 @@ from vr.pipeline.config import Config
 __all__ = ["Intake", "take_in"]
 
 MIN_CANDIDATE_ROWS, MIN_REFERENCE_ROWS = 20, 40
+FEW_ROWS = 100  # below it a dataset is noted as small
+NULLS_APART = 0.05  # two shares of nulls further apart, and further than chance, are noted
 
 Tell = Callable[[str, int, int | None, str], None]  # stage, rows done, rows in all, message
 
@@ -62,10 +64,13 @@ def take_in(candidate: Source, reference: Source | None, config: Config, threads
     """
     base = reference if reference is not None else candidate
     base_config = config.reference if reference is not None else config.data
+    types = {**config.reference.types, **config.data.types}
     if reference is not None:
-        names, notes = common_columns(reference.schema, candidate.schema)
+        where = f"{reference.uri} and {candidate.uri}"
+        names, notes = common_columns(reference.schema, candidate.schema, types, where)
     else:
-        names, notes = list(candidate.schema.names), []
+        names, notes = [name for name in candidate.schema.names if types.get(name) != "ignore"], []
+    known = {*candidate.schema.names, *(() if reference is None else reference.schema.names)}
     role = "reference" if reference is not None else "candidate"
     sample = sample_rows(
         base.batches(names, base_config.batch_rows),
@@ -73,14 +78,12 @@ def take_in(candidate: Source, reference: Source | None, config: Config, threads
         config.seed,
         lambda done: tell("read", done, base.num_rows, role),
     )
-    types = {
-        name: kind
-        for name, kind in {**config.reference.types, **config.data.types}.items()
-        if kind != "ignore" and name in names
-    }
-    inferred = infer_columns(sample.table, types, config.codec)
+    # What is on one side only is noted; what is on neither is a slip, which `infer_columns` refuses.
+    asked = {name: kind for name, kind in types.items() if name in names or name not in known}
+    inferred = infer_columns(sample.table, asked, config.codec)
     codec = fit_codec(inferred, sample.table, config.codec, config.seed)
-    notes += [column.note for column in inferred if column.note]
+    # Nulls are noted of both sides together.
+    notes += [column.note for column in inferred if column.note and column.kind is not ColumnKind.empty]
     base_hashes = hash_batch(sample.table, codec.sources)
 
     def profile(source: Source, batch_rows: int, role: str, watch: np.ndarray | None = None) -> Profile:
@@ -142,7 +145,9 @@ def take_in(candidate: Source, reference: Source | None, config: Config, threads
         reference_profile=reference_profile,
         splits=splits,
         splits_reason=reason,
-        notes=notes + _constant_notes(codec, reference_profile or candidate_profile, inferred),
+        notes=_dataset_notes(candidate_profile, reference_profile)
+        + notes
+        + _column_notes(codec, candidate_profile, reference_profile),
     )
 
 
@@ -168,8 +173,67 @@ def _split(candidate: Side, reference: Side, config: NullConfig, seed: int) -> t
     return tuple(splits), None
 
 
-def _constant_notes(codec: Codec, profile: Profile, columns: list[Column]) -> list[str]:
-    constant = [
-        name for j, name in enumerate(codec.names) if np.count_nonzero(profile.counts[j]) == 1 and profile.rows > 1
-    ]
-    return [f"column '{name}' is constant in the reference" for name in constant if name in {c.name for c in columns}]
+def _dataset_notes(candidate: Profile, reference: Profile | None) -> list[str]:
+    """Returns what to know about the datasets as a whole before reading any number."""
+    notes = []
+    if reference is not None and candidate.rows == reference.rows and candidate.fingerprint == reference.fingerprint:
+        notes.append("candidate and reference are the same data: their columns and rows are equal")
+    for role, profile in _sides(candidate, reference):
+        if profile.rows < FEW_ROWS:
+            notes.append(f"the {role} has only {profile.rows} rows: what is measured on so few is uncertain")
+    return notes
+
+
+def _column_notes(codec: Codec, candidate: Profile, reference: Profile | None) -> list[str]:
+    """Returns what stands out in single columns: infinite values, nulls, constants."""
+    notes = []
+    for name in codec.sources:
+        for role, profile in _sides(candidate, reference):
+            if name in profile.moments and (infinite := profile.moments[name].infinite):
+                share = _percent(infinite / profile.rows)
+                values = "value" if infinite == 1 else "values"
+                notes.append(f"column '{name}' has {infinite:,} infinite {values} ({share}) in the {role}")
+        notes += _contrasts(name, candidate, reference)
+    return notes
+
+
+def _contrasts(name: str, candidate: Profile, reference: Profile | None) -> list[str]:
+    """Returns what is odd about a column's nulls and about its being constant."""
+    here = candidate.nulls[name] / candidate.rows
+    if reference is None:
+        odd = "all null" if here == 1.0 else "constant" if _is_constant(name, candidate) else None
+        return [f"column '{name}' is {odd}"] if odd else []
+    there = reference.nulls[name] / reference.rows
+    if here == there == 1.0:
+        return [f"column '{name}' is all null in both"]
+    if there == 1.0:
+        return [f"column '{name}' is all null in the reference, {_percent(here)} null in the candidate"]
+    if here == 1.0:
+        return [f"column '{name}' is all null in the candidate, {_percent(there)} null in the reference"]
+    notes = []
+    pooled = (candidate.nulls[name] + reference.nulls[name]) / (candidate.rows + reference.rows)
+    error = float(np.sqrt(pooled * (1.0 - pooled) * (1.0 / candidate.rows + 1.0 / reference.rows)))
+    if abs(here - there) > max(NULLS_APART, 4.0 * error):
+        notes.append(f"column '{name}' is {_percent(here)} null in the candidate, {_percent(there)} in the reference")
+    constant = [role for role, profile in _sides(candidate, reference) if _is_constant(name, profile)]
+    if len(constant) == 2:
+        notes.append(f"column '{name}' is constant in both")
+    elif constant:
+        other = "reference" if constant == ["candidate"] else "candidate"
+        notes.append(f"column '{name}' is constant in the {constant[0]}, but not in the {other}")
+    return notes
+
+
+def _is_constant(name: str, profile: Profile) -> bool:
+    return profile.rows > 1 and not profile.nulls[name] and profile.distinct[name].distinct() == 1
+
+
+def _sides(candidate: Profile, reference: Profile | None) -> list[tuple[str, Profile]]:
+    return [("candidate", candidate), *([] if reference is None else [("reference", reference)])]
+
+
+def _percent(share: float) -> str:
+    """Returns a share in percent, never rounded to none or all where it is neither."""
+    if 0.0 < share < 0.001 or 0.999 < share < 1.0:
+        return "under 0.1 %" if share < 0.5 else "over 99.9 %"
+    return f"{100.0 * share:.1f} %"

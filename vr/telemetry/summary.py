@@ -21,7 +21,7 @@ Line = list[tuple[str, str]]
 def summary_lines(
     report: ValidationReport, *, report_path: Path | None, width: int = 100, bars: bool = False
 ) -> list[Line]:
-    """Returns at most 30 lines: the verdict, the dimensions, the worst columns, what to do first.
+    """Returns at most 30 lines: the verdict, the dimensions, the worst columns, what to do first, notes.
 
     Args:
       report: The report.
@@ -48,9 +48,21 @@ def summary_lines(
     if report.recommendations:
         first = min(report.recommendations, key=lambda item: item.priority)
         lines += _labelled("do first", first.title, width, most=2)
+    lines += _note_lines(report, width)
     if report_path is not None:
         # Never wrapped: somebody will copy it.
         lines.append([(f"{'report':<{_INDENT}}", "dim"), (str(report_path), "")])
+    return lines
+
+
+def _note_lines(report: ValidationReport, width: int, most: int = 3) -> list[Line]:
+    """Returns the first notes on what was read, two lines each at most, and how many more there are."""
+    notes = list(report.dataset.notes)
+    if report.reference is not None:
+        notes += [f"reference: {note}" for note in report.reference.notes]
+    lines = [line for note in notes[:most] for line in _labelled("note", _clipped(note, 400), width, most=2)]
+    if len(notes) > most:
+        lines += _labelled("", f"and {len(notes) - most:,} more in the report", width, most=1)
     return lines
 
 
