@@ -13,7 +13,7 @@ from vr.data.source import Source
 from vr.detector.config import DetectorConfig
 from vr.detector.dimensions.base import Measurement, provisional_score
 from vr.detector.dimensions.distribution_fidelity import column_drift
-from vr.detector.inputs import Inputs
+from vr.detector.inputs import Inputs, Side
 from vr.detector.metric import Feature, MetricSpec
 from vr.detector.registry import DIMENSIONS
 from vr.detector.verdict import Judgement
@@ -28,6 +28,7 @@ from vr.pipeline.report import (
     Interval,
     LocalizationSection,
     Metric,
+    OwnMetric,
     Plot,
     Recommendation,
     Region,
@@ -101,40 +102,103 @@ def plot(chart: Chart) -> Plot:
 
 
 def diversity_section(inputs: Inputs, measurement: Measurement) -> DiversitySection:
-    """Returns the candidate's diversity: what entropy_stability measured, and what needs no reference."""
-    from vr.stats.entropy import vendi_order2
-    from vr.stats.patterns import missing_mass
-
-    sketch = inputs.candidate_profile.row_sketch
-    seen = int(sketch.counts.sum())
-    mass = missing_mass(int((sketch.counts == 1).sum()), seen)
-    own = {
-        "vendi_score": Metric(
-            value=_finite(vendi_order2(inputs.candidate.features)),
-            null_mean=None if inputs.reference is None else _finite(vendi_order2(inputs.reference.features)),
-            label="Vendi score, order 2",
-            description="Effective number of distinct rows in the sample; beside it the reference's.",
-            higher_is_worse=False,
-            unit="rows",
-        ),
-        "missing_mass": Metric(
-            value=_finite(mass.value),
-            label="Missing mass (Good-Turing)",
-            description="Probability that one more row would be one not seen yet: the share of singletons.",
-        ),
-        "duplicate_fraction": Metric(
-            value=inputs.candidate_profile.duplicate_fraction,
-            null_mean=None if inputs.reference_profile is None else inputs.reference_profile.duplicate_fraction,
-            label="Exact duplicates",
-            description="Share of rows in the file that repeat an earlier row; beside it the reference file's.",
-        ),
-    }
+    """Returns the candidate's diversity: what it has by itself, and what entropy_stability found missing."""
     specs = DIMENSIONS["entropy_stability"].metrics
     shared = ("coverage_deficit", "entropy_deficit", "uncovered_mass", "rare_patterns_lost", "effective_generations")
+    unmeasured = Feature.missing(inputs.splits_reason or measurement.reason or "not measured")
     return DiversitySection(
-        metrics=own
-        | {name: _metric(measurement.features[name], specs[name]) for name in shared if name in measurement.features}
+        metrics=_variety(inputs)
+        | _of_files(inputs)
+        | {name: _metric(measurement.features.get(name, unmeasured), specs[name]) for name in shared}
+        | {
+            name: Metric(value=None, label=label, reason=reason)
+            for name, (label, reason) in {
+                "clusters": ("Clusters", "clusters are not counted in this version"),
+                "outliers": (
+                    "Outliers",
+                    "how many rows of the whole file are outliers is not summed up in this version; "
+                    "row_scores.parquet has each row's defect",
+                ),
+            }.items()
+        }
     )
+
+
+_VARIETY = {
+    "entropy": MetricSpec("Entropy of columns", "Mean entropy of the columns' codes.", 0.0, "nats"),
+    "effective_rank": MetricSpec(
+        "Effective rank",
+        "Exponential of the entropy of the rank correlation's eigenvalues: how many directions hold the variance.",
+        0.0,
+        "directions",
+    ),
+    "vendi_score": MetricSpec("Vendi score, order 2", "Effective number of distinct rows.", 0.0, "rows"),
+}
+
+
+def _variety(inputs: Inputs) -> dict[str, OwnMetric]:
+    """Returns what grows with rows: at equal numbers of them where there is a reference, else of the whole sample."""
+    from vr.stats.dependence import rank_correlation
+    from vr.stats.divergences import histograms
+    from vr.stats.entropy import entropy_nats, vendi_order2
+    from vr.stats.spectra import effective_rank
+
+    columns, pairs = inputs.columns, inputs.pair_columns
+
+    def of(side: Side) -> dict[str, float]:
+        return {
+            "entropy": float(np.mean(entropy_nats(histograms(side.codes, columns.num_codes)))),
+            "effective_rank": effective_rank(rank_correlation(side.codes[:, pairs])),
+            "vendi_score": vendi_order2(side.features),
+        }
+
+    if inputs.splits:
+        found = inputs.compare("variety", lambda base: lambda x, rng: of(x))
+    else:
+        found = {
+            name: Feature(_finite(value), reason=inputs.splits_reason or "needs a reference")
+            for name, value in of(inputs.candidate).items()
+        }
+    return {
+        name: OwnMetric(
+            **_metric(found[name], spec).model_dump(exclude={"higher_is_worse"}),
+            higher_is_worse=False,
+            reference=_finite(found[name].null_mean),
+        )
+        for name, spec in _VARIETY.items()
+    }
+
+
+def _of_files(inputs: Inputs) -> dict[str, OwnMetric]:
+    """Returns what the whole files are like; each has its own number of rows, so the reference's is no null."""
+    from vr.stats.patterns import missing_mass
+
+    def unseen(profile: Profile) -> float | None:
+        counts = profile.row_sketch.counts
+        return _finite(missing_mass(int((counts == 1).sum()), int(counts.sum())).value)
+
+    profile, reference = inputs.candidate_profile, inputs.reference_profile
+    reason = (
+        "needs a reference"
+        if reference is None
+        else "no null: both files are taken whole, at their own numbers of rows"
+    )
+    return {
+        "missing_mass": OwnMetric(
+            value=unseen(profile),
+            reference=None if reference is None else unseen(reference),
+            label="Missing mass (Good-Turing)",
+            description="Probability that one more row of the file would be one not seen yet: the share of singletons.",
+            reason=reason,
+        ),
+        "duplicate_fraction": OwnMetric(
+            value=profile.duplicate_fraction,
+            reference=None if reference is None else reference.duplicate_fraction,
+            label="Exact duplicates",
+            description="Share of the file's rows that repeat an earlier row.",
+            reason=reason,
+        ),
+    }
 
 
 def dataset_section(
@@ -142,21 +206,32 @@ def dataset_section(
 ) -> DatasetSection:
     """Returns what was read; column drift is told of the candidate."""
     drift = column_drift(inputs) if is_candidate else {}
+    no_drift = intake.splits_reason if is_candidate else "drift is told of the candidate's columns"
     summaries = []
     for column in intake.codec.columns:
-        shift = drift.get(column.name)
-        coded = column.kind is not ColumnKind.identifier
+        if column.kind is ColumnKind.identifier:
+            reason = "left out as an identifier: its values were not counted"
+            summaries.append(
+                ColumnSummary(name=column.name, kind=column.kind, nulls=None, note=column.note, reason=reason)
+            )
+            continue
+        shift = drift.get(column.name, Feature.missing(no_drift or "not measured"))
         summaries.append(
             ColumnSummary(
                 name=column.name,
                 kind=column.kind,
-                nulls=profile.nulls[column.name] if coded else 0,
-                distinct=min(profile.rows, round(profile.distinct[column.name].distinct())) if coded else None,
-                drift=None if shift is None else shift.value,
-                drift_null=None if shift is None else shift.null_mean,
+                nulls=profile.nulls[column.name],
+                distinct=min(profile.rows, round(profile.distinct[column.name].distinct())),
+                drift=shift.value,
+                drift_null=shift.null_mean,
                 note=column.note,
+                reason=shift.reason,
             )
         )
+    summaries += [
+        ColumnSummary(name=name, kind="ignored", nulls=None, reason="set to ignore: not read")
+        for name in intake.ignored["candidate" if is_candidate else "reference"]
+    ]
     return DatasetSection(
         uri=source.uri,
         format=source.format,
@@ -275,9 +350,9 @@ def scaling_section(result: Any, reason: str | None) -> dict[str, Any]:
     """Returns the extrapolation, or the keys with null and the reason."""
     if result is not None and (scaling := result.to_dict()["scaling"]) is not None:
         return scaling
-    missing = {"value": None, "lower": None, "upper": None, "level": None}
-    keys = dict.fromkeys(("a", "b", "c", "r_squared", "target_parameters"))
     reason = reason or "needs two tiers or more"
+    missing = {"value": None, "lower": None, "upper": None, "level": None, "reason": reason}
+    keys = dict.fromkeys(("a", "b", "c", "r_squared", "target_parameters"))
     return keys | {"predicted_loss": missing, "predicted_excess_loss": missing, "reason": reason}
 
 

@@ -40,7 +40,8 @@ class Intake:
       reference_profile: Of all its rows.
       splits: Equal-sized parts for the nulls.
       splits_reason: Why there are none.
-      notes: What was decided about columns.
+      ignored: Columns of `candidate` and of `reference` that the user set to `ignore`.
+      notes: What was decided about columns, and what stands out in them.
     """
 
     codec: Codec
@@ -53,6 +54,7 @@ class Intake:
     reference_profile: Profile | None
     splits: tuple[Split, ...]
     splits_reason: str | None
+    ignored: dict[str, list[str]]
     notes: list[str]
 
 
@@ -145,10 +147,20 @@ def take_in(candidate: Source, reference: Source | None, config: Config, threads
         reference_profile=reference_profile,
         splits=splits,
         splits_reason=reason,
+        ignored={
+            "candidate": _ignored(types, candidate, reference),
+            "reference": [] if reference is None else _ignored(types, reference, candidate),
+        },
         notes=_dataset_notes(candidate_profile, reference_profile)
         + notes
         + _column_notes(codec, candidate_profile, reference_profile),
     )
+
+
+def _ignored(types: dict[str, str], source: Source, other: Source | None) -> list[str]:
+    """Returns the columns of `source` set to `ignore`: those it may have been opened without, too."""
+    elsewhere = set() if other is None else set(other.schema.names).difference(source.schema.names)
+    return [name for name, kind in types.items() if kind == "ignore" and name not in elsewhere]
 
 
 def _split(candidate: Side, reference: Side, config: NullConfig, seed: int) -> tuple[tuple[Split, ...], str | None]:

@@ -21,6 +21,7 @@ __all__ = [
     "Interval",
     "LocalizationSection",
     "Metric",
+    "OwnMetric",
     "Plot",
     "Recommendation",
     "Region",
@@ -122,10 +123,20 @@ class Dimension(_Model):
     evidence: list[Plot] = []
 
 
-class DiversitySection(_Model):
-    """Diversity of the candidate beside the reference's; each a `Metric`."""
+class OwnMetric(Metric):
+    """A number that each dataset has by itself; `reference` is the reference's own, which need not be a null.
 
-    metrics: dict[str, Metric] = {}
+    Where `null_mean` is there too, both are at the candidate's number of rows; without it, each is of its whole file.
+    """
+
+    reference: Finite | None
+
+
+class DiversitySection(_Model):
+    """Diversity of the candidate: what it has by itself, and what it lacks of the reference's."""
+
+    # What has `reference` is the first, what has not the second.
+    metrics: dict[str, OwnMetric | Metric] = {}
 
 
 class CascadeSection(_Model):
@@ -183,15 +194,16 @@ class Recommendation(_Model):
 
 
 class ColumnSummary(_Model):
-    """One column as the codec sees it."""
+    """One column as the codec sees it; `reason` says why a number of it is None, `note` what was decided about it."""
 
     name: str
     kind: str
-    nulls: int
+    nulls: int | None
     distinct: int | None = None
     drift: Finite | None = None
     drift_null: Finite | None = None
     note: str | None = None
+    reason: str | None = None
 
 
 class DatasetSection(_Model):

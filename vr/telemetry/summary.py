@@ -169,8 +169,8 @@ def profile_lines(profile: dict[str, Any], *, most_columns: int = 20) -> list[st
     names = min(max((len(column.name) for column in shown), default=0), 30)
     lines.append(f"{'column':<{names}}  {'kind':<12}{'nulls':>10}{'distinct':>12}")
     for column in shown:
-        distinct = "-" if column.distinct is None else f"{column.distinct:,}"
-        lines.append(f"{_clipped(column.name, names):<{names}}  {column.kind:<12}{column.nulls:>10,}{distinct:>12}")
+        nulls, distinct = ("-" if count is None else f"{count:,}" for count in (column.nulls, column.distinct))
+        lines.append(f"{_clipped(column.name, names):<{names}}  {column.kind:<12}{nulls:>10}{distinct:>12}")
     if len(dataset.columns) > most_columns:
         lines.append(f"and {len(dataset.columns) - most_columns} more")
     metrics = [

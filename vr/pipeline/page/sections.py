@@ -12,10 +12,12 @@ from vr.pipeline.page.summary import ScoreRow
 from vr.pipeline.page.table import Table, flatten, records
 from vr.pipeline.page.text import clip, count, is_interval, label, number, scalar
 from vr.pipeline.report import (
+    ColumnSummary,
     DatasetSection,
     Interval,
     LocalizationSection,
     Metric,
+    OwnMetric,
     Plot,
     Recommendation,
     ValidationReport,
@@ -123,6 +125,8 @@ def metric_rows(metrics: Mapping[str, Metric]) -> list[MetricRow]:
         null = ""
         if metric.null_mean is not None:
             null = number(metric.null_mean) + (f" ± {number(metric.null_std, 2)}" if metric.null_std else "")
+        elif isinstance(metric, OwnMetric) and metric.reference is not None:
+            null = f"{number(metric.reference)} in the reference's file"
         rows.append(
             MetricRow(
                 clip(metric.label, 80) or label(key),
@@ -247,7 +251,7 @@ def dataset_view(section: DatasetSection, caption: str) -> dict[str, Any]:
     """Returns facts, notes and the columns, those that drifted most first."""
     order = sorted(section.columns, key=lambda c: (c.drift is None, -((c.drift or 0) - (c.drift_null or 0))))
     drifted = any(column.drift is not None for column in order)
-    noted = any(column.note for column in order)
+    noted = any(_column_note(column) for column in order)
     headers = (
         ["Column", "Kind", "Nulls", "Distinct"]
         + (["Drift", "Expected"] if drifted else [])
@@ -257,7 +261,7 @@ def dataset_view(section: DatasetSection, caption: str) -> dict[str, Any]:
     for column in order[:MAX_COLUMNS]:
         row = [clip(column.name, 80), clip(column.kind, 30), count(column.nulls), count(column.distinct)]
         row += [number(column.drift, 2), number(column.drift_null, 2)] if drifted else []
-        row += [clip(column.note or "", 160)] if noted else []
+        row += [clip(_column_note(column), 160)] if noted else []
         rows.append(row)
     return {
         "facts": [
@@ -278,6 +282,10 @@ def dataset_view(section: DatasetSection, caption: str) -> dict[str, Any]:
             blocks=True,
         ),
     }
+
+
+def _column_note(column: ColumnSummary) -> str:
+    return column.note or (column.reason if column.nulls is None else None) or ""
 
 
 def run_view(report: ValidationReport) -> dict[str, Any]:
