@@ -8,8 +8,10 @@ Times the command line as a user meets it, imports and reports included: statist
 """
 
 import argparse
+import shlex
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,16 +22,26 @@ from benchmarks.measure import rounds, save, summary
 from benchmarks.profile_throughput import write
 
 _RUN = """
-import sys
+import os, sys, tempfile
+os.environ["XDG_CACHE_HOME"] = {cache!r} or tempfile.mkdtemp(dir={scratch!r})
 from vr.cli import main
-sys.argv = ["vr", *{words!r}]
-try:
-    main()
-except SystemExit as stop:
-    assert not stop.code, stop.code
+if code := main({words!r}):
+    sys.exit(code)
 from benchmarks.measure import account
 print(account())
 """
+
+
+def command(words: Sequence[str], scratch: Path, *, is_cold: bool = False) -> list[str]:
+    """Returns what runs `vr` with `words` in a fresh process, ends as it ends, and accounts for what it took.
+
+    Args:
+      words: The command line after `vr`.
+      scratch: Where the compilation cache is.
+      is_cold: Whether every run finds the cache empty, rather than as the last one left it.
+    """
+    cache = "" if is_cold else str(scratch / "cache")
+    return [sys.executable, "-c", _RUN.format(cache=cache, scratch=str(scratch), words=list(words))]
 
 
 def table(rows: int, columns: int, seed: int) -> pa.Table:
@@ -60,25 +72,18 @@ def main() -> None:
         for seed, part in enumerate(("candidate", "reference")):
             pq.write_table(table(args.rows, args.columns, seed), folder / f"{part}.parquet")
 
-        def command(*overrides: str, suffix: str = "", cache: str = "warm") -> list[str]:
-            words = [
-                "validate",
-                f"{folder}/candidate{suffix}.parquet",
-                "--reference",
-                f"{folder}/reference{suffix}.parquet",
-            ]
-            words += ["--output", f"{folder}/out", "--force", "--quiet", *overrides]
-            home = f"import os, tempfile; os.environ['XDG_CACHE_HOME'] = {str(folder / 'cache')!r}"
-            if cache == "cold":
-                home = f"import os, tempfile; os.environ['XDG_CACHE_HOME'] = tempfile.mkdtemp(dir={str(folder)!r})"
-            return [sys.executable, "-c", home + _RUN.format(words=words)]
+        def validate(override: str, *, suffix: str = "", is_cold: bool = False) -> list[str]:
+            words = ["validate", f"{folder}/candidate{suffix}.parquet"]
+            words += ["--reference", f"{folder}/reference{suffix}.parquet"]
+            words += ["--output", f"{folder}/out", "--force", "--quiet", override]
+            return command(words, folder, is_cold=is_cold)
 
         commands = {
             "import vr": [sys.executable, "-c", "import vr\nfrom benchmarks.measure import account\nprint(account())"],
-            "cascade=none": command("cascade=none"),
-            "cascade=smoke, cold": command("cascade=smoke", cache="cold"),
-            "cascade=laptop, cold": command("cascade=laptop", cache="cold"),
-            "cascade=laptop, warm": command("cascade=laptop"),
+            "cascade=none": validate("cascade=none"),
+            "cascade=smoke, cold": validate("cascade=smoke", is_cold=True),
+            "cascade=laptop, cold": validate("cascade=laptop", is_cold=True),
+            "cascade=laptop, warm": validate("cascade=laptop"),
         }
         # One run that nobody counts fills the cache that `warm` reads.
         rounds({"filling the cache": commands["cascade=laptop, warm"]}, 1)
@@ -92,9 +97,9 @@ def main() -> None:
         if args.long:
             for seed, part in enumerate(("candidate", "reference")):
                 write(folder / f"{part}_long.parquet", 1_000_000, seed)
-            long = {"1M x 20, cascade=laptop": command("cascade=laptop", suffix="_long")}
+            long = {"1M x 20, cascade=laptop": validate("cascade=laptop", suffix="_long")}
             result["timings"] |= {name: summary(each) for name, each in rounds(long, 1).items()}
-    save("validate_latency", result, "python -m benchmarks.validate_latency --long")
+    save("validate_latency", result, shlex.join(["python", "-m", "benchmarks.validate_latency", *sys.argv[1:]]))
 
 
 if __name__ == "__main__":
