@@ -4,7 +4,9 @@ import contextlib
 import logging
 import os
 import re
+import signal
 import sys
+import threading
 import time
 import traceback
 import warnings
@@ -158,7 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
       0 finished; 1 `--gate` and rejected; 2 bad usage or configuration; 3 bad input data; 4 anything that failed while
-      running; 130 interrupted.
+      running; 130 interrupted, by ctrl-C or by SIGTERM.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if logging.lastResort is not None:
@@ -167,7 +169,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A library's advice to its callers is nothing a user can act on.
         warnings.simplefilter("ignore")
     try:
-        code = typer.main.get_command(app).main(args=words, prog_name="vr", standalone_mode=False)
+        with _terminable():
+            code = typer.main.get_command(app).main(args=words, prog_name="vr", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except _UsageError as error:
@@ -232,6 +235,20 @@ def _dated_folder() -> Path:
 def _was_finished(path: Path, *, before: float) -> bool:
     """Whether the report was there before this command began."""
     return path.exists() and path.stat().st_mtime < before
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Makes a request to terminate end the block as ctrl-C does: files removed, threads joined, a word on stderr."""
+    if threading.current_thread() is not threading.main_thread():
+        # Only the main thread may decide about signals.
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
 
 @contextlib.contextmanager

@@ -1,8 +1,11 @@
 """The doors onto the real pipeline: one run, whichever way it is asked for."""
 
 import json
+import resource
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +107,102 @@ def test_a_folder_of_another_run_is_refused(rejected, data):
     assert "--force" in done.stderr
 
 
+def test_files_of_no_run_are_refused_until_forced(data, tmp_path):
+    mine = tmp_path / "report.html"
+    mine.write_text("mine")
+    words = ("fresh.parquet", "-r", "reference.parquet", "-o", tmp_path, "cascade=none", "--quiet")
+    done = command("validate", *words, cwd=data)
+    assert done.returncode == 2
+    assert one_line(done).startswith(f"error: {mine}: is there already and belongs to no run of vr")
+    assert mine.read_text() == "mine"
+    assert command("validate", *words, "--force", cwd=data).returncode == 0
+    assert leftovers(tmp_path) == FINISHED
+
+
+FINISHED = [".vr/finished", "report.html", "report.json", "row_scores.parquet"]
+# Small batches, so that rows are still being scored while the signal is on its way.
+SMOKE = ("fresh.parquet", "-r", "reference.parquet", "cascade=smoke", "data.batch_rows=16")
+
+
+def leftovers(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stdout == ""
+    return done.stderr
+
+
+def stopped(stage: str, number: signal.Signals, *words: object, cwd: Path) -> tuple[int, str]:
+    """Runs the command, sends it a signal at the first line of `stage`, and returns its exit code and last line."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vr", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=cwd,
+    )
+    watchdog = threading.Timer(240, process.kill)
+    watchdog.start()
+    try:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith(stage):
+                process.send_signal(number)
+                break
+        _, printed = process.communicate()
+    finally:
+        watchdog.cancel()
+    return process.returncode, printed.splitlines()[-1] if printed else ""
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(data, tmp_path_factory) -> dict:
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    done = command("validate", *SMOKE, "-o", folder, cwd=data)
+    assert done.returncode == 0, done.stderr
+    return but_run(json.loads((folder / "report.json").read_text()))
+
+
+@pytest.mark.parametrize(
+    ("number", "stage"),
+    [(signal.SIGKILL, "cascade"), (signal.SIGKILL, "localize"), (signal.SIGTERM, "localize")],
+    ids=["killed in the cascade", "killed while scoring", "terminated while scoring"],
+)
+def test_a_stopped_run_goes_on_and_leaves_nothing_half_written(uninterrupted, data, tmp_path, number, stage):
+    words = ("validate", *SMOKE, "-o", tmp_path / "out")
+    code, last = stopped(stage, number, *words, cwd=data)
+    if number is signal.SIGTERM:
+        assert (code, last) == (130, "interrupted; the same command resumes")
+    else:
+        assert code == -signal.SIGKILL
+    left = leftovers(tmp_path / "out")
+    assert [name for name in left if not name.startswith(".vr/")] == []
+    assert any(name.startswith(".vr/tmp/row_scores.parquet") for name in left) == (
+        (number, stage) == (signal.SIGKILL, "localize")
+    )
+    done = command(*words, cwd=data)
+    assert done.returncode == 0, done.stderr
+    assert but_run(json.loads((tmp_path / "out" / "report.json").read_text())) == uninterrupted
+    assert leftovers(tmp_path / "out") == FINISHED
+    # What was trained before the signal is not trained again.
+    assert ("seed 1 of" in done.stderr) == (stage == "cascade")
+
+
+def test_a_forced_run_that_is_stopped_leaves_the_old_result(data, tmp_path):
+    words = ("validate", *SMOKE, "-o", tmp_path / "out", "cascade=none")
+    assert command(*words, cwd=data).returncode == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.is_file()}
+    code, _ = stopped("localize", signal.SIGKILL, *words, "--force", cwd=data)
+    assert code == -signal.SIGKILL
+    assert {path: path.read_bytes() for path in before} == before
+    done = command(*words, cwd=data)
+    assert "already holds this run, finished" in done.stderr
+    assert {path: path.read_bytes() for path in before} == before
+
+
 def test_command_python_and_frames_give_one_report(rejected, data):
     stored = json.loads((rejected[1] / "report.json").read_text())
     from_paths = vr.validate(
@@ -146,11 +245,68 @@ def test_json_on_stdout_is_the_report_and_nothing_else(data, tmp_path):
 def test_bad_input_is_one_line(data, words, code, text):
     done = command("validate", "--output", data / "never", *words, "--quiet", cwd=data)
     assert done.returncode == code
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1, done.stderr
-    assert text in done.stderr
-    assert done.stdout == ""
-    assert not list(data.glob("never/*.*"))
+    assert text in one_line(done)
+    assert not (data / "never").exists()
+
+
+def test_input_that_fails_late_leaves_nothing_and_can_be_mended(data, tmp_path):
+    candidate = tmp_path / "candidate.parquet"
+    whole = (data / "fresh.parquet").read_bytes()
+    # The footer is whole, so the file opens; what is wrong is found by the pass, when the folder is there.
+    candidate.write_bytes(whole[:4] + bytes(2_000) + whole[2_004:])
+    words = (candidate, "-r", "reference.parquet", "-o", tmp_path / "out", "cascade=none", "--quiet")
+    done = command("validate", *words, cwd=data)
+    assert done.returncode == 3
+    assert str(candidate) in one_line(done)
+    assert leftovers(tmp_path / "out") == [".vr/begun"]
+    candidate.write_bytes(whole)
+    done = command("validate", *words, cwd=data)
+    assert done.returncode == 0, done.stderr
+    assert leftovers(tmp_path / "out") == FINISHED
+
+
+@pytest.mark.parametrize("name", ["validate", "profile"])
+def test_an_output_inside_the_dataset_is_refused(data, tmp_path, name):
+    for part in ("fresh", "reference"):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "a.parquet").write_bytes((data / f"{part}.parquet").read_bytes())
+    before = leftovers(tmp_path)
+    for words in (("fresh", "-o", "fresh"), (".", "-o", "outputs/x"), ("*/*.parquet", "-o", "out")):
+        done = command(name, *words, "--quiet", cwd=tmp_path)
+        assert done.returncode == 2
+        assert f"{words[2]}: lies inside the dataset {words[0]}" in one_line(done)
+    if name == "validate":
+        done = command(name, "fresh", "-r", "reference", "-o", "reference/out", "--quiet", cwd=tmp_path)
+        assert "lies inside the dataset reference" in one_line(done)
+        done = command(name, ".", "cascade=none", "--quiet", cwd=tmp_path)
+        assert "give an --output outside it" in one_line(done)
+    assert leftovers(tmp_path) == before
+
+
+@pytest.mark.parametrize("output", ["junk.parquet", "junk.parquet/out"])
+def test_a_profile_refuses_an_unusable_folder_before_its_pass(data, output):
+    done = command("profile", "fresh.parquet", "-o", output, cwd=data)
+    assert done.returncode == 2
+    assert one_line(done).startswith(f"error: {output}: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "file"),
+    [("validate", 2_000, "row_scores.parquet"), ("validate", 40_000, "report.html"), ("profile", 500, "profile.json")],
+)
+def test_a_full_disk_is_one_line_that_names_the_file(data, tmp_path, name, limit, file):
+    done = subprocess.run(
+        [sys.executable, "-B", "-m", "vr", name, "fresh.parquet", "-o", tmp_path, "cascade=none", "--quiet"],
+        capture_output=True,
+        text=True,
+        cwd=data,
+        timeout=240,
+        # No file may grow beyond this, which fails as a full disk does.
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    assert done.returncode == 4, done.stderr
+    assert one_line(done).startswith(f"error: {tmp_path / file}: cannot be written (")
+    assert [path for path in leftovers(tmp_path) if not path.startswith(".vr/")] == []
 
 
 def test_without_a_reference_the_report_says_what_is_missing(data):
@@ -252,6 +408,10 @@ def test_a_tracked_run_is_the_same_run(rejected, data, tmp_path):
     assert but_run(json.loads((tmp_path / "out" / "report.json").read_text())) == but_run(stored)
     assert list((tmp_path / "out" / "wandb").glob("offline-run-*/*.wandb"))
     assert "wandb:" not in done.stdout
+    # Over a finished run there is nothing to track.
+    done = command("validate", *words, cwd=data)
+    assert "already holds this run" in done.stderr
+    assert len(list((tmp_path / "out" / "wandb").glob("offline-run-*"))) == 1
 
 
 def test_a_profile_describes_one_dataset(data, tmp_path):

@@ -62,17 +62,8 @@ def write_whole(path: Path, content: bytes, scratch: Path) -> None:
     """
     # The process's number, since nothing stops two of them from being given one folder.
     temporary = scratch / f"{path.name}.{os.getpid()}"
-    with _written(path):
-        scratch.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+    with _written(path), _grown(temporary, content):
+        os.replace(temporary, path)
 
 
 def refuse_inside(output: Path | None, sources: Iterable[Source | None]) -> None:
@@ -263,8 +254,9 @@ class RunFolder:
         state, scratch = self.path / _STATE, scratch_of(self.path)
         for name, text in ((_PAGE, report.to_html() if html else None), (_REPORT, report.to_json())):
             if text is not None:
-                self._staged[name] = scratch / f"staged-{name}"
-                write_whole(self._staged[name], text.encode(), scratch)
+                self._staged[name] = scratch / f"{name}.{os.getpid()}"
+                with _written(self.path / name), _grown(self._staged[name], text.encode()):
+                    pass
         # From here on files of two runs may lie side by side, which is no finished run.
         with _written(self.path):
             (state / "finished").unlink(missing_ok=True)
@@ -309,6 +301,21 @@ class RunFolder:
             (self.path / _STATE / "begun").unlink()
         for folder in (self.path / _STATE).glob("*-*"):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _grown(path: Path, content: bytes) -> Iterator[None]:
+    """Makes a temporary file, all of it on the disk; removes it where the block fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with path.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _read(marker: Path) -> str | None:
