@@ -1,6 +1,7 @@
 """Encoders: numeric codes against `np.searchsorted`, categories, parts of dates, clusters of texts."""
 
 import datetime
+import pickle
 
 import numpy as np
 import pyarrow as pa
@@ -8,7 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vr.data.codec import fit_codec
+from vr.data.config import CodecConfig
 from vr.data.encoders import CategoricalEncoder, CyclicEncoder, NumericEncoder, TextEncoder, as_strings, to_float
+from vr.data.schema import Column, ColumnKind
 
 ANY_FLOAT = st.floats(width=64)  # denormals, infinities and NaN among them
 FEW = st.sampled_from([0.0, -0.0, 1.0, 2.5, -7.0, 1e300, -1e300, 5e-324, np.inf, -np.inf, np.nan])
@@ -264,7 +268,7 @@ def test_all_null_has_no_category():
 MOMENT = datetime.datetime(2024, 2, 29, 23, 30)  # a Thursday
 
 
-@pytest.mark.parametrize(("part", "code", "label"), [("hour", 24, "23"), ("weekday", 4, "3"), ("month", 2, "2")])
+@pytest.mark.parametrize(("part", "code", "label"), [("hour", 24, "23"), ("weekday", 4, "Thu"), ("month", 2, "Feb")])
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 def test_parts_of_a_timestamp(part, code, label, unit):
     encoder = CyclicEncoder(f"t[{part}]", "t", part)
@@ -351,3 +355,68 @@ def test_numbers_can_be_taken_as_text():
     codes = texts_encoder().encode(pa.array([12345, None]))
     assert codes[0] > 0
     assert codes[1] == 0
+
+
+# Labels of dates.
+
+
+def labels_of(values: pa.Array) -> list[str]:
+    table = pa.table({"x": values})
+    return fit_codec([Column("x", ColumnKind.datetime)], table, CodecConfig(num_bins=4), 0).encoders[0].labels
+
+
+START = datetime.datetime(2024, 1, 1)
+HOUR = datetime.timedelta(hours=1)
+
+
+def test_bins_of_days_are_spelt_by_the_days_in_them():
+    days = [START.date() + i * 24 * HOUR for i in range(40)]
+    assert labels_of(pa.array(days)) == [
+        "null",
+        "below 2024-01-01",
+        "2024-01-01 to 2024-01-09",
+        "2024-01-10 to 2024-01-19",
+        "2024-01-20 to 2024-01-29",
+        "2024-01-30 to 2024-02-09",
+        "above 2024-02-09",
+    ]
+    few = labels_of(pa.array(days[:3]).dictionary_encode())
+    assert few == ["null", "below 2024-01-01", "2024-01-01", "2024-01-02", "2024-01-03", "above 2024-01-03"]
+
+
+@pytest.mark.parametrize(
+    ("values", "least", "greatest"),
+    [
+        ([START + i * 24 * HOUR for i in range(90)], "2024-01-01", "2024-03-30"),
+        ([START + i * HOUR for i in range(30)], "2024-01-01 00:00", "2024-01-02 05:00"),
+        ([START + i * HOUR / 60 for i in range(8)], "2024-01-01 00:00:00", "2024-01-01 00:07:00"),
+        ([START + i * HOUR / 36e5 for i in range(9)], "2024-01-01 00:00:00.000", "2024-01-01 00:00:00.008"),
+        ([datetime.datetime(1, 1, 1), datetime.datetime(9999, 12, 31)], "0001-01-01", "9999-12-31"),
+        ([datetime.time(3), datetime.time(5, 30)], "03:00", "05:30"),
+        ([datetime.time(3, 0, 1)], "03:00:01", "03:00:01"),
+        ([-HOUR, 25 * HOUR], "-01:00:00", "1 d 01:00:00"),
+        ([START], "2024-01-01", "2024-01-01"),
+    ],
+)
+def test_points_in_time_are_spelt_as_finely_as_their_bins(values, least, greatest):
+    labels = labels_of(pa.array(values))
+    assert (labels[1], labels[-1]) == (f"below {least}", f"above {greatest}")
+    assert all(" to " in label or label.startswith(least[:4]) for label in labels[2:-1])
+    assert not any("e+" in label for label in labels)
+
+
+def test_times_of_a_zone_say_that_they_are_spelt_in_utc():
+    labels = labels_of(pa.array([START, START + 5 * HOUR], pa.timestamp("us", "Asia/Tokyo")))
+    assert labels[1:3] == ["below 2024-01-01 00:00 UTC", "2024-01-01 00:00 to 2024-01-01 02:30 UTC"]
+
+
+def test_dates_change_neither_codes_nor_equality_and_survive_pickling():
+    days = pa.array([START + i * HOUR for i in range(300)])
+    table = pa.table({"x": days})
+    encoder = fit_codec([Column("x", ColumnKind.datetime)], table, CodecConfig(), 0).encoders[0]
+    plain = NumericEncoder.fit("x", "x", to_float(days), CodecConfig().num_bins)
+    np.testing.assert_array_equal(encoder.encode(days), plain.encode(days))
+    assert encoder == NumericEncoder(encoder.name, encoder.source, encoder.edges)
+    assert pickle.loads(pickle.dumps(encoder)).labels == encoder.labels
+    assert numeric([1.0, 2.0]).labels == ["null", "below 1", "1 to 1.5", "1.5 to 2", "above 2"]
+    assert labels_of(pa.nulls(3)) == ["null", "below 0", "0", "above 4.941e-324"]

@@ -1,7 +1,7 @@
 """The codec: a dataset as an `[n, d]` matrix of small integers, the same for candidate and reference."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -154,6 +154,7 @@ def _fit_column(column: Column, values: pa.Array, config: CodecConfig, seed: int
             return [NumericEncoder.fit(name, name, to_float(values), config.num_bins)]
         case ColumnKind.datetime:
             numeric = NumericEncoder.fit(name, name, to_float(values), config.num_bins)
+            numeric = replace(numeric, type=_plain_type(values.type))
             parts = [CyclicEncoder(f"{name}[{part}]", name, part) for part in _parts_of(values.type)]
             return [numeric, *(part for part in parts if len(np.unique(part.encode(values))) > 1)]
         case ColumnKind.text:
@@ -173,6 +174,10 @@ def _parts_of(type_: pa.DataType) -> list[str]:
     if pa.types.is_date(type_):
         return ["weekday", "month"]
     return ["hour"] if pa.types.is_time(type_) else []
+
+
+def _plain_type(type_: pa.DataType) -> pa.DataType:
+    return type_.value_type if pa.types.is_dictionary(type_) else type_
 
 
 def _one_chunk(column: pa.Array | pa.ChunkedArray) -> pa.Array:

@@ -5,6 +5,7 @@ Code 0 is null in every column. Each encoder also says what a code means (`label
 is an order of values (`ordinal`).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
@@ -112,11 +113,14 @@ class NumericEncoder:
     Attributes:
       edges: float64 ascending; bin i is [edges[i], edges[i + 1]), the first edge is the reference's minimum, the last
         one the next float after its maximum.
+      type: Of the column's values where they are dates, times or durations: how labels spell them. Codes do not depend
+        on it.
     """
 
     name: str
     source: str
     edges: np.ndarray = field(repr=False)
+    type: pa.DataType | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def fit(cls, name: str, source: str, values: np.ndarray, num_bins: int) -> "NumericEncoder":
@@ -150,12 +154,17 @@ class NumericEncoder:
 
     @property
     def labels(self) -> list[str]:
+        if self.type is not None and pa.types.is_date(self.type):
+            return _day_labels(self.edges)
+        spell = _speller(self.type, self.edges)
         bins = []
         for before, low, high in zip([-np.inf, *self.edges], self.edges[:-1], self.edges[1:], strict=False):
             # A bin that follows a point mass begins at the next float, which nobody wants to read.
-            begin = f">{before:.4g}" if _next(before) == low else f"{low:.4g}"
-            bins.append(begin if _next(low) >= high else f"{begin} to {high:.4g}")
-        return ["null", f"below {self.edges[0]:.4g}", *bins, f"above {self.edges[-1]:.4g}"]
+            begin = f">{spell(before)}" if _next(before) == low else spell(low)
+            bins.append(begin if _next(low) >= high else f"{begin} to {spell(high)}")
+        labels = [f"below {spell(self.edges[0])}", *bins, f"above {spell(self.edges[-1])}"]
+        zone = " UTC" if ":" in labels[0] and getattr(self.type, "tz", None) else ""
+        return ["null", *(label + zone for label in labels)]
 
     @cached_property
     def _lookup(self) -> tuple[float, np.ndarray] | None:
@@ -290,6 +299,11 @@ class CategoricalEncoder:
 
 
 _PERIODS = {"hour": 24, "weekday": 7, "month": 12}
+_PART_NAMES = {
+    "hour": [str(hour) for hour in range(24)],
+    "weekday": ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"],
+    "month": ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"],
+}
 
 
 @dataclass(frozen=True)
@@ -310,8 +324,7 @@ class CyclicEncoder:
 
     @property
     def labels(self) -> list[str]:
-        first = 1 if self.part == "month" else 0
-        return ["null", *(str(first + i) for i in range(_PERIODS[self.part]))]
+        return ["null", *_PART_NAMES[self.part]]
 
     def encode(self, values: pa.Array) -> np.ndarray:
         if pa.types.is_date(values.type) or pa.types.is_null(values.type):
@@ -383,6 +396,45 @@ class TextEncoder:
 
     def encode_own(self, values: pa.Array) -> np.ndarray:
         return self.encode(values)
+
+
+_UNITS = {"D": 86_400.0, "m": 60.0, "s": 1.0, "ms": 1e-3}
+
+
+def _day_labels(edges: np.ndarray) -> list[str]:
+    """Returns labels by the days that fall into each bin, both ends included."""
+    days = np.ceil(edges / _UNITS["D"])
+    first, last = days[:-1], np.maximum(days[1:] - 1, days[:-1])
+    spelt = [[_spell_time(day * _UNITS["D"], "D") for day in side] for side in (first, last)]
+    bins = [low if low == high else f"{low} to {high}" for low, high in zip(*spelt, strict=True)]
+    return ["null", f"below {spelt[0][0]}", *bins, f"above {spelt[1][-1]}"]
+
+
+def _speller(type_: pa.DataType | None, edges: np.ndarray) -> Callable[[float], str]:
+    """Returns what writes a column's numbers as a person would: seconds as points in time, times of day, durations."""
+    if type_ is None or not pa.types.is_temporal(type_):
+        return lambda x: f"{x:.4g}"
+    if pa.types.is_duration(type_):
+        return _spell_duration
+    # The coarsest unit that loses nothing, or a fraction of a bin: seconds say little where bins are days wide.
+    width = float(np.median(np.diff(edges)))
+    whole = np.rint(edges * 1e3) / 1e3
+    unit = next((unit for unit, size in _UNITS.items() if width >= 2 * size or not (whole % size).any()), "ms")
+    if pa.types.is_time(type_):
+        return lambda x: _spell_time(x, "m" if unit == "D" else unit).rpartition("T")[2]
+    return lambda x: _spell_time(x, unit).replace("T", " ")
+
+
+def _spell_time(seconds: float, unit: str) -> str:
+    # Rounded first: an edge may lie a float beyond the value that it is made from.
+    known = abs(seconds) < 9e15
+    return str(np.datetime64(int(np.rint(seconds * 1e3)) if known else "NaT", "ms").astype(f"datetime64[{unit}]"))
+
+
+def _spell_duration(seconds: float) -> str:
+    days, rest = divmod(abs(seconds), _UNITS["D"])
+    clock = f"{int(rest // 3_600):02d}:{int(rest // 60 % 60):02d}:{rest % 60:05.2f}".removesuffix(".00")
+    return ("-" if seconds < 0 else "") + (f"{days:.0f} d {clock}" if days else clock)
 
 
 def _next(x: np.ndarray | float) -> np.ndarray:

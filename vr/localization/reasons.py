@@ -11,10 +11,11 @@ __all__ = ["blame_columns", "reason"]
 
 
 def blame_columns(scorer: RowScorer, flagged: Side, reference: Side, most: int = 3) -> list[np.ndarray]:
-    """Returns, for each flagged row, the columns that make it suspicious, worst first.
+    """Returns, for each flagged row, the columns that make it suspicious, worst first; a date's parts count with it.
 
     A column's blame is what the row's log density ratio loses when its cell is replaced by that of the nearest
     reference row: a counterfactual, so that a combination is blamed on the columns that make it, not on rare values.
+    Each column of the file is named once, by the position of its first encoded column, which bears its name.
 
     Args:
       scorer: Fitted.
@@ -28,14 +29,13 @@ def blame_columns(scorer: RowScorer, flagged: Side, reference: Side, most: int =
         return []
     _, nearest = nearest_neighbours(flagged.features, reference.features, 1)
     donors = reference.codes[np.maximum(nearest[:, 0], 0)]
-    num_columns = flagged.codes.shape[1]
     before = scorer.log_ratio(flagged.codes, flagged.rows)
-    blame = np.zeros((len(flagged), num_columns))
-    for j in range(num_columns):
-        differs = np.flatnonzero(flagged.codes[:, j] != donors[:, j])
+    blame = np.zeros(flagged.codes.shape)
+    for j, parts in _with_parts(scorer.columns).items():
+        differs = np.flatnonzero((flagged.codes[:, parts] != donors[:, parts]).any(axis=1))
         if len(differs):
             changed = flagged.codes[differs].copy()
-            changed[:, j] = donors[differs, j]
+            changed[:, parts] = donors[differs][:, parts]
             blame[differs, j] = before[differs] - scorer.log_ratio(changed, flagged.rows[differs])
     result = []
     for row in blame:
@@ -44,17 +44,36 @@ def blame_columns(scorer: RowScorer, flagged: Side, reference: Side, most: int =
     return result
 
 
+def _with_parts(columns: Columns) -> dict[int, list[int]]:
+    """Returns the positions of each file column's encoded columns, by the first: a date's hour, weekday and month."""
+    groups: dict[int, list[int]] = {}
+    first = 0
+    for j in range(len(columns.names)):
+        # Only parts of a date have an order without a number; they follow the date itself.
+        if not columns.ordinal[j] or columns.numeric[j]:
+            first = j
+        groups.setdefault(first, []).append(j)
+    return groups
+
+
 def reason(
-    evidence: np.ndarray, columns: Sequence[int], codes: np.ndarray, values: np.ndarray, names: Columns
+    evidence: np.ndarray,
+    columns: Sequence[int],
+    codes: np.ndarray,
+    values: np.ndarray,
+    names: Columns,
+    num_held_out: int | None = None,
 ) -> tuple[list[str], str]:
     """Returns a row's defects, strongest first, and a sentence about them.
 
     Args:
       evidence: float `[4]`, as `Readings.evidence` has it, of a row with a defect.
-      columns: Positions of the columns to blame.
+      columns: Positions of the columns to blame, as `blame_columns` gives them.
       codes: uint16 `[d]`.
       values: float `[d]`.
       names: The columns.
+      num_held_out: Reference rows that the evidence's scales were fitted on: no rarer odds are printed than they can
+        show. None where it is not known; then no odds are printed.
     """
     said = {
         "over_represented": "its combination of values is over-represented against the reference",
@@ -66,20 +85,44 @@ def reason(
     order.sort(key=lambda i: DEFECTS[1 + i] != "exact_duplicate")
     defects = [DEFECTS[1 + i] for i in order]
     sentence = "; ".join(
-        said[defect]
-        + ("" if defect == "exact_duplicate" else f" (1 in {_round(10.0 ** min(float(evidence[i]), 6.0))} real rows)")
+        said[defect] + ("" if defect == "exact_duplicate" else _odds(float(evidence[i]), num_held_out))
         for defect, i in zip(defects, order, strict=True)
     )
-    cells = ", ".join(f"{names.names[j]} = {_cell(codes[j], values[j], names.labels[j])}" for j in columns)
+    parts = _with_parts(names)
+    cells = ", ".join(_cell(parts[j], codes, values, names) for j in columns)
     return defects, sentence + (f"; mostly by {cells}" if cells else "")
 
 
-def _cell(code: int, value: float, labels: list[str]) -> str:
+def _odds(evidence: float, num_held_out: int | None) -> str:
+    """Returns how rare evidence is among real rows; beyond the rows at hand its odds are extrapolated, and not said."""
+    if num_held_out is None:
+        return ""
+    if 10.0**-evidence * num_held_out < 1.0:
+        return f" (fewer than 1 in {_round(num_held_out)} real rows)"
+    return f" (1 in {_round(10.0**evidence)} real rows)"
+
+
+def _cell(parts: list[int], codes: np.ndarray, values: np.ndarray, names: Columns) -> str:
+    j = parts[0]
+    name, code, label = names.names[j], codes[j], names.labels[j][codes[j]]
     if code == 0:
-        return "null"
-    return f"{value:.6g}" if np.isfinite(value) else labels[code]
+        return f"{name} = null"
+    if not np.isfinite(values[j]) or not _is_number(names.labels[j][1]):
+        rest = ", ".join(f"{names.names[i][len(name) + 1 : -1]} {names.labels[i][codes[i]]}" for i in parts[1:])
+        return f"{name} = {label}" + (f" ({rest})" if rest else "")
+    return f"{name} = {values[j]:.6g}"
+
+
+def _is_number(label: str) -> bool:
+    """Whether a numeric column's label `below x` spells a number; a date is spelt as one."""
+    try:
+        float(label.removeprefix("below "))
+    except ValueError:
+        return False
+    return True
 
 
 def _round(x: float) -> str:
-    digits = max(0, int(np.floor(np.log10(max(x, 1.0)))) - 1)
-    return f"{int(round(x, -digits)):,}"
+    """Two significant digits, downwards: what is printed of a limit must hold."""
+    size = 10 ** max(0, int(np.floor(np.log10(max(x, 1.0)))) - 1)
+    return f"{int(x // size) * size:,}"

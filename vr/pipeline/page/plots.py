@@ -69,7 +69,7 @@ def _overlay(plot: Plot) -> dict[str, Any] | None:
         side = False
     else:
         edges = []
-        bins = [clip(name, 40) or "(empty)" for name in data["categories"]]
+        bins = [clip(name, 48) or "(empty)" for name in data["categories"]]
         bins, candidate, reference = _keep_common(bins, candidate, reference)
         side = len(bins) <= MAX_SIDE_CATEGORIES
     gaps = [abs(c - r) for c, r in zip(candidate, reference, strict=True)]
