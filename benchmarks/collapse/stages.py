@@ -68,8 +68,8 @@ def labels(split: Split, parts: Parts, cases: list[tuple[Case, pa.Table]]) -> li
 
 
 def features(split: Split, parts: Parts, cases: list[tuple[Case, pa.Table]]) -> list[Row]:
-    """Returns every case's metrics with their nulls, from the statistics and the smallest tier."""
-    return _measured(parts, cases, tiers=1)
+    """Returns every case's metrics with their nulls, from the statistics and the tiers that have a null."""
+    return _measured(parts, cases, tiers=2)
 
 
 def cascade(split: Split, parts: Parts, cases: list[tuple[Case, pa.Table]]) -> list[Row]:

@@ -69,7 +69,7 @@ def _laptop_tiers() -> list[TierConfig]:
         TierConfig(
             name="tier_1", seeds=10, width=8, steps=300, null_arm=True, gradients=True, curvature=True, half_arms=True
         ),
-        TierConfig(name="tier_2", seeds=5, width=96, growth=8.0, steps=400),
+        TierConfig(name="tier_2", seeds=5, width=96, growth=8.0, steps=400, null_arm=True),
         TierConfig(name="tier_3", seeds=3, width=256, growth=8.0, steps=300, learning_rate=1.5e-3),
     ]
 

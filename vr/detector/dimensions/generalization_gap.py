@@ -23,8 +23,8 @@ class Settings:
 _METRICS = {
     "log_ratio": MetricSpec(
         "Loss ratio, all cells",
-        "Mean over seeds and tiers of log(L_candidate / L_reference) on held-out real rows, each cell left out; null: "
-        "two parts of the reference against each other in the smallest tier.",
+        "Mean over seeds, and over tiers with a null, of log(L_candidate / L_reference) on held-out real rows, "
+        "each cell left out; null: two parts of the reference against each other.",
         floor=0.008,
         unit="log ratio",
         judged=True,
