@@ -407,7 +407,15 @@ def test_points_in_time_are_spelt_as_finely_as_their_bins(values, least, greates
 
 def test_times_of_a_zone_say_that_they_are_spelt_in_utc():
     labels = labels_of(pa.array([START, START + 5 * HOUR], pa.timestamp("us", "Asia/Tokyo")))
-    assert labels[1:3] == ["below 2024-01-01 00:00 UTC", "2024-01-01 00:00 to 2024-01-01 02:30 UTC"]
+    assert labels[1:3] == ["below 2024-01-01 00:00 UTC", "2024-01-01 00:00 to 02:30 UTC"]
+
+
+def test_a_bin_within_a_day_says_the_day_once_and_durations_are_whole():
+    assert labels_of(pa.array([START, START + 5 * HOUR, START + 25 * HOUR]))[2:4] == [
+        "2024-01-01 00:00 to 02:30",
+        "2024-01-01 02:30 to 15:00",
+    ]
+    assert labels_of(pa.array([49 * HOUR, 51 * HOUR]))[2] == "2 d 01:00:00 to 2 d 02:00:00"
 
 
 def test_dates_change_neither_codes_nor_equality_and_survive_pickling():

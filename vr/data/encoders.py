@@ -161,7 +161,12 @@ class NumericEncoder:
         for before, low, high in zip([-np.inf, *self.edges], self.edges[:-1], self.edges[1:], strict=False):
             # A bin that follows a point mass begins at the next float, which nobody wants to read.
             begin = f">{spell(before)}" if _next(before) == low else spell(low)
-            bins.append(begin if _next(low) >= high else f"{begin} to {spell(high)}")
+            end = spell(high)
+            day, _, clock = end.partition(" ")
+            # Within one day the day is said once.
+            if clock and begin.startswith(f"{day} ") and self.type is not None and pa.types.is_timestamp(self.type):
+                end = clock
+            bins.append(begin if _next(low) >= high else f"{begin} to {end}")
         labels = [f"below {spell(self.edges[0])}", *bins, f"above {spell(self.edges[-1])}"]
         zone = " UTC" if ":" in labels[0] and getattr(self.type, "tz", None) else ""
         return ["null", *(label + zone for label in labels)]
