@@ -12,6 +12,7 @@ from vr.data.config import DataConfig
 from vr.data.source import open_source
 from vr.pipeline.config import Config
 from vr.pipeline.describe import profile
+from vr.pipeline.page.nulls import mark
 from vr.pipeline.report import OwnMetric, ValidationReport
 from vr.pipeline.validate import validate
 
@@ -128,6 +129,7 @@ def test_a_null_mean_of_diversity_is_a_null(report):
     for name in ("entropy", "effective_rank", "vendi_score"):
         metric = metrics[name]
         assert metric.null_std > 0
+        assert abs(mark(metric).z) < 3
         assert metric.reference == metric.null_mean
         # Two real samples of equal size.
         assert metric.value == pytest.approx(metric.null_mean, rel=0.05)

@@ -11,15 +11,26 @@ import numpy as np
 import pytest
 import sample_report
 
+from vr.detector.verdict import WEIGHTS_TRAINED, WEIGHTS_UNTRAINED
 from vr.pipeline.page import render, render_summary
 from vr.pipeline.page.derived import loss_curves, scaling_fit
+from vr.pipeline.page.explanations import DIMENSIONS, NO_WEIGHT, SECTIONS
 from vr.pipeline.page.nulls import WIDTH, mark, position
 from vr.pipeline.page.plots import MAX_BINS, MAX_LABELS, MAX_STRETCHES, view
 from vr.pipeline.page.series import MAX_POINTS, MAX_SERIES
 from vr.pipeline.page.summary import worst_columns
 from vr.pipeline.page.table import flatten, records
 from vr.pipeline.page.text import clip, label, number, scalar
-from vr.pipeline.report import CascadeSection, Interval, Metric, Plot, Status
+from vr.pipeline.report import (
+    CascadeSection,
+    ColumnSummary,
+    DiversitySection,
+    Interval,
+    Metric,
+    OwnMetric,
+    Plot,
+    Status,
+)
 
 
 class _Reader(HTMLParser):
@@ -441,6 +452,62 @@ def test_scaling_that_was_not_fitted_says_why():
     _, text = _read(render(sample_report.approve().model_copy(update={"scaling": scaling})))
     assert "Not fitted: needs two tiers or more" in text
     assert "Predicted loss" not in text
+
+
+def test_only_dimensions_that_the_verdict_reads_claim_weight():
+    for name, explanation in DIMENSIONS.items():
+        weighed = any(feature.startswith(f"{name}.") for feature in [*WEIGHTS_TRAINED, *WEIGHTS_UNTRAINED])
+        assert (NO_WEIGHT in explanation.how) != weighed, name
+
+
+def test_the_page_names_what_the_verdict_reads_and_nothing_else():
+    report = sample_report.reject()
+    drivers = [
+        {"feature": "generalization_gap.log_ratio", "excess": 3.7, "contribution": 2.7},
+        {"feature": "entropy_stability.duplicates", "excess": 0.0, "contribution": 0.0},
+    ]
+    _, text = _read(render(report.model_copy(update={"drivers": drivers})))
+    assert (
+        "The verdict reads: Paired log-ratio of losses (Generalization gap); Duplicate rows (Entropy stability)."
+        in text
+    )
+    assert "all measured numbers" not in text
+    _, text = _read(render(report.model_copy(update={"drivers": []})))
+    assert "The verdict reads" not in text
+
+
+def test_drift_is_explained_in_its_own_unit():
+    from vr.stats.divergences import jensen_shannon_divergence
+
+    apart = jensen_shannon_divergence([np.array([9, 0])], [np.array([0, 9])])[0]
+    assert f"ln 2, which is {apart:.2f} (nothing in common)" in SECTIONS["dataset"]
+
+
+def test_the_reference_s_own_number_is_not_called_a_null():
+    own = OwnMetric(value=0.25, reference=0.125, label="Share of copies", reason="no null: whole files")
+    bare = OwnMetric(value=0.5, reference=None, label="Bare", reason="no null: nothing to compare with")
+    report = sample_report.approve()
+    metrics = report.diversity.metrics | {"copies": own, "bare": bare}
+    _, text = _read(render(report.model_copy(update={"diversity": DiversitySection(metrics=metrics)})))
+    assert "Share of copies 0.25 0.125 in the reference's file" in text
+    assert "Bare 0.5 no null: nothing to compare with" in text
+    assert "no spread in the null" not in text
+    _, text = _read(
+        render(
+            report.model_copy(
+                update={"diversity": DiversitySection(metrics={"x": Metric(value=1.0, null_mean=1.0, label="Flat")})}
+            )
+        )
+    )
+    assert "Flat 1 1 no spread in the null" in text
+
+
+def test_what_was_not_counted_is_a_dash_with_its_reason():
+    report = sample_report.approve()
+    columns = [*report.dataset.columns, ColumnSummary(name="gone", kind="ignored", nulls=None, reason="set to ignore")]
+    dataset = report.dataset.model_copy(update={"columns": columns})
+    _, text = _read(render(report.model_copy(update={"dataset": dataset})))
+    assert "gone ignored — — — — set to ignore" in text
 
 
 def test_unidentified_asymptote_is_said(rejected):

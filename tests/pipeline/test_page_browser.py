@@ -111,6 +111,20 @@ def test_first_screen_holds_the_answer(opened):
     assert max(bottoms) <= 800
 
 
+@pytest.mark.parametrize("width", [1280, 1100])
+def test_numbers_stand_above_the_chart_on_the_whole_width(opened, width):
+    page = opened("reject", width=width, height=800)
+    shapes = page.run(
+        """[...document.querySelectorAll('.dimension')].map(card => {
+          const box = e => e && e.getBoundingClientRect();
+          const [table, chart] = [box(card.querySelector('.metrics')), box(card.querySelector('.plots'))];
+          return [table.width / card.clientWidth, chart ? chart.top - table.bottom : 1];
+        })"""
+    )
+    assert len(shapes) == 8
+    assert all(share > 0.9 and below >= 0 for share, below in shapes), shapes
+
+
 def test_hover_shows_the_values_of_a_mark(opened):
     page = opened("reject")
     for kind, words in (

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -124,16 +125,18 @@ def diversity_section(inputs: Inputs, measurement: Measurement) -> DiversitySect
     )
 
 
+# Differences of 0.015 nats, and of so large a share of a rank or a score, do not matter, as in the dimensions.
 _VARIETY = {
-    "entropy": MetricSpec("Entropy of columns", "Mean entropy of the columns' codes.", 0.0, "nats"),
+    "entropy": MetricSpec("Entropy of columns", "Mean entropy of the columns' codes.", 0.015, "nats"),
     "effective_rank": MetricSpec(
         "Effective rank",
         "Exponential of the entropy of the rank correlation's eigenvalues: how many directions hold the variance.",
-        0.0,
+        0.02,
         "directions",
     ),
-    "vendi_score": MetricSpec("Vendi score, order 2", "Effective number of distinct rows.", 0.0, "rows"),
+    "vendi_score": MetricSpec("Vendi score, order 2", "Effective number of distinct rows.", 0.05, "rows"),
 }
+_RELATIVE = ("effective_rank", "vendi_score")
 
 
 def _variety(inputs: Inputs) -> dict[str, OwnMetric]:
@@ -159,14 +162,13 @@ def _variety(inputs: Inputs) -> dict[str, OwnMetric]:
             name: Feature(_finite(value), reason=inputs.splits_reason or "needs a reference")
             for name, value in of(inputs.candidate).items()
         }
-    return {
-        name: OwnMetric(
-            **_metric(found[name], spec).model_dump(exclude={"higher_is_worse"}),
-            higher_is_worse=False,
-            reference=_finite(found[name].null_mean),
-        )
-        for name, spec in _VARIETY.items()
-    }
+    result = {}
+    for name, spec in _VARIETY.items():
+        reference = _finite(found[name].null_mean)
+        floor = spec.floor * ((reference or 0.0) if name in _RELATIVE else 1.0)
+        metric = _metric(found[name], replace(spec, floor=floor, higher_is_worse=False))
+        result[name] = OwnMetric(**metric.model_dump(), reference=reference)
+    return result
 
 
 def _of_files(inputs: Inputs) -> dict[str, OwnMetric]:

@@ -25,6 +25,8 @@ CALIBRATION = (
     "Trust the order of two probabilities more than the value of one."
 )
 
+NO_WEIGHT = "This dimension carries no weight in the verdict."
+
 DIMENSIONS = {
     "distribution_fidelity": Explanation(
         "Distribution fidelity",
@@ -57,21 +59,21 @@ DIMENSIONS = {
         "At a small network trained on the reference, the gradient of the loss on candidate rows is compared with "
         "that on held-out real rows. The cosine is corrected for noise with two independent half-batches. The "
         "gradient noise scale is judged on both sides: too low means rows that say the same, too high means rows "
-        "that contradict.",
+        f"that contradict. {NO_WEIGHT}",
     ),
     "loss_landscape": Explanation(
         "Loss landscape",
         "Does training settle somewhere as good, and does more data still help?",
         "The largest eigenvalue of the loss's Hessian on real rows, by Lanczos iteration, after training on either "
         "side; and how much the loss on real rows still falls for each doubling of the training rows. Sharpness "
-        "alone is weak evidence, so this dimension weighs little in the verdict.",
+        f"alone is weak evidence. {NO_WEIGHT}",
     ),
     "spectral_coherence": Explanation(
         "Spectral coherence",
         "Does the variance lie along the same directions, and do series keep their rhythm?",
         "Eigenvalues of the rank-correlation matrix, each as its share of the total, on both sides, and the angles "
         "between the leading directions. Where the data has a date column, the power spectra and the autocorrelation "
-        "of the numeric columns along it are compared too.",
+        f"of the numeric columns along it are compared too. {NO_WEIGHT}",
     ),
     "generalization_gap": Explanation(
         "Generalization gap",
@@ -87,16 +89,15 @@ DIMENSIONS = {
         "A classifier is trained to tell candidate rows from reference rows and judged on rows it has not seen (0.5: "
         "it cannot). The kernel distance (MMD) and a chi-squared test of joint patterns see whole rows. Rules are "
         "read off the reference (ranges, dependencies, combinations that never occur) and checked in the candidate; "
-        "stretches of the file are compared with the whole. Data that can be told apart need not do harm: this "
-        "dimension alone never decides.",
+        f"stretches of the file are compared with the whole. Data that can be told apart need not do harm. {NO_WEIGHT}",
     ),
 }
 
 SECTIONS = {
     "verdict": "The verdict follows from the risk score: the probability, in percent, that a model trained on the "
-    "candidate loses a substantial part of its skill on real data. It is read off the distances of all measured "
-    "numbers from what the reference gives against itself, by a rule in which a greater distance never lowers the "
-    "risk.",
+    "candidate loses a substantial part of its skill on real data. It is read off how far a few numbers lie "
+    "from what the reference gives against itself, by a rule in which a greater distance never lowers the risk. All "
+    "other numbers on this page explain and carry no weight in it.",
     "null": "A number means little alone: two real samples differ as well. So the reference is split against itself "
     "several times, at the same number of rows, and every number is drawn against that. The scale counts standard "
     "deviations of those splits; to the right is worse. Within the grey band the candidate is as close to the "
@@ -108,14 +109,16 @@ SECTIONS = {
     "cascade": "Small models of several sizes, each trained on the candidate and on the reference under the same seed. "
     "Losses are on real rows held out from both.",
     "scaling": "The loss over the number of parameters N is fitted by A·N⁻ᴮ + C. The forecast is shown beside the "
-    "measured tiers and weighs little: a few sizes pin down a curve only loosely.",
+    "measured tiers and carries no weight in the verdict: a few sizes pin down a curve only loosely.",
     "rows": "Each candidate row gets a score from 0 to 1: the share of real rows that look less suspicious, so that "
     "real rows average one half. It joins the odds of a classifier, the distance to the reference, and copies of "
     "the row. row_scores.parquet has every row.",
     "recommendations": "Ordered by what to do first. Costs and effects are estimates.",
-    "diversity": "How much variety the candidate holds, beside the reference at the same number of rows.",
-    "dataset": "The columns as they were read. Drift is the distance between the column's distributions in candidate "
-    "and reference, 0 (the same) to 1 (nothing in common); beside it what the reference gives against itself.",
+    "diversity": "How much variety the candidate holds. Numbers with a null are compared with the reference at the "
+    "same number of rows; missing mass and exact duplicates are those of the two whole files.",
+    "dataset": "The columns as they were read. Drift is the Jensen-Shannon divergence between the column's "
+    "distributions in candidate and reference, in nats: 0 (the same) to ln 2, which is 0.69 (nothing in common); "
+    "beside it what the reference gives against itself.",
     "run": "Everything needed to do it again. The same inputs, configuration and seed give the same report, this "
     "section aside.",
 }

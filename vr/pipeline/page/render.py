@@ -40,13 +40,14 @@ def render(report: ValidationReport) -> str:
         "localization_measured": report.localization.status is Status.measured,
         "actions": sections.action_views(report.recommendations),
         "more_actions": max(0, len(report.recommendations) - sections.MAX_ACTIONS),
-        "diversity": sections.metric_rows(report.diversity.metrics),
+        "diversity": sections.metric_rows(report.diversity.metrics, scored=False),
         "signatures": sections.signatures_view(report),
         "dataset": sections.dataset_view(report.dataset, "Columns of the candidate"),
         "reference": report.reference and sections.dataset_view(report.reference, "Columns of the reference"),
         "run": sections.run_view(report),
         "explain": SECTIONS,
         "drivers": _drivers(report),
+        "read_by_verdict": _read_by_verdict(report),
         "ticks": [(tick, position(tick)) for tick in TICKS],
         "scale_width": WIDTH,
         "style": _asset("page.css"),
@@ -90,17 +91,26 @@ def _not_measured(report: ValidationReport) -> list[str]:
 
 def _drivers(report: ValidationReport) -> list[tuple[str, str]]:
     """What moved the verdict most: the name of a number and its dimension, by falling contribution."""
-    found = []
-    for driver in report.drivers[:6]:
-        key = str(driver.get("feature", ""))
-        if not key or driver.get("contribution") == 0:
-            continue
-        dimension, _, metric = key.partition(".")
-        item = report.dimensions.get(dimension)
-        known = item.metrics.get(metric) if item else None
-        name = clip(known.label, 80) if known and known.label else label(metric or key)
-        found.append((name, DIMENSIONS[dimension].title if dimension in DIMENSIONS else ""))
-    return found
+    return [
+        _named(report, driver["feature"])
+        for driver in report.drivers[:6]
+        if driver.get("feature") and driver.get("contribution") != 0
+    ]
+
+
+def _read_by_verdict(report: ValidationReport) -> list[str]:
+    """All numbers that enter the verdict, those that did not move it too."""
+    named = [_named(report, driver["feature"]) for driver in report.drivers[:40] if driver.get("feature")]
+    return [f"{name} ({title})" if title else name for name, title in named]
+
+
+def _named(report: ValidationReport, feature: object) -> tuple[str, str]:
+    """Returns the words for a qualified feature: its label and its dimension's title."""
+    dimension, _, metric = str(feature).partition(".")
+    item = report.dimensions.get(dimension)
+    known = item.metrics.get(metric) if item else None
+    name = clip(known.label, 80) if known and known.label else label(metric or dimension)
+    return name, DIMENSIONS[dimension].title if dimension in DIMENSIONS else ""
 
 
 def _policy(*scripts: str) -> str:

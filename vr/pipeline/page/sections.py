@@ -78,14 +78,16 @@ class PlotShelf:
 
 @dataclass(frozen=True)
 class MetricRow:
-    """One number beside its null."""
+    """One number beside its null, or beside why there is none."""
 
     title: str
     description: str
     value: str
     unit: str
     null: str
+    no_null: str
     mark: NullMark | None
+    unmarked: str
     reason: str
     counted: bool
 
@@ -114,11 +116,11 @@ class ActionView:
     cost: list[tuple[str, str]]
 
 
-def metric_rows(metrics: Mapping[str, Metric]) -> list[MetricRow]:
-    """Returns the numbers of a dimension, those furthest from their null first."""
+def metric_rows(metrics: Mapping[str, Metric], *, scored: bool = True) -> list[MetricRow]:
+    """Returns the numbers of a dimension, those furthest from their null first; `scored` where some make a score."""
     marked = [(key, metric, mark(metric)) for key, metric in metrics.items()]
     # Only where the report tells the numbers that make the score from those that explain it.
-    told = any(getattr(metric, "judged", False) for metric in metrics.values())
+    told = scored and any(getattr(metric, "judged", False) for metric in metrics.values())
     marked.sort(key=lambda item: (item[1].value is None, item[2] is None, -item[2].z if item[2] else 0.0))
     rows = []
     for key, metric, dot in marked[:MAX_METRICS]:
@@ -133,8 +135,10 @@ def metric_rows(metrics: Mapping[str, Metric]) -> list[MetricRow]:
                 clip(metric.description),
                 number(metric.value),
                 clip(metric.unit, 24),
-                null or (clip(metric.reason, 80) if metric.reason else ""),
+                null,
+                clip(metric.reason or "no null", 80),
                 dot,
+                "no spread in the null" if metric.null_mean is not None else "",
                 clip(metric.reason or "not defined here") if metric.value is None else "",
                 bool(getattr(metric, "judged", False)) or not told,
             )
@@ -181,7 +185,7 @@ def rows_view(section: LocalizationSection, shelf: PlotShelf) -> dict[str, Any]:
             number(r.confidence),
             _names(r.defects, 4),
             _names(r.columns, 6),
-            clip(r.reason, 200),
+            clip(r.reason, 320),
         ]
         for r in section.rows[:MAX_ROWS]
     ]
