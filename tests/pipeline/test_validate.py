@@ -133,6 +133,16 @@ def test_columns_that_could_not_be_compared_withhold_the_approval():
     assert validate(open_source(fresh), open_source(reference), settings, html=False).verdict == "approve"
 
 
+def test_infinities_that_the_reference_lacks_withhold_the_approval():
+    fresh = table(700, 1)
+    x = fresh["x"].to_numpy().copy()
+    x[5] = np.inf
+    infinite = fresh.set_column(0, "x", pa.array(x))
+    report = validate(open_source(infinite), open_source(table(900, 0)), config(), html=False)
+    assert report.verdict == "review"
+    assert "column 'x' has infinite values" in report.verdict_reason
+
+
 def test_one_row_and_no_reference_are_reviewed_with_reasons():
     one = validate(open_source(table(1, 0)), open_source(table(500, 1)), config(), html=False)
     assert one.verdict == "review"

@@ -94,6 +94,10 @@ def validate(
                 f"{len(missing)} of the reference's columns could not be compared ({', '.join(missing[:3])}"
                 f"{', ...' if len(missing) > 3 else ''}): what they lost is not known",
             )
+        if infinite := _newly_infinite(intake):
+            judgement = withhold_approval(
+                judgement, f"column '{infinite[0]}' has infinite values, which the reference has nowhere in it"
+            )
     with stopwatch.stage("localize"):
         localization, actions = _localize(
             candidate, intake, inputs, config, folder, judgement.verdict, features, rows_done
@@ -244,6 +248,14 @@ def _not_compared(reference: Source | None, intake: Intake, config: Config) -> l
     ignored = {name for name, kind in {**config.reference.types, **config.data.types}.items() if kind == "ignore"}
     compared = {column.name for column in intake.codec.columns} | ignored
     return [name for name in reference.schema.names if name not in compared]
+
+
+def _newly_infinite(intake: Intake) -> list[str]:
+    """Returns the columns with infinite values in the candidate and none in the reference."""
+    if intake.reference_profile is None:
+        return []
+    theirs = intake.reference_profile.moments
+    return [name for name, m in intake.candidate_profile.moments.items() if m.infinite and not theirs[name].infinite]
 
 
 def _duplicate_excess(found: Feature | None) -> float | None:
