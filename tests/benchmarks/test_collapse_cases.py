@@ -1,0 +1,69 @@
+"""The study's cases: unique, spread over everything, from disjoint rows; and one split made from end to end."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from benchmarks.collapse import stages
+from benchmarks.collapse.cases import Parts, cases_of, make_cases, parts_of, splits
+from synthetic.damage import DAMAGES
+from synthetic.families import FAMILIES
+from synthetic.harmless import HARMLESS
+
+ALL = splits()
+
+
+def test_there_are_enough_cases_and_each_has_a_name_of_its_own():
+    cases = [case for split in ALL for case in cases_of(split)]
+    assert len({case.id for case in cases}) == len(cases) >= 600
+    assert len({case.dataset for case in cases}) >= 16
+
+
+def test_every_source_comes_up_on_many_datasets():
+    of = Counter(case.source for split in ALL for case in cases_of(split))
+    for name in [*FAMILIES, *DAMAGES, *HARMLESS]:
+        assert of[name] >= 15
+    generations = Counter(case.generation for split in ALL for case in cases_of(split) if case.kind == "lineage")
+    assert set(generations) == {1, 2, 4, 8, 16}
+    workflows = Counter(case.workflow for split in ALL for case in cases_of(split) if case.kind == "lineage")
+    assert min(workflows[name] for name in ("replace", "mix", "accumulate")) >= 50
+
+
+def test_a_split_is_the_same_whatever_is_asked_for():
+    assert splits(["fair"]) == [split for split in ALL if split.dataset == "fair"]
+    assert stages.first_round(ALL)[0].dataset == ALL[0].dataset
+    assert len(stages.first_round(ALL)) == len({split.dataset for split in ALL})
+
+
+@pytest.mark.parametrize("name", ["fair-0", "wagepan-1", "breast_cancer-0"])
+def test_parts_are_disjoint_rows(name):
+    split = next(split for split in ALL if split.name == name)
+    parts = parts_of(split)
+    assert parts.train.num_rows == parts.fresh.num_rows == split.candidate_rows
+    assert parts.reference.num_rows == split.reference_rows
+    assert parts.test.num_rows >= 30
+    from benchmarks.datasets import load
+
+    total = parts.train.num_rows + parts.test.num_rows + parts.pool.num_rows
+    assert total == load(split.dataset).num_rows
+    assert parts.pool.slice(0, split.reference_rows).equals(parts.reference)
+
+
+def test_labels_and_features_of_one_split(monkeypatch):
+    split = min((s for s in ALL if s.dataset == "Bananas"), key=lambda s: s.candidate_rows)
+    whole = parts_of(split)
+    parts = Parts(whole.reference, whole.fresh, whole.train, whole.test.slice(0, 600), whole.pool)
+    wanted = {"real", "independent", "permute_rows"}
+    monkeypatch.setattr("benchmarks.collapse.cases.cases_of", lambda s: [c for c in cases_of(s) if c.source in wanted])
+    made = list(make_cases(split, parts))
+    labels = {row["case"]: row for row in stages.labels(split, parts, made)}
+    assert set(labels) == {case.id for case, _ in made}
+    for row in labels.values():
+        assert np.isfinite(row["harm"])
+    assert labels[f"{split.name}/real"]["label"] != "collapsed"
+    features = stages.features(split, parts, made[:2])
+    for row in features:
+        assert row["entropy_stability.coverage_deficit"] is not None
+        assert row["generalization_gap.log_ratio:null_std"] > 0
+        assert row["tier_2.log_ratio_all"] is not None
