@@ -245,3 +245,13 @@ def test_a_reader_who_has_gone_away_is_no_error(tmp_path):
     os.close(writing)
     assert done.returncode == 0
     assert done.stderr == ""
+
+
+def test_a_column_of_one_side_can_be_ignored_and_a_misspelt_one_is_named(tmp_path, capsys):
+    rows = "".join(f"{i % 7},{i % 5}\n" for i in range(200))
+    (tmp_path / "a.csv").write_text("x,y\n" + rows)
+    (tmp_path / "b.csv").write_text("x,y,extra\n" + "".join(f"{i % 7},{i % 5},{i}\n" for i in range(200)))
+    words = ["validate", str(tmp_path / "b.csv"), "-r", str(tmp_path / "a.csv"), "-q", "cascade=none"]
+    assert main([*words, "-o", str(tmp_path / "out"), "data.types.extra=ignore"]) == 0
+    assert main([*words, "-o", str(tmp_path / "other"), "data.types.extar=ignore"]) == 3
+    assert "extar" in capsys.readouterr().err

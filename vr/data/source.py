@@ -44,6 +44,7 @@ class Source:
       num_rows: Rows, at least 1, or None where only a pass would tell.
       files: Path and bytes of every file, in row order; empty for objects in memory.
       notes: What was decided about odd input, one sentence each.
+      ignored: Columns that the files have and `types` set to `ignore`.
     """
 
     uri: str
@@ -52,6 +53,7 @@ class Source:
     num_rows: int | None
     files: list[tuple[str, int]]
     notes: list[str]
+    ignored: list[str]
     _readers: Sequence[Reader] = field(repr=False)
     _stored: pa.Schema = field(repr=False)  # before `types` changed any
     _where: Sequence[str] = field(repr=False)
@@ -180,7 +182,8 @@ def _assemble(
     if num_rows == 0:
         raise DataError("has no rows", where=uri)
     joined = _join_schemas(readers, where, format, notes)
-    for name in sorted(set(kinds).difference(joined.names)):
+    # A column to be ignored may be on the other side alone.
+    for name in sorted(name for name, kind in kinds.items() if kind != "ignore" and name not in joined.names):
         raise DataError(f"no such column in {uri}", where=f"types.{name}", hint=_there_are(joined))
     stored = []
     for column in joined:
@@ -201,6 +204,7 @@ def _assemble(
         num_rows=num_rows,
         files=[(file.path, file.size) for file in files],
         notes=notes,
+        ignored=[name for name in joined.names if kinds.get(name) == "ignore"],
         _readers=readers,
         _stored=pa.schema(stored),
         _where=where,

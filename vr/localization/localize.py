@@ -207,7 +207,12 @@ class _Worst:
         result = []
         for i, blamed in enumerate(blame_columns(scorer, side, reference)):
             defects, text = reason(
-                self.readings.evidence[i], blamed.tolist(), self.coded.codes[i], self.coded.values[i], columns
+                self.readings.evidence[i],
+                blamed.tolist(),
+                self.coded.codes[i],
+                self.coded.values[i],
+                columns,
+                num_held_out=len(scorer.combined.null),
             )
             result.append(
                 Finding(

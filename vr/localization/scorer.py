@@ -231,4 +231,5 @@ def _closeness(points: np.ndarray, others: np.ndarray) -> np.ndarray:
     """
     nearest = nearest_distances(points, others, min(3, len(others)))
     apart = np.where(nearest > 0.0, nearest, np.inf).min(axis=1)
-    return -np.log(apart + 1e-6)
+    # Where all neighbours are the same point there is no neighbour: as far as one can be, and still a number.
+    return -np.log(np.minimum(apart, 1e6) + 1e-6)

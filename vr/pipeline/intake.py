@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vr.core.errors import DataError
 from vr.data.codec import Codec, fit_codec
 from vr.data.copies import find_copies
 from vr.data.hashing import hash_batch
@@ -72,7 +73,10 @@ def take_in(candidate: Source, reference: Source | None, config: Config, threads
         names, notes = common_columns(reference.schema, candidate.schema, types, where)
     else:
         names, notes = [name for name in candidate.schema.names if types.get(name) != "ignore"], []
-    known = {*candidate.schema.names, *(() if reference is None else reference.schema.names)}
+    sources = [candidate] if reference is None else [candidate, reference]
+    known = {name for source in sources for name in (*source.schema.names, *source.ignored)}
+    for name in sorted(name for name, kind in types.items() if kind == "ignore" and name not in known):
+        raise DataError("no such column on either side", where=f"data.types.{name}")
     role = "reference" if reference is not None else "candidate"
     sample = sample_rows(
         base.batches(names, base_config.batch_rows),
@@ -148,8 +152,8 @@ def take_in(candidate: Source, reference: Source | None, config: Config, threads
         splits=splits,
         splits_reason=reason,
         ignored={
-            "candidate": _ignored(types, candidate, reference),
-            "reference": [] if reference is None else _ignored(types, reference, candidate),
+            "candidate": _ignored(types, candidate),
+            "reference": [] if reference is None else _ignored(types, reference),
         },
         notes=_dataset_notes(candidate_profile, reference_profile)
         + notes
@@ -157,10 +161,9 @@ def take_in(candidate: Source, reference: Source | None, config: Config, threads
     )
 
 
-def _ignored(types: dict[str, str], source: Source, other: Source | None) -> list[str]:
-    """Returns the columns of `source` set to `ignore`: those it may have been opened without, too."""
-    elsewhere = set() if other is None else set(other.schema.names).difference(source.schema.names)
-    return [name for name, kind in types.items() if kind == "ignore" and name not in elsewhere]
+def _ignored(types: dict[str, str], source: Source) -> list[str]:
+    """Returns the columns that `source` has and `types` sets to `ignore`, whether opened with them or without."""
+    return source.ignored + [name for name in source.schema.names if types.get(name) == "ignore"]
 
 
 def _split(candidate: Side, reference: Side, config: NullConfig, seed: int) -> tuple[tuple[Split, ...], str | None]:
