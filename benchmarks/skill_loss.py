@@ -21,7 +21,7 @@ from scipy.special import ndtri
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.neighbors import NearestNeighbors
 
-__all__ = ["RealArm", "SkillLoss", "label", "measure_real", "rare_rows", "skill_loss"]
+__all__ = ["RealArm", "SkillLoss", "floats", "is_number", "label", "measure_real", "rare_rows", "skill_loss"]
 
 # A column counts where real data lowers the prior's loss by at least this share.
 MIN_SKILL = 0.05
@@ -167,8 +167,8 @@ class _Encoder:
         frequencies: dict[str, np.ndarray] = {}
         ordered: dict[str, np.ndarray] = {}
         for name in table.column_names:
-            if _is_number(table[name].type):
-                x = _floats(table[name])
+            if is_number(table[name].type):
+                x = floats(table[name])
                 ordered[name] = np.sort(x[~np.isnan(x)])
             else:
                 counts = table[name].drop_null().value_counts().to_pylist()
@@ -202,7 +202,7 @@ class _Encoder:
 
     def _column(self, table: pa.Table, name: str) -> np.ndarray:
         if name not in self.levels:
-            return _floats(table[name])
+            return floats(table[name])
         codes = self.levels[name]
         column = table[name].combine_chunks()
         if not isinstance(column, pa.DictionaryArray):
@@ -212,11 +212,13 @@ class _Encoder:
         return np.array([*known, np.nan])[column.indices.fill_null(len(known)).to_numpy(zero_copy_only=False)]
 
 
-def _is_number(kind: pa.DataType) -> bool:
+def is_number(kind: pa.DataType) -> bool:
+    """Whether a column of this type is predicted, and compared, as a number."""
     return pa.types.is_integer(kind) or pa.types.is_floating(kind)
 
 
-def _floats(column: pa.ChunkedArray) -> np.ndarray:
+def floats(column: pa.ChunkedArray) -> np.ndarray:
+    """Returns a column's numbers, float64 `[n]`, null as NaN."""
     return np.array(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
 
 

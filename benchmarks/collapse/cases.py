@@ -23,7 +23,7 @@ from synthetic.table import derive_key, stream
 __all__ = ["Case", "Parts", "Split", "cases_of", "make_cases", "parts_of", "splits"]
 
 KEY = 20_26  # of every draw below; another key is another benchmark
-MIN_ROWS, MAX_ROWS = 500, 20_000  # of a dataset that takes part
+MIN_ROWS = 500  # of a dataset that takes part
 _LARGE, _SMALL = 1_500, 150  # most and least rows of a candidate
 _MAX_TEST = 4_000  # untouched rows that judge
 # Families that take seconds a generation stop at four generations.
@@ -120,7 +120,7 @@ def splits(datasets: list[str] | None = None) -> list[Split]:
     """Returns all splits in a fixed order, or those of some datasets with the same contents as among all."""
     found: list[Split] = []
     for name, dataset in DATASETS.items():
-        if not MIN_ROWS <= dataset.rows <= MAX_ROWS + 1_000:
+        if dataset.rows < MIN_ROWS:
             continue
         rng = stream(KEY, "split", name)
         most = min(_LARGE, dataset.rows // 5)
@@ -136,8 +136,8 @@ def parts_of(split: Split) -> Parts:
     table = load(split.dataset)
     order = stream(KEY, "rows", split.dataset, split.index).permutation(table.num_rows)
     m, r = split.candidate_rows, split.reference_rows
-    num_test = min(_MAX_TEST, (table.num_rows - r - 2 * m))
-    # Where rows are scarce the pool keeps its fresh part and the test set gives way.
+    # Of what the others leave; rows beyond the most that judge go to the pool.
+    num_test = min(_MAX_TEST, table.num_rows - r - 2 * m)
     ends = np.cumsum([r, m, m])
     reference, fresh, train = (table.take(order[a:b]) for a, b in zip([0, *ends[:-1]], ends, strict=True))
     test = table.take(order[ends[-1] : ends[-1] + num_test])

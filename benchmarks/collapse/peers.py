@@ -13,6 +13,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_predict
 
+from benchmarks.skill_loss import floats, is_number
 from vr.stats.coverage import prdc
 from vr.stats.entropy import vendi_order2
 from vr.stats.kernels import mmd2_unbiased
@@ -35,7 +36,8 @@ _MAX_LEVELS = 30
 def scores(candidate: pa.Table, reference: pa.Table) -> dict[str, float]:
     """Returns every peer's number for a candidate against a reference, NaN where it gives none."""
     candidate = candidate.select(reference.column_names)
-    a, b = _Matrix.fit(reference).both(candidate, reference)
+    matrix = _Matrix(reference)
+    a, b = matrix.of(candidate), matrix.of(reference)
     n = min(len(a), len(b))
     rng = np.random.default_rng(0)
     # At equal size, as every one of these statistics depends on it.
@@ -62,8 +64,8 @@ class _Matrix:
         self.columns: list[tuple[str, float, float] | tuple[str, list]] = []
         for name in reference.column_names:
             column = reference[name]
-            if _is_number(column.type):
-                values = _floats(column)
+            if is_number(column.type):
+                values = floats(column)
                 spread = float(np.nanstd(values))
                 self.columns.append((name, float(np.nanmean(values)), spread or 1.0))
             else:
@@ -71,19 +73,12 @@ class _Matrix:
                 counts.sort(key=lambda entry: (-entry["counts"], str(entry["values"])))
                 self.columns.append((name, [entry["values"] for entry in counts[:_MAX_LEVELS]]))
 
-    @classmethod
-    def fit(cls, reference: pa.Table) -> "_Matrix":
-        return cls(reference)
-
-    def both(self, candidate: pa.Table, reference: pa.Table) -> tuple[np.ndarray, np.ndarray]:
-        return self._of(candidate), self._of(reference)
-
-    def _of(self, table: pa.Table) -> np.ndarray:
+    def of(self, table: pa.Table) -> np.ndarray:
         parts = []
         for column in self.columns:
             if len(column) == 3:
                 name, mean, spread = column
-                parts.append(np.nan_to_num((_floats(table[name]) - mean) / spread)[:, None])
+                parts.append(np.nan_to_num((floats(table[name]) - mean) / spread)[:, None])
             else:
                 name, levels = column
                 values = np.array(table[name].to_pylist(), dtype=object)
@@ -93,8 +88,8 @@ class _Matrix:
 
 def _marginal(candidate: pa.ChunkedArray, reference: pa.ChunkedArray) -> tuple[float, float]:
     """Kolmogorov-Smirnov and Wasserstein in reference deviations; total variation twice over for categories."""
-    if _is_number(reference.type):
-        x, y = (values[~np.isnan(values)] for values in (_floats(candidate), _floats(reference)))
+    if is_number(reference.type):
+        x, y = (values[~np.isnan(values)] for values in (floats(candidate), floats(reference)))
         if not (len(x) and len(y)):
             return np.nan, np.nan
         return float(ks_2samp(x, y, method="asymp").statistic), float(wasserstein_distance(x, y) / (y.std() or 1.0))
@@ -119,7 +114,7 @@ def _quality(candidate: pa.Table, reference: pa.Table) -> float:
     except ImportError:
         return float("nan")
     kinds = {
-        name: {"sdtype": "numerical" if _is_number(reference[name].type) else "categorical"}
+        name: {"sdtype": "numerical" if is_number(reference[name].type) else "categorical"}
         for name in reference.column_names
     }
     report = QualityReport()
@@ -127,11 +122,3 @@ def _quality(candidate: pa.Table, reference: pa.Table) -> float:
         warnings.simplefilter("ignore")
         report.generate(reference.to_pandas(), candidate.to_pandas(), {"columns": kinds}, verbose=False)
     return 1.0 - float(report.get_score())
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind)
-
-
-def _floats(column: pa.ChunkedArray) -> np.ndarray:
-    return np.array(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)

@@ -40,7 +40,7 @@ class Readings:
     """What was found of each row.
 
     Attributes:
-      evidence: float64 `[n, 4]`, -log10 tail probability of each kind in `DEFECTS[1:]`; of an exact repeat, up to 4.
+      evidence: float64 `[n, 4]`, -log10 tail probability of each kind in `DEFECTS[1:]`; an exact repeat has 4 or 0.
       rarity: float64 `[n]`, the first three combined on the scale of the null: -log10 tail probability.
     """
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Action", "recommend"]
+from vr.localization.localize import CONFIDENT
 
-_CONFIDENT = 0.8  # confidence from which a flagged row is recommended for removal
+__all__ = ["Action", "recommend"]
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,10 @@ def recommend(
                 "drop_rows",
                 f"Drop {num_confident:,} suspicious rows",
                 f"{num_confident:,} rows are rarer, farther off or closer to each other than real rows are (confidence "
-                f"{_CONFIDENT:.0%} or more); row_scores.parquet lists them.",
+                f"{CONFIDENT:.0%} or more); row_scores.parquet lists them.",
                 num_confident,
                 {"rows_removed": num_confident},
-                {"kind": "drop_rows", "where": {"min_confidence": _CONFIDENT, "not_defect": "exact_duplicate"}},
+                {"kind": "drop_rows", "where": {"min_confidence": CONFIDENT, "not_defect": "exact_duplicate"}},
             )
         )
     if reference_rows is None:
