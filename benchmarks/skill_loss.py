@@ -25,6 +25,9 @@ __all__ = ["RealArm", "SkillLoss", "floats", "is_number", "label", "measure_real
 
 # A column counts where real data lowers the prior's loss by at least this share.
 MIN_SKILL = 0.05
+# And where real data against real data spreads by no more than this, over all and over the rarest rows: beyond it the
+# label would be the luck of the draw. `s_tail` may spread twice as far, as it counts half.
+MAX_SPREAD = np.array([0.1, 0.2])
 COLLAPSED_ABOVE = 0.15
 HEALTHY_BELOW = 0.05
 # Weight of the real marginal mixed into every predicted probability: without it a class that the candidate lost
@@ -43,12 +46,14 @@ class SkillLoss:
     Attributes:
       s: Mean over target columns; 0 none lost, 1 all, above 1 worse than the marginal. NaN if no column counts.
       s_tail: The same over the rarest tenth of the test rows.
-      by_target: `{column: (s, s_tail)}`; NaN where real data has too little skill to lose.
+      by_target: `{column: (s, s_tail)}`; NaN where real data has too little skill to lose, or too unsteady a one.
+      noise: Standard deviation of `harm` that real rows would show by the luck of the draw, see `RealArm.spread`.
     """
 
     s: float
     s_tail: float
     by_target: Mapping[str, tuple[float, float]]
+    noise: float = 0.0
 
     @property
     def harm(self) -> float:
@@ -67,6 +72,8 @@ class RealArm:
       seeds: Seeds, one training run each.
       rare: `[n_test]` bool, the rarest tenth.
       losses: `{target: [2, 2]}`: real and prior loss (rows) over all and rare test rows (columns), mean over seeds.
+      spread: `{target: [2]}`: standard deviation over seeds of `s` and `s_tail` of real rows against real rows; 0 with
+        one seed.
     """
 
     encoder: "_Encoder"
@@ -75,6 +82,7 @@ class RealArm:
     seeds: tuple[int, ...]
     rare: np.ndarray
     losses: Mapping[str, np.ndarray]
+    spread: Mapping[str, np.ndarray]
 
 
 def label(loss: SkillLoss) -> Literal["collapsed", "grey", "healthy"]:
@@ -100,14 +108,24 @@ def skill_loss(candidate: pa.Table, arm: RealArm, seeds: Sequence[int] | None = 
     by_target: dict[str, tuple[float, float]] = {}
     for target, (real, prior) in arm.losses.items():
         chosen = arm.seeds if seeds is None else tuple(seeds)
-        ours = _mean_losses(candidate, arm.test, target, arm.encoder, arm.rows, chosen, arm.rare)
-        enough = prior - real >= MIN_SKILL * prior
+        ours = _runs(candidate, arm.test, target, arm.encoder, arm.rows, chosen, arm.rare).mean(axis=0)
+        enough = (prior - real >= MIN_SKILL * prior) & (arm.spread[target] <= MAX_SPREAD)
         s = np.where(enough, (ours - real) / np.where(enough, prior - real, 1.0), np.nan)
         by_target[target] = (float(s[0]), float(s[1]))
     values = np.array(list(by_target.values())).reshape(-1, 2)
-    counted = [column[~np.isnan(column)] for column in values.T]
-    s, s_tail = (float(column.mean()) if column.size else float("nan") for column in counted)
-    return SkillLoss(s, s_tail, by_target)
+    spread = np.array([arm.spread[target] for target in by_target]).reshape(-1, 2)
+    (s, noise), (s_tail, noise_tail) = (
+        _mean_and_error(values[:, i], spread[:, i]) if len(values) else (float("nan"),) * 2 for i in (0, 1)
+    )
+    return SkillLoss(s, s_tail, by_target, float(np.fmax(noise, noise_tail / 2)))
+
+
+def _mean_and_error(values: np.ndarray, spread: np.ndarray) -> tuple[float, float]:
+    """Mean of the values that count and its standard deviation, targets taken for independent."""
+    counts = ~np.isnan(values)
+    if not counts.any():
+        return float("nan"), float("nan")
+    return float(values[counts].mean()), float(np.sqrt(np.square(spread[counts]).sum()) / counts.sum())
 
 
 def measure_real(
@@ -127,12 +145,16 @@ def measure_real(
         raise ValueError(f"rows must be in 2..{real.num_rows}, got {rows}")
     encoder = _Encoder.fit(real)
     rare = rare_rows(encoder.scaled(test), encoder.scaled(real))
-    losses = {}
+    losses, spread = {}, {}
     for target in targets:
-        ours = _mean_losses(real, test, target, encoder, rows, tuple(seeds), rare)
+        runs = _runs(real, test, target, encoder, rows, tuple(seeds), rare)
         prior = _summary(_prior_losses(test, target, encoder), rare)
-        losses[target] = np.stack([ours, prior])
-    return RealArm(encoder, test, rows, tuple(seeds), rare, losses)
+        losses[target] = np.stack([runs.mean(axis=0), prior])
+        skill = prior - losses[target][0]
+        deviation = runs.std(axis=0, ddof=1) if len(runs) > 1 else np.zeros(2)
+        # Without skill there is nothing to lose, and no spread of it.
+        spread[target] = np.divide(deviation, skill, out=np.full(2, np.inf), where=skill > 0)
+    return RealArm(encoder, test, rows, tuple(seeds), rare, losses, spread)
 
 
 def rare_rows(test: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -229,15 +251,15 @@ def _normal_scores(x: np.ndarray, ordered: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(x), np.nan, ndtri(np.clip(rank / max(n, 1), 0.5 / (n + 1), 1 - 0.5 / (n + 1))))
 
 
-def _mean_losses(
+def _runs(
     train: pa.Table, test: pa.Table, target: str, encoder: _Encoder, rows: int, seeds: tuple[int, ...], rare: np.ndarray
 ) -> np.ndarray:
-    """`[2]` loss over all and over rare test rows, mean over seeds."""
+    """`[seeds, 2]` loss over all and over rare test rows."""
     runs = []
     for seed in seeds:
         drawn = np.random.default_rng([seed, 0]).permutation(train.num_rows)[:rows]
         runs.append(_summary(_losses(train.take(drawn), test, target, encoder, seed), rare))
-    return np.mean(runs, axis=0)
+    return np.stack(runs)
 
 
 def _summary(losses: np.ndarray, rare: np.ndarray) -> np.ndarray:

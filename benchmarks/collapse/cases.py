@@ -6,7 +6,7 @@ where false alarms come from. Each split gets cases of every kind by rotation, s
 are spread evenly over datasets of every size.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -31,6 +31,7 @@ _SLOW = ("variational_autoencoder", "autoregressive_network")
 _DEPTHS = ((1, 4), (2, 8), (1, 8), (4, 16), (2, 16))
 _SLOW_DEPTHS = ((1, 4), (1, 2), (2, 4))
 _REAL_SHARES = (0.1, 0.3, 0.5)
+_MILD_SHARES = (0.5, 0.8)
 _TEMPERATURES = (0.3, 0.5, 0.7)
 _DAMAGE_STRENGTHS = (0.05, 0.1, 0.2, 0.4, 0.8)
 _HARMLESS_STRENGTHS = (0.05, 0.1, 0.2, 0.3)
@@ -157,12 +158,19 @@ def cases_of(split: Split) -> list[Case]:
     found = [case("real", "real")]
     for i, family in enumerate(turn[:5]):
         depths = _SLOW_DEPTHS if family in _SLOW else _DEPTHS
-        for generation in depths[(k + i) % len(depths)]:
+        shallow, deep = depths[(k + i) % len(depths)]
+        # Deep lineages are the easy cases: three of a split are enough.
+        for generation in (shallow, deep) if i < 3 else (shallow,):
             found.append(case("lineage", family, generation=generation, workflow="replace"))
     for i, family in enumerate(turn[5:7]):
         generation = 4 if family in _SLOW else (4, 8)[(k + i) % 2]
         share = _REAL_SHARES[(k + i) % 3]
         found.append(case("lineage", family, generation=generation, workflow="mix", real_share=share))
+    # Mild ones, that mostly keep their skill: the negatives that a detector of synthetic rows calls collapsed.
+    for i, family in enumerate(turn[:2]):
+        share = _MILD_SHARES[(k + i) % 2]
+        found.append(case("lineage", family, generation=1 + (k // 2 + i) % 2, workflow="mix", real_share=share))
+    found.append(case("lineage", turn[2], generation=1, workflow="accumulate"))
     family = turn[7]
     found.append(case("lineage", family, generation=2 if family in _SLOW else 4, workflow="accumulate"))
     found.append(case("lineage", turn[8], generation=1, workflow="replace", temperature=_TEMPERATURES[k % 3]))
@@ -179,9 +187,9 @@ def cases_of(split: Split) -> list[Case]:
     return found
 
 
-def make_cases(split: Split, parts: Parts) -> Iterator[tuple[Case, pa.Table]]:
-    """Yields every case of a split with its rows; a lineage is walked once for all its depths."""
-    cases = cases_of(split)
+def make_cases(split: Split, parts: Parts, cases: Iterable[Case] | None = None) -> Iterator[tuple[Case, pa.Table]]:
+    """Yields a split's cases, or some of them, with their rows; a lineage is walked once for all its depths."""
+    cases = cases_of(split) if cases is None else cases
     lineages: dict[tuple, list[Case]] = {}
     for case in cases:
         if case.kind == "lineage":

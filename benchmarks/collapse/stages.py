@@ -1,7 +1,8 @@
 """What is done with every case: its label measured, its features and its peers' scores computed. One file a split.
 
 Each stage runs in two worker processes, a split at a time, and keeps one parquet file for each split under
-`outputs/collapse/<stage>/`, named by the split and by a digest of what it depends on; what is there is not made again.
+`outputs/collapse/<stage>/`, named by the split and by a digest of what it depends on, with a row for each case; the
+rows that are there are not made again.
 """
 
 import hashlib
@@ -14,12 +15,14 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from benchmarks.collapse.cases import Case, Parts, Split, cases_of, make_cases, parts_of
 
-__all__ = ["STAGES", "WORK", "first_round", "run_stage", "stage_table"]
+__all__ = ["STAGES", "WORK", "first_round", "missing_cases", "run_stage", "stage_table"]
 
 WORK = Path("outputs/collapse")
 _MAX_TARGETS = 5
@@ -60,7 +63,10 @@ def labels(split: Split, parts: Parts, cases: list[tuple[Case, pa.Table]]) -> li
                 "s": loss.s,
                 "s_tail": loss.s_tail,
                 "harm": loss.harm,
-                "label": label(loss),
+                "noise": loss.noise,
+                "label": label(loss) if np.isfinite(loss.harm) else "unknown",
+                # A change that finds nothing to change, as jitter without numbers, leaves no case of its kind.
+                "unchanged": case.kind in ("damage", "harmless") and table.equals(parts.train),
                 "by_target": json.dumps({name: list(pair) for name, pair in loss.by_target.items()}),
             }
         )
@@ -73,8 +79,8 @@ def features(split: Split, parts: Parts, cases: list[tuple[Case, pa.Table]]) -> 
 
 
 def cascade(split: Split, parts: Parts, cases: list[tuple[Case, pa.Table]]) -> list[Row]:
-    """Returns the same from the whole laptop cascade, for every third case."""
-    return _measured(parts, [pair for i, pair in enumerate(cases) if (i + split.ordinal) % 3 == 0], tiers=3)
+    """Returns the same from the whole laptop cascade."""
+    return _measured(parts, cases, tiers=3)
 
 
 def peers(split: Split, parts: Parts, cases: list[tuple[Case, pa.Table]]) -> list[Row]:
@@ -129,7 +135,7 @@ def _measured(parts: Parts, cases: list[tuple[Case, pa.Table]], tiers: int) -> l
 
 # A stage's version goes up when its code changes what it gives.
 STAGES: dict[str, tuple[int, Callable[[Split, Parts, list[tuple[Case, pa.Table]]], list[Row]]]] = {
-    "labels": (1, labels),
+    "labels": (2, labels),
     "features": (1, features),
     "cascade": (1, cascade),
     "peers": (1, peers),
@@ -137,9 +143,25 @@ STAGES: dict[str, tuple[int, Callable[[Split, Parts, list[tuple[Case, pa.Table]]
 
 
 def stage_path(stage: str, split: Split) -> Path:
-    """Returns where a stage keeps a split's rows; the name changes with the cases and with the stage's version."""
-    content = json.dumps([STAGES[stage][0], repr(split), [case.to_dict() for case in cases_of(split)]])
-    return WORK / stage / f"{split.name}-{hashlib.sha256(content.encode()).hexdigest()[:12]}.parquet"
+    """Returns where a stage keeps a split's rows; the name changes with the split and with the stage's version."""
+    return WORK / stage / f"{split.name}-{_digest(STAGES[stage][0], split)}.parquet"
+
+
+def stage_cases(stage: str, split: Split) -> list[Case]:
+    """Returns the cases that a stage is run on: all, or a third of them, the same kinds and depths on other splits."""
+    cases = cases_of(split)
+    return [case for i, case in enumerate(cases) if stage != "cascade" or (i + split.ordinal) % 3 == 0]
+
+
+def missing_cases(stage: str, split: Split) -> list[Case]:
+    """Returns the cases that a stage has no row of yet."""
+    path = stage_path(stage, split)
+    there = set(pq.read_table(path, columns=["case"])["case"].to_pylist()) if path.exists() else set()
+    return [case for case in stage_cases(stage, split) if case.id not in there]
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
 
 def first_round(splits: list[Split]) -> list[Split]:
@@ -157,7 +179,7 @@ def run_stage(stage: str, splits: list[Split], workers: int = 2) -> None:
     within a round the longest come first, so that no worker is left alone with one at the end.
     """
     first = {split.name for split in first_round(splits)}
-    pending = [split for split in splits if not stage_path(stage, split).exists()]
+    pending = [split for split in splits if missing_cases(stage, split)]
     pending.sort(key=lambda split: (split.name not in first, -split.candidate_rows))
     print(f"{stage}: {len(splits) - len(pending)} of {len(splits)} splits are there", flush=True)
     begun = time.perf_counter()
@@ -176,25 +198,26 @@ def run_stage(stage: str, splits: list[Split], workers: int = 2) -> None:
 
 
 def stage_table(stage: str, splits: list[Split]) -> pa.Table:
-    """Returns the rows of all splits that are done, in the order of the splits."""
-    paths = [stage_path(stage, split) for split in splits]
-    tables = [pq.read_table(path) for path in paths if path.exists()]
+    """Returns the rows of all cases that are done, in the order of the splits."""
+    tables = []
+    for split in splits:
+        path = stage_path(stage, split)
+        if path.exists():
+            wanted = pa.array([case.id for case in stage_cases(stage, split)])
+            tables.append(pq.read_table(path).filter(pc.is_in(pc.field("case"), wanted)))
     if not tables:
         raise FileNotFoundError(f"no split has its {stage} yet: python -m benchmarks.collapse.study {stage}")
     return pa.concat_tables(tables, promote_options="permissive").combine_chunks()
 
 
-def cached_cases(split: Split, parts: Parts) -> list[tuple[Case, pa.Table]]:
-    """Returns the split's cases, made once and kept under `outputs/collapse/cases/`."""
-    folder = WORK / "cases" / stage_path("labels", split).stem
-    cases = cases_of(split)
-    paths = [folder / f"{i}.parquet" for i in range(len(cases))]
-    if not (folder / "done").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        for case, table in make_cases(split, parts):
-            pq.write_table(table, paths[cases.index(case)])
-        (folder / "done").touch()
-    return [(case, pq.read_table(path)) for case, path in zip(cases, paths, strict=True)]
+def cached_cases(split: Split, parts: Parts, wanted: list[Case]) -> list[tuple[Case, pa.Table]]:
+    """Returns a split's cases, made once and kept under `outputs/collapse/cases/`."""
+    folder = WORK / "cases" / f"{split.name}-{_digest(split)}"
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = {case.id: folder / f"{case.id.replace('/', '_')}.parquet" for case in wanted}
+    for case, table in make_cases(split, parts, [case for case in wanted if not paths[case.id].exists()]):
+        _write(table, paths[case.id])
+    return [(case, pq.read_table(paths[case.id])) for case in wanted]
 
 
 def _run(stage: str, split: Split) -> tuple[int, float]:
@@ -203,10 +226,18 @@ def _run(stage: str, split: Split) -> tuple[int, float]:
     warnings.filterwarnings("ignore")
     begun = time.perf_counter()
     parts = parts_of(split)
-    rows = STAGES[stage][1](split, parts, cached_cases(split, parts))
+    cases = missing_cases(stage, split)
+    rows = STAGES[stage][1](split, parts, cached_cases(split, parts, cases))
     path = stage_path(stage, split)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    pq.write_table(pa.Table.from_pylist(rows), part)
-    part.replace(path)
+    made = pa.Table.from_pylist(rows)
+    if path.exists():
+        made = pa.concat_tables([pq.read_table(path), made], promote_options="permissive")
+    _write(made, path)
     return len(rows), time.perf_counter() - begun
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    part = path.with_suffix(f".{os.getpid()}.part")
+    pq.write_table(table, part)
+    part.replace(path)

@@ -67,3 +67,22 @@ def test_labels_and_features_of_one_split(monkeypatch):
         assert row["entropy_stability.coverage_deficit"] is not None
         assert row["generalization_gap.log_ratio:null_std"] > 0
         assert row["tier_2.log_ratio_all"] is not None
+
+
+def test_a_stage_makes_only_the_cases_that_are_missing(monkeypatch, tmp_path):
+    split = next(s for s in ALL if s.name == "fair-1")
+    made: list[list[str]] = []
+
+    def stage(split, parts, cases):
+        made.append([case.id for case, _ in cases])
+        return [{"case": case.id, "rows": table.num_rows} for case, table in cases]
+
+    monkeypatch.setattr(stages, "WORK", tmp_path)
+    monkeypatch.setitem(stages.STAGES, "sizes", (1, stage))
+    few = [case for case in cases_of(split) if case.kind in ("real", "harmless")]
+    for now in (few[:2], few[1:]):
+        monkeypatch.setattr(stages, "cases_of", lambda split, now=now: now)
+        stages._run("sizes", split)
+        assert not stages.missing_cases("sizes", split)
+        assert stages.stage_table("sizes", [split])["case"].to_pylist() == [case.id for case in now]
+    assert made == [[case.id for case in few[:2]], [case.id for case in few[2:]]]

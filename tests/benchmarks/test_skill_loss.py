@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -120,3 +122,20 @@ def test_rare_rows_are_the_farthest():
 )
 def test_labels_follow_the_definition(s, s_tail, expected):
     assert label(SkillLoss(s, s_tail, {})) == expected
+
+
+def test_spread_is_that_of_real_rows_against_real_rows():
+    arm = measure_real(population(900, 0), population(900, 1), ("y",), range(6), rows=300)
+    of_draws = [skill_loss(population(300, 10 + seed), arm, (seed,)).by_target["y"] for seed in range(6)]
+    np.testing.assert_allclose(arm.spread["y"], np.std(of_draws, axis=0, ddof=1), rtol=1.0)
+    assert (arm.spread["y"] > 0).all()
+
+
+def test_a_column_whose_skill_is_luck_does_not_count(arm):
+    unsteady = replace(arm, spread={"y": np.array([0.11, 0.1]), "kind": np.array([0.03, 0.08])})
+    loss = skill_loss(population(600, 2), unsteady)
+    assert np.isnan(loss.by_target["y"][0])
+    assert np.isfinite(loss.by_target["y"][1])
+    assert loss.s == loss.by_target["kind"][0]
+    # s has one column left, of spread .03; s_tail has two, and counts half.
+    assert loss.noise == pytest.approx(max(0.03, np.hypot(0.1, 0.08) / 2 / 2))
