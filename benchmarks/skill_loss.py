@@ -74,6 +74,7 @@ class RealArm:
       losses: `{target: [2, 2]}`: real and prior loss (rows) over all and rare test rows (columns), mean over seeds.
       spread: `{target: [2]}`: standard deviation over seeds of `s` and `s_tail` of real rows against real rows; 0 with
         one seed.
+      counts: `{target: [2]}` bool: whether the column counts, over all and over rare rows.
     """
 
     encoder: "_Encoder"
@@ -83,6 +84,7 @@ class RealArm:
     rare: np.ndarray
     losses: Mapping[str, np.ndarray]
     spread: Mapping[str, np.ndarray]
+    counts: Mapping[str, np.ndarray]
 
 
 def label(loss: SkillLoss) -> Literal["collapsed", "grey", "healthy"]:
@@ -109,8 +111,8 @@ def skill_loss(candidate: pa.Table, arm: RealArm, seeds: Sequence[int] | None = 
     for target, (real, prior) in arm.losses.items():
         chosen = arm.seeds if seeds is None else tuple(seeds)
         ours = _runs(candidate, arm.test, target, arm.encoder, arm.rows, chosen, arm.rare).mean(axis=0)
-        enough = (prior - real >= MIN_SKILL * prior) & (arm.spread[target] <= MAX_SPREAD)
-        s = np.where(enough, (ours - real) / np.where(enough, prior - real, 1.0), np.nan)
+        counts = arm.counts[target] & (prior > real)
+        s = np.where(counts, (ours - real) / np.where(counts, prior - real, 1.0), np.nan)
         by_target[target] = (float(s[0]), float(s[1]))
     values = np.array(list(by_target.values())).reshape(-1, 2)
     spread = np.array([arm.spread[target] for target in by_target]).reshape(-1, 2)
@@ -129,7 +131,12 @@ def _mean_and_error(values: np.ndarray, spread: np.ndarray) -> tuple[float, floa
 
 
 def measure_real(
-    real: pa.Table, test: pa.Table, targets: Sequence[str], seeds: Sequence[int], rows: int | None = None
+    real: pa.Table,
+    test: pa.Table,
+    targets: Sequence[str],
+    seeds: Sequence[int],
+    rows: int | None = None,
+    like: RealArm | None = None,
 ) -> RealArm:
     """Returns the losses of training on fresh real rows and of the marginal, to compare candidates with.
 
@@ -139,13 +146,15 @@ def measure_real(
       targets: Columns to predict, each from all other columns.
       seeds: One training run each, on a draw of `rows` rows.
       rows: Training rows of both arms, at most `real.num_rows`; None for all of `real`.
+      like: An arm of the same rows at another size, whose columns are to count here too: candidates of several sizes
+        are comparable by the same columns only.
     """
     rows = real.num_rows if rows is None else rows
     if not 2 <= rows <= real.num_rows:
         raise ValueError(f"rows must be in 2..{real.num_rows}, got {rows}")
     encoder = _Encoder.fit(real)
     rare = rare_rows(encoder.scaled(test), encoder.scaled(real))
-    losses, spread = {}, {}
+    losses, spread, counts = {}, {}, {}
     for target in targets:
         runs = _runs(real, test, target, encoder, rows, tuple(seeds), rare)
         prior = _summary(_prior_losses(test, target, encoder), rare)
@@ -154,7 +163,8 @@ def measure_real(
         deviation = runs.std(axis=0, ddof=1) if len(runs) > 1 else np.zeros(2)
         # Without skill there is nothing to lose, and no spread of it.
         spread[target] = np.divide(deviation, skill, out=np.full(2, np.inf), where=skill > 0)
-    return RealArm(encoder, test, rows, tuple(seeds), rare, losses, spread)
+        counts[target] = (skill >= MIN_SKILL * prior) & (spread[target] <= MAX_SPREAD)
+    return RealArm(encoder, test, rows, tuple(seeds), rare, losses, spread, counts if like is None else like.counts)
 
 
 def rare_rows(test: np.ndarray, reference: np.ndarray) -> np.ndarray:

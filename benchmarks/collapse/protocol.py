@@ -42,9 +42,9 @@ class Cases:
         return len(self.ids)
 
     @property
-    def collapsed(self) -> np.ndarray:
-        """bool `[n]`: harm above 0.15."""
-        return self.harm > 0.15
+    def positive(self) -> np.ndarray:
+        """bool `[n]`: harm above the middle of the grey band, 0.1."""
+        return self.harm > 0.1
 
     @property
     def clear(self) -> np.ndarray:

@@ -47,13 +47,15 @@ def labels(split: Split, parts: Parts, cases: list[tuple[Case, pa.Table]]) -> li
     targets = DATASETS[split.dataset].targets[:_MAX_TARGETS]
     # The fewer the rows, the noisier a model and the cheaper.
     seeds = range(3 if split.candidate_rows > 800 else 5)
-    arms: dict[int, RealArm] = {}
+    usual = min(split.candidate_rows, parts.pool.num_rows)
+    # Real rows are drawn anew for each seed, so this side takes more of them to be as sure.
+    draws = range(2 * len(seeds))
+    arms: dict[int, RealArm] = {usual: measure_real(parts.pool, parts.test, targets, draws, usual)}
     rows = []
     for case, table in cases:
         size = min(table.num_rows, parts.pool.num_rows)
         if size not in arms:
-            # Real rows are drawn anew for each seed, so this side takes more of them to be as sure.
-            arms[size] = measure_real(parts.pool, parts.test, targets, range(2 * len(seeds)), size)
+            arms[size] = measure_real(parts.pool, parts.test, targets, draws, size, arms[usual])
         loss = skill_loss(table, arms[size], seeds)
         rows.append(
             {
@@ -127,17 +129,21 @@ def _measured(parts: Parts, cases: list[tuple[Case, pa.Table]], tiers: int) -> l
                 row[f"{name}.{metric}:null_mean"] = feature.null_mean
                 row[f"{name}.{metric}:null_std"] = feature.null_std
         for tier in trained.tiers:
-            for reading in ("log_ratio_all", "log_ratio_half", "log_ratio_rare"):
-                row[f"{tier.name}.{reading}"] = tier.readings[reading].value
+            for name in ("log_ratio_all", "log_ratio_half", "log_ratio_rare", "skill_lost", "skill_lost_rare"):
+                reading = tier.readings[name]
+                row[f"{tier.name}.{name}"] = reading.value
+                row[f"{tier.name}.{name}:spread"] = reading.spread
+                row[f"{tier.name}.{name}:null_mean"] = reading.null_mean
+                row[f"{tier.name}.{name}:null_std"] = reading.null_std
         rows.append({**row, "seconds": time.perf_counter() - begun})
     return rows
 
 
 # A stage's version goes up when its code changes what it gives.
 STAGES: dict[str, tuple[int, Callable[[Split, Parts, list[tuple[Case, pa.Table]]], list[Row]]]] = {
-    "labels": (2, labels),
-    "features": (1, features),
-    "cascade": (1, cascade),
+    "labels": (3, labels),
+    "features": (2, features),
+    "cascade": (2, cascade),
     "peers": (1, peers),
 }
 

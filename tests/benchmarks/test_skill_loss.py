@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from scipy.stats import norm
 
-from benchmarks.skill_loss import SkillLoss, label, measure_real, rare_rows, skill_loss
+from benchmarks.skill_loss import MAX_SPREAD, SkillLoss, label, measure_real, rare_rows, skill_loss
 from synthetic.damage import shuffle_columns
 
 
@@ -132,10 +132,20 @@ def test_spread_is_that_of_real_rows_against_real_rows():
 
 
 def test_a_column_whose_skill_is_luck_does_not_count(arm):
-    unsteady = replace(arm, spread={"y": np.array([0.11, 0.1]), "kind": np.array([0.03, 0.08])})
+    spread = {"y": np.array([0.11, 0.1]), "kind": np.array([0.03, 0.08])}
+    unsteady = replace(arm, spread=spread, counts={name: each <= MAX_SPREAD for name, each in spread.items()})
     loss = skill_loss(population(600, 2), unsteady)
     assert np.isnan(loss.by_target["y"][0])
     assert np.isfinite(loss.by_target["y"][1])
     assert loss.s == loss.by_target["kind"][0]
     # s has one column left, of spread .03; s_tail has two, and counts half.
     assert loss.noise == pytest.approx(max(0.03, np.hypot(0.1, 0.08) / 2 / 2))
+
+
+def test_arms_of_another_size_count_the_same_columns():
+    real, test = population(900, 0), population(900, 1)
+    large = measure_real(real, test, ("y", "noise"), range(3), rows=600)
+    small = measure_real(real, test, ("y", "noise"), range(3), rows=60, like=large)
+    assert small.counts == large.counts
+    assert set(skill_loss(population(60, 2), small).by_target) == {"y", "noise"}
+    assert np.isnan(skill_loss(population(60, 2), small).by_target["noise"]).all()

@@ -7,9 +7,10 @@ import numpy as np
 
 from vr.cascade.result import Reading
 
-__all__ = ["ArmOutcome", "MemberOutcome", "tier_readings"]
+__all__ = ["ArmOutcome", "MemberOutcome", "all_and_rare", "tier_readings"]
 
 READINGS = ("all", "half", "rare")
+_MIN_SKILL = 0.05  # share of the marginal's loss that real data must save on a column for its loss of skill to count
 _RARE = 0.1  # share of the judging rows, the least likely under their own marginals
 
 
@@ -18,6 +19,7 @@ class ArmOutcome:
     """One trained and judged arm, in NumPy."""
 
     losses: dict[str, float]
+    by_column: np.ndarray  # float `[2, p]`: loss of each judged column, over all and over rare rows
     curve: np.ndarray
     gradient_norm: dict[str, float]
     energy: np.ndarray
@@ -27,8 +29,8 @@ class ArmOutcome:
     @classmethod
     def of(cls, trained: Any, judged: Any, eigenvalue: Any, rarity: np.ndarray) -> "ArmOutcome":
         """Puts together what the programs returned; `rarity` `[m]` says which judging rows are rare."""
-        by_row = judged.left_out.mean(axis=0)
-        rare = np.argsort(-rarity, kind="stable")[: max(1, int(_RARE * len(rarity)))]
+        left_out = np.asarray(judged.left_out)
+        by_row, rare = left_out.mean(axis=0), rare_rows(rarity)
         norms = np.asarray(trained.gradient_norms)[len(trained.gradient_norms) // 2 :]
         energy = np.asarray(judged.energy, float)
         shares = energy / max(float(energy.sum()), 1e-12)
@@ -38,6 +40,7 @@ class ArmOutcome:
                 "half": float(judged.half.mean()),
                 "rare": float(by_row[rare].mean()),
             },
+            by_column=all_and_rare(left_out.T, rarity),
             curve=np.asarray(trained.curve),
             gradient_norm={"min": float(norms.min()), "median": float(np.median(norms)), "max": float(norms.max())},
             energy=energy,
@@ -53,11 +56,21 @@ class ArmOutcome:
 
 @dataclass(frozen=True)
 class MemberOutcome:
-    """One seed: its arms, and the loss of predicting the marginals."""
+    """One seed: its arms, and the loss of predicting the marginals, float `[2, p]` as in `ArmOutcome.by_column`."""
 
     member: int
     arms: dict[str, ArmOutcome]
-    prior: float
+    prior: np.ndarray
+
+
+def rare_rows(rarity: np.ndarray) -> np.ndarray:
+    """Returns the positions of the tenth of rows of greatest `rarity` `[m]`, at least one."""
+    return np.argsort(-rarity, kind="stable")[: max(1, int(_RARE * len(rarity)))]
+
+
+def all_and_rare(cells: np.ndarray, rarity: np.ndarray) -> np.ndarray:
+    """Returns the means of `cells` `[m, p]` over all rows and over the rare ones, `[2, p]`."""
+    return np.stack([cells.mean(axis=0), cells[rare_rows(rarity)].mean(axis=0)])
 
 
 def tier_readings(outcomes: list[MemberOutcome], products: dict[str, list[Any]], batch_rows: int) -> dict[str, Reading]:
@@ -72,6 +85,8 @@ def tier_readings(outcomes: list[MemberOutcome], products: dict[str, list[Any]],
         f"log_ratio_{name}": _paired(outcomes, lambda a, b, n=name: np.log(a.losses[n] / b.losses[n]))
         for name in READINGS
     }
+    readings["skill_lost"] = _skill_lost(outcomes, 0)
+    readings["skill_lost_rare"] = _skill_lost(outcomes, 1)
     readings["gradient_range_change"] = _paired(outcomes, lambda a, b: _range(a) - _range(b))
     if all(len(o.arms["reference"].energy) > 1 for o in outcomes):
         readings["spectrum_divergence"] = _paired(outcomes, lambda a, b: _divergence(a.energy, b.energy))
@@ -115,6 +130,25 @@ def _paired(outcomes: list[MemberOutcome], statistic: Any) -> Reading:
         if "null" in outcome.arms and outcome.arms["null"].trained:
             nulls.append(statistic(outcome.arms["null"], base))
     return Reading.of(values, nulls)
+
+
+def _skill_lost(outcomes: list[MemberOutcome], over: int) -> Reading:
+    """Returns the share of the reference-trained proxies' skill that the others lack: the label's own quantity.
+
+    (L_candidate - L_reference) / (L_prior - L_reference) by column, averaged over the columns with skill to lose, which
+    the mean over all seeds decides, so that no column comes and goes with a seed.
+    """
+    arms = [o.arms["reference"].by_column[over] for o in outcomes if o.arms["reference"].trained]
+    if not arms:
+        return Reading(None, reason="no member gave a finite value")
+    prior = np.mean([o.prior[over] for o in outcomes], axis=0)
+    skill = prior - np.mean(arms, axis=0)
+    counts = skill >= _MIN_SKILL * prior
+    if not counts.any():
+        return Reading(None, reason="the proxies predict no column better than its marginal does")
+    return _paired(
+        outcomes, lambda a, b: float(np.mean((a.by_column[over] - b.by_column[over])[counts] / skill[counts]))
+    )
 
 
 def _jackknife(products: list[Any], statistic: Any) -> tuple[float | None, float | None]:

@@ -18,7 +18,7 @@ from vr.cascade.judge import Judged, judge
 from vr.cascade.members import Rows, Shares, log_marginals, marginal_losses, rows_of
 from vr.cascade.probes import gradient_products, top_eigenvalue
 from vr.cascade.programs import Program, chosen_form
-from vr.cascade.readings import ArmOutcome, MemberOutcome, tier_readings
+from vr.cascade.readings import ArmOutcome, MemberOutcome, all_and_rare, tier_readings
 from vr.cascade.result import ModelResult, TierResult, finite
 from vr.cascade.step import TrainInputs, TrainSettings, random_masks, train
 from vr.core.errors import DivergedError
@@ -224,7 +224,7 @@ class Tier:
             # Rare under the judging rows' own marginals: under an arm's, that arm would look worst by selection.
             rarity = marginal_losses(real, log_marginals(real, self.num_codes, INVALID)).mean(axis=1)
             arms = {arm: ArmOutcome.of(*found[m, arm], rarity) for m, arm in jobs if m == member}
-            outcomes.append(MemberOutcome(member, arms, float(surprise[:, self.positions].mean())))
+            outcomes.append(MemberOutcome(member, arms, all_and_rare(surprise[:, self.positions], rarity)))
         return outcomes
 
     def _summary(self, outcomes: list[MemberOutcome], seconds: float) -> TierResult:
@@ -238,7 +238,7 @@ class Tier:
             steps=self.tier.steps,
             train_rows=self.share.train,
             test_rows=self.share.test,
-            prior_loss=finite(np.mean([outcome.prior for outcome in outcomes])),
+            prior_loss=finite(np.mean([outcome.prior[0] for outcome in outcomes])),
             execution=self.form.name,
             seconds=round(seconds, 3),
         )

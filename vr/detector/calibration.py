@@ -1,19 +1,30 @@
-"""What a fitted head reads, and how sure it may be of what it says."""
+"""The fitted calibration: what a head reads, how its logit becomes a probability, and how sure that is.
 
+One versioned file, `calibration.json`, holds a head for each situation (`trained`: with proxies, `untrained`: with the
+statistics alone, `without_reference`) with its error card. `experiments/calibrate.py` writes it.
+"""
+
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
 
 import numpy as np
+from scipy.special import expit
 
+from vr.detector.head import Head
 from vr.detector.metric import Feature, MetricSpec
 
-__all__ = ["variables", "venn_abers"]
+__all__ = ["Calibrated", "Calibration", "load_calibration", "variables", "venn_abers"]
 
 
 def variables(features: Mapping[str, Feature], specs: Mapping[str, MetricSpec]) -> dict[str, float]:
     """Returns what the heads read of each metric: how far it lies on the harmful side of its null; NaN if unknown.
 
-    `NAME` is the shift from the null in units of hypot(null deviation, floor), `NAME:shift` in the metric's own unit. A
-    metric that is bad either way is taken by its absolute shift.
+    `NAME` is the shift from the null in units of hypot(null deviation, floor), `NAME:shift` in the metric's own unit,
+    `NAME:raw` the value itself. A metric that is bad either way is taken by its absolute shift.
     """
     found = {}
     for name, feature in features.items():
@@ -25,7 +36,100 @@ def variables(features: Mapping[str, Feature], specs: Mapping[str, MetricSpec]) 
             spread = float(np.hypot(feature.null_std, spec.floor))
         found[name] = shift / spread
         found[f"{name}:shift"] = shift
+        found[f"{name}:raw"] = float("nan") if feature.value is None else feature.value
     return found
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """A head with all that its answer needs.
+
+    Attributes:
+      head: From features to a logit.
+      slope: Of Platt's scaling, probability = sigmoid(slope * logit + intercept).
+      intercept: Of the same.
+      logits: float `[n]`, ascending, of cases that a head fitted without their dataset judged.
+      positive: bool `[n]`, which of them had collapsed.
+      approve_below: Probability up to which the answer is `approve`.
+      reject_from: Probability from which it is `reject`; between the two it is `review`.
+      ranges: `{variable: (least, most)}` over the calibration cases.
+      card: Error rates on cases whose dataset and source the head had not seen.
+    """
+
+    head: Head
+    slope: float
+    intercept: float
+    logits: np.ndarray
+    positive: np.ndarray
+    approve_below: float
+    reject_from: float
+    ranges: Mapping[str, tuple[float, float]]
+    card: Mapping[str, Any]
+
+    def probability(self, features: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Returns the probability of collapse of every case, float `[n]`."""
+        return expit(self.slope * self.head.logit(features) + self.intercept)
+
+    def interval(self, low: float, high: float) -> tuple[float, float]:
+        """Returns what the calibration cases allow for logits from `low` to `high`, see `venn_abers`."""
+        return venn_abers(self.logits, self.positive, low)[0], venn_abers(self.logits, self.positive, high)[1]
+
+    def beyond(self, features: Mapping[str, float]) -> list[str]:
+        """Returns the variables that lie outside what the calibration cases showed, on either side."""
+        return [
+            name
+            for name, (least, most) in self.ranges.items()
+            if np.isfinite(features.get(name, np.nan)) and not least <= features[name] <= most
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns JSON-able values."""
+        return {
+            "head": self.head.to_dict(),
+            "slope": round(self.slope, 8),
+            "intercept": round(self.intercept, 8),
+            "logits": np.round(self.logits, 5).tolist(),
+            "positive": self.positive.astype(int).tolist(),
+            "approve_below": round(self.approve_below, 6),
+            "reject_from": round(self.reject_from, 6),
+            "ranges": {name: [round(end, 6) for end in ends] for name, ends in self.ranges.items()},
+            "card": self.card,
+        }
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> "Calibrated":
+        """Returns what `to_dict` gave."""
+        return cls(
+            head=Head.from_dict(document["head"]),
+            slope=float(document["slope"]),
+            intercept=float(document["intercept"]),
+            logits=np.array(document["logits"], float),
+            positive=np.array(document["positive"], bool),
+            approve_below=float(document["approve_below"]),
+            reject_from=float(document["reject_from"]),
+            ranges={name: (float(a), float(b)) for name, (a, b) in document["ranges"].items()},
+            card=document["card"],
+        )
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """All heads by situation, and the version that reports name."""
+
+    version: str
+    heads: Mapping[str, Calibrated]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns JSON-able values."""
+        return {"version": self.version, "heads": {name: head.to_dict() for name, head in self.heads.items()}}
+
+
+@cache
+def load_calibration() -> Calibration:
+    """Returns the calibration that the package ships."""
+    document = json.loads(files("vr.detector").joinpath("calibration.json").read_text(encoding="utf-8"))
+    heads = {name: Calibrated.from_dict(head) for name, head in document["heads"].items()}
+    return Calibration(document["version"], heads)
 
 
 def venn_abers(logits: np.ndarray, positive: np.ndarray, logit: float) -> tuple[float, float]:

@@ -42,6 +42,14 @@ _METRICS = {
         unit="log ratio",
         judged=True,
     ),
+    "skill_lost": MetricSpec(
+        "Skill lost",
+        "Mean over predictable columns of (L_candidate - L_reference) / (L_marginal - L_reference) on held-out real "
+        "rows: 0 none of the reference's skill is lost, 1 all of it.",
+        floor=0.02,
+        judged=True,
+    ),
+    "skill_lost_rare": MetricSpec("Skill lost, rare rows", "The same on rare rows.", floor=0.04),
     "copied_fraction": MetricSpec(
         "Rows copied from the reference",
         "Share of candidate rows that equal a reference row in every code and number; null: between two parts of it.",
@@ -58,6 +66,8 @@ def measure(inputs: Inputs, settings: Settings = Settings()) -> Measurement:
         "log_ratio": proxy_feature(inputs, "log_ratio_all"),
         "log_ratio_half": proxy_feature(inputs, "log_ratio_half"),
         "log_ratio_rare": proxy_feature(inputs, "log_ratio_rare"),
+        "skill_lost": proxy_feature(inputs, "skill_lost"),
+        "skill_lost_rare": proxy_feature(inputs, "skill_lost_rare"),
         **inputs.compare("memorisation", _copied),
     }
     return Measurement(features, (*loss_curves(inputs), *_scaling(inputs, settings)))

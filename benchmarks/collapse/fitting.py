@@ -1,0 +1,97 @@
+"""Fits a calibrated head to labelled cases: the head, Platt's scaling, and thresholds by conformal risk control.
+
+Scaling and thresholds are fitted to logits that each training case got from a head fitted without its dataset: on the
+cases that a head was fitted to it looks surer than it is.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from benchmarks.collapse.protocol import Cases, folds_by_dataset
+from vr.detector.calibration import Calibrated
+from vr.detector.head import Head, fit_head
+
+__all__ = ["fit_calibrated", "fit_platt", "risk_thresholds"]
+
+RIDGE = 1.0
+_MISSES, _FALSE_ALARMS = 0.02, 0.02  # of answers that are not `review`, on clear cases
+_FOLDS = 10
+
+
+def fit_calibrated(cases: Cases, names: Sequence[str], ridge: float = RIDGE) -> Calibrated:
+    """Returns a head on the features `names` with everything but its error card."""
+    logits = np.empty(len(cases))
+    folds = folds_by_dataset(cases, min(_FOLDS, len(np.unique(cases.datasets))))
+    for fold in np.unique(folds):
+        held = cases.take(folds == fold)
+        logits[folds == fold] = _head(cases.take(folds != fold), names, ridge).logit(held.features)
+    slope, intercept = fit_platt(logits, cases.positive)
+    probability = expit(slope * logits + intercept)
+    approve_below, reject_from = risk_thresholds(probability[cases.clear], cases.positive[cases.clear])
+    order = np.argsort(logits, kind="stable")
+    return Calibrated(
+        head=_head(cases, names, ridge),
+        slope=slope,
+        intercept=intercept,
+        logits=logits[order],
+        positive=cases.positive[order],
+        approve_below=approve_below,
+        reject_from=reject_from,
+        ranges={name: _range(cases.features[name]) for name in names},
+        card={},
+    )
+
+
+def fit_platt(logits: np.ndarray, positive: np.ndarray) -> tuple[float, float]:
+    """Returns slope (at least 0) and intercept of Platt's scaling, targets drawn in from 0 and 1 by one case.
+
+    References:
+      Platt 1999, Probabilistic outputs for support vector machines, equation 11 for the targets.
+    """
+    num = positive.sum(), (~positive).sum()
+    target = np.where(positive, (num[0] + 1) / (num[0] + 2), 1 / (num[1] + 2))
+
+    def loss(theta: np.ndarray) -> float:
+        z = theta[0] * logits + theta[1]
+        return float(np.sum(np.logaddexp(0.0, z) - target * z))
+
+    found = minimize(loss, np.array([1.0, 0.0]), method="L-BFGS-B", bounds=[(0.0, None), (None, None)])
+    return float(found.x[0]), float(found.x[1])
+
+
+def risk_thresholds(
+    probability: np.ndarray, positive: np.ndarray, misses: float = _MISSES, false_alarms: float = _FALSE_ALARMS
+) -> tuple[float, float]:
+    """Returns (approve below, reject from), so that approvals of collapsed and rejections of healthy cases are rare.
+
+    Each is the most permissive threshold whose risk, in expectation over exchangeable cases, is bounded: with n cases
+    of the kind and k errors among them, (k + 1) / (n + 1) is at most the level. Where the two leave no `review`, one
+    threshold between them does for both, as near to one half as they allow.
+
+    References:
+      Angelopoulos et al. 2022, Conformal risk control (arXiv 2208.02814), theorem 1.
+    """
+    low = _most_permissive(probability[positive], misses)
+    high = 1.0 - _most_permissive(1.0 - probability[~positive], false_alarms)
+    if low >= high:
+        low = high = float(np.clip(0.5, high, low))
+    return low, high
+
+
+def _most_permissive(probability: np.ndarray, level: float) -> float:
+    """Greatest threshold below which at most floor(level (n + 1) - 1) of the probabilities lie; 0 where none may."""
+    allowed = int(np.floor(level * (len(probability) + 1) - 1 + 1e-9))
+    return 0.0 if allowed < 0 else float(np.sort(probability)[allowed])
+
+
+def _head(cases: Cases, names: Sequence[str], ridge: float) -> Head:
+    # A case in the grey band counts by where in it the measured harm lies.
+    return fit_head(cases.features, names, np.clip((cases.harm - 0.05) / 0.1, 0.0, 1.0), ridge=ridge)
+
+
+def _range(values: np.ndarray) -> tuple[float, float]:
+    present = values[np.isfinite(values)]
+    return (float(present.min()), float(present.max())) if len(present) else (-np.inf, np.inf)
