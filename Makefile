@@ -8,7 +8,7 @@ DEMO := outputs/demo
 # One thread for each worker: two workers on two cores otherwise fight over both.
 THREADS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: help install test lint format format-check types demo clean
+.PHONY: help install test lint format format-check types demo study calibrate clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,14 @@ demo: $(STAMP) ## A fresh real sample and an eighth self-trained generation of i
 	@echo; echo "The two reports, to be opened in a browser:"
 	@echo "  fresh real sample   $(CURDIR)/$(DEMO)/report_fresh/report.html"
 	@echo "  eighth generation   $(CURDIR)/$(DEMO)/report_generation_8/report.html"
+
+study: $(STAMP) ## The whole labelled benchmark from nothing: hours, resumable
+	$(BIN)/python -m benchmarks.collapse.study
+
+calibrate: $(STAMP) ## Fit the verdict to the committed results and rebuild every figure of docs/accuracy.md: minutes
+	$(THREADS) $(BIN)/python -m experiments.calibrate
+	$(THREADS) $(BIN)/python -m benchmarks.collapse.comparisons
+	$(BIN)/python -m benchmarks.collapse.accuracy_page
 
 clean: ## Remove caches, builds and outputs; .venv stays
 	rm -rf build dist htmlcov .coverage .pytest_cache .ruff_cache .hypothesis outputs multirun wandb

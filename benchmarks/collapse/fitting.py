@@ -18,7 +18,10 @@ __all__ = ["fit_calibrated", "fit_platt", "risk_thresholds"]
 
 RIDGE = 1.0
 _MISSES, _FALSE_ALARMS = 0.02, 0.02  # of answers that are not `review`, on clear cases
-_FOLDS = 10
+# The rate of misses counts this much more than the rate of false alarms where there is no `review`: a model ruined
+# costs more than a look taken in vain.
+_MISS_WEIGHT = 2.5
+_FOLDS = 5
 
 
 def fit_calibrated(cases: Cases, names: Sequence[str], ridge: float = RIDGE) -> Calibrated:
@@ -28,18 +31,21 @@ def fit_calibrated(cases: Cases, names: Sequence[str], ridge: float = RIDGE) -> 
     for fold in np.unique(folds):
         held = cases.take(folds == fold)
         logits[folds == fold] = _head(cases.take(folds != fold), names, ridge).logit(held.features)
-    slope, intercept = fit_platt(logits, cases.positive)
-    probability = expit(slope * logits + intercept)
-    approve_below, reject_from = risk_thresholds(probability[cases.clear], cases.positive[cases.clear])
+    # A probability is that of collapsed rather than healthy: what lies between the two would only blunt it.
+    logits, positive = logits[cases.clear], cases.positive[cases.clear]
+    slope, intercept = fit_platt(logits, positive)
+    approve_below, reject_from = risk_thresholds(expit(slope * logits + intercept), positive)
     order = np.argsort(logits, kind="stable")
     return Calibrated(
         head=_head(cases, names, ridge),
         slope=slope,
         intercept=intercept,
         logits=logits[order],
-        positive=cases.positive[order],
+        positive=positive[order],
         approve_below=approve_below,
+        detected_from=float(np.clip(_cut(positive), approve_below, reject_from)),
         reject_from=reject_from,
+        fresh={name: _median(cases.features[name][cases.sources == "real"]) for name in names},
         ranges={name: _range(cases.features[name]) for name in names},
         card={},
     )
@@ -81,6 +87,12 @@ def risk_thresholds(
     return low, high
 
 
+def _cut(positive: np.ndarray) -> float:
+    """Returns the calibrated probability at which one more miss and one more false alarm weigh the same."""
+    misses, alarms = _MISS_WEIGHT / max(1, positive.sum()), 1.0 / max(1, (~positive).sum())
+    return float(alarms / (alarms + misses))
+
+
 def _most_permissive(probability: np.ndarray, level: float) -> float:
     """Greatest threshold below which at most floor(level (n + 1) - 1) of the probabilities lie; 0 where none may."""
     allowed = int(np.floor(level * (len(probability) + 1) - 1 + 1e-9))
@@ -90,6 +102,11 @@ def _most_permissive(probability: np.ndarray, level: float) -> float:
 def _head(cases: Cases, names: Sequence[str], ridge: float) -> Head:
     # A case in the grey band counts by where in it the measured harm lies.
     return fit_head(cases.features, names, np.clip((cases.harm - 0.05) / 0.1, 0.0, 1.0), ridge=ridge)
+
+
+def _median(values: np.ndarray) -> float:
+    present = values[np.isfinite(values)]
+    return float(np.median(present)) if len(present) else 0.0
 
 
 def _range(values: np.ndarray) -> tuple[float, float]:

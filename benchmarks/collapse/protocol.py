@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from joblib import Parallel, delayed
 from scipy.stats import rankdata, spearmanr
 
 __all__ = ["Cases", "LeakError", "check_apart", "cluster_intervals", "figures", "folds_by_dataset", "leave_both_out"]
@@ -83,26 +84,44 @@ def check_apart(train: Cases, test: Cases) -> None:
 
 
 def leave_both_out(
-    cases: Cases, fit: Callable[[Cases], Model], select: Callable[[Cases, str, str], np.ndarray] | None = None
+    cases: Cases,
+    fit: Callable[[Cases], Model],
+    select: Callable[[Cases, np.ndarray, str], np.ndarray] | None = None,
+    folds: np.ndarray | None = None,
+    workers: int = 1,
 ) -> np.ndarray:
-    """Returns every case's prediction by a model fitted without its dataset and without its source, float `[n]`.
+    """Returns every case's prediction by a model fitted without its dataset and without its source, `[n, ...]`.
 
     Args:
       cases: All of them.
-      fit: From training cases to a model.
-      select: Which cases may train for a dataset and a source, a mask; by default those that share neither.
+      fit: From training cases to a model; both can be pickled where there are several workers.
+      select: Which cases may train for the datasets and the source held out, a mask; by default those that share
+        neither.
+      folds: A fold for each case, whole datasets together, that are held out at once; by default each dataset alone.
+        Fewer folds are fewer fits, each on somewhat fewer datasets than it might have.
+      workers: Processes.
     """
-    predictions = np.full(len(cases), np.nan)
-    for dataset in np.unique(cases.datasets):
-        for source in np.unique(cases.sources[cases.datasets == dataset]):
-            held = (cases.datasets == dataset) & (cases.sources == source)
-            if select is None:
-                train = (cases.datasets != dataset) & (cases.sources != source)
-            else:
-                train = select(cases, dataset, source)
-            training, testing = cases.take(train), cases.take(held)
-            check_apart(training, testing)
-            predictions[held] = fit(training)(testing)
+    groups = cases.datasets if folds is None else folds
+    held = [
+        (groups == group) & (cases.sources == source)
+        for group in np.unique(groups)
+        for source in np.unique(cases.sources[groups == group])
+    ]
+
+    def predict(rows: np.ndarray) -> np.ndarray:
+        datasets, source = np.unique(cases.datasets[groups == groups[rows][0]]), cases.sources[rows][0]
+        if select is None:
+            train = ~np.isin(cases.datasets, datasets) & (cases.sources != source)
+        else:
+            train = select(cases, datasets, source)
+        training, testing = cases.take(train), cases.take(rows)
+        check_apart(training, testing)
+        return fit(training)(testing)
+
+    found = Parallel(workers)(delayed(predict)(rows) for rows in held)
+    predictions = np.full((len(cases), *found[0].shape[1:]), np.nan)
+    for rows, values in zip(held, found, strict=True):
+        predictions[rows] = values
     return predictions
 
 
@@ -116,17 +135,20 @@ def folds_by_dataset(cases: Cases, folds: int = 5) -> np.ndarray:
     return np.array([of[name] for name in cases.datasets])
 
 
-def figures(probability: np.ndarray, harm: np.ndarray, review: np.ndarray | None = None) -> dict[str, float]:
+def figures(
+    probability: np.ndarray, harm: np.ndarray, said: np.ndarray | None = None, review: np.ndarray | None = None
+) -> dict[str, float]:
     """Returns the error rates of probabilities against measured harm; the grey band counts by its own side of 0.1.
 
     Args:
-      probability: float `[n]`, of collapse; `reject` at 0.5 and above.
+      probability: float `[n]`, of collapse.
       harm: float `[n]`.
+      said: bool `[n]`, what was called collapsed; by default from one half.
       review: bool `[n]`, abstentions; left out of accuracy, FPR and FNR where given.
     """
     positive = harm > 0.1
     answered = np.ones(len(harm), bool) if review is None else ~review
-    said = probability >= 0.5
+    said = probability >= 0.5 if said is None else said
     ranks = rankdata(probability)
     num_positive, num_negative = int(positive.sum()), int((~positive).sum())
     auroc = float("nan")

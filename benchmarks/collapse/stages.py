@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -76,13 +77,16 @@ def labels(split: Split, parts: Parts, cases: list[tuple[Case, pa.Table]]) -> li
 
 
 def features(split: Split, parts: Parts, cases: list[tuple[Case, pa.Table]]) -> list[Row]:
-    """Returns every case's metrics with their nulls, from the statistics and the tiers that have a null."""
-    return _measured(parts, cases, tiers=2)
+    """Returns every case's metrics with their nulls, from the statistics and the tiers that have a null.
+
+    Probes of gradients and of the loss landscape, a quarter of the time, are left to the `cascade` stage.
+    """
+    return _measured(parts, cases, tiers=2, probes=False)
 
 
 def cascade(split: Split, parts: Parts, cases: list[tuple[Case, pa.Table]]) -> list[Row]:
     """Returns the same from the whole laptop cascade."""
-    return _measured(parts, cases, tiers=3)
+    return _measured(parts, cases, tiers=3, probes=True)
 
 
 def peers(split: Split, parts: Parts, cases: list[tuple[Case, pa.Table]]) -> list[Row]:
@@ -92,7 +96,25 @@ def peers(split: Split, parts: Parts, cases: list[tuple[Case, pa.Table]]) -> lis
     return [{"case": case.id, **scores(table, parts.reference)} for case, table in cases]
 
 
-def _measured(parts: Parts, cases: list[tuple[Case, pa.Table]], tiers: int) -> list[Row]:
+def reference_free(split: Split, parts: Parts, cases: list[tuple[Case, pa.Table]]) -> list[Row]:
+    """Returns every case's metrics that need no reference, and none is given."""
+    from vr.data.source import open_source
+    from vr.detector.inputs import Inputs
+    from vr.detector.reference_free import measure
+    from vr.pipeline.config import Config
+    from vr.pipeline.intake import take_in
+
+    rows = []
+    for case, table in cases:
+        begun = time.perf_counter()
+        taken = take_in(open_source(table), None, Config(), 1, lambda *step: None)
+        found = measure(Inputs.of(taken, None, "needs a reference", 0, 1))
+        row = {"case": case.id, **{name: feature.value for name, feature in found.items()}}
+        rows.append({**row, "seconds": time.perf_counter() - begun})
+    return rows
+
+
+def _measured(parts: Parts, cases: list[tuple[Case, pa.Table]], tiers: int, probes: bool) -> list[Row]:
     from vr.cascade.config import CascadeConfig, Execution
     from vr.cascade.train import run_cascade
     from vr.data.source import open_source
@@ -101,7 +123,10 @@ def _measured(parts: Parts, cases: list[tuple[Case, pa.Table]], tiers: int) -> l
     from vr.pipeline.config import Config
     from vr.pipeline.intake import take_in
 
-    settings = CascadeConfig(tiers=CascadeConfig().tiers[:tiers], threads=1, execution=Execution.looped)
+    chosen = CascadeConfig().tiers[:tiers]
+    if not probes:
+        chosen = [replace(tier, gradients=False, curvature=False, half_arms=False) for tier in chosen]
+    settings = CascadeConfig(tiers=chosen, threads=1, execution=Execution.looped)
     config = Config(cascade=settings)
     prepared: dict = {}
     nulls: dict = {}
@@ -142,9 +167,10 @@ def _measured(parts: Parts, cases: list[tuple[Case, pa.Table]], tiers: int) -> l
 # A stage's version goes up when its code changes what it gives.
 STAGES: dict[str, tuple[int, Callable[[Split, Parts, list[tuple[Case, pa.Table]]], list[Row]]]] = {
     "labels": (3, labels),
-    "features": (2, features),
-    "cascade": (2, cascade),
+    "features": (3, features),
+    "cascade": (3, cascade),
     "peers": (1, peers),
+    "reference_free": (1, reference_free),
 }
 
 

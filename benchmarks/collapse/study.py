@@ -9,14 +9,13 @@ written to benchmarks/results/collapse/ as parquet with the versions that made t
 import argparse
 import json
 from importlib.metadata import version
-from pathlib import Path
 
 import pyarrow.parquet as pq
 
 from benchmarks.collapse.cases import splits
+from benchmarks.collapse.evidence import RESULTS
 from benchmarks.collapse.stages import STAGES, first_round, run_stage, stage_table
 
-RESULTS = Path(__file__).parents[1] / "results" / "collapse"
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "pyarrow", "jax", "flax", "optax")
 
 

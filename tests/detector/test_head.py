@@ -76,4 +76,5 @@ def test_variables_point_towards_harm():
     found = variables(features, specs)
     assert [round(found[name], 9) for name in ("up", "down", "both")] == [-2.0, 2.0, 2.0]
     assert found["down:shift"] == pytest.approx(0.2)
+    assert (found["up:raw"], found["down:raw"]) == (0.3, -0.3)
     assert np.isnan(found["none"])

@@ -1,48 +1,139 @@
-"""The rule behind the verdict: monotone, silent about what was not measured."""
+"""The verdict: monotone, silent about what was not measured, and turning where it was calibrated to."""
 
+import numpy as np
 import pytest
 
+from vr.core.errors import ConfigError
+from vr.detector.calibration import Calibrated, Calibration, load_calibration
 from vr.detector.config import DetectorConfig
+from vr.detector.head import Head
 from vr.detector.metric import Feature
 from vr.detector.registry import DIMENSIONS
-from vr.detector.verdict import WEIGHTS_TRAINED, WEIGHTS_UNTRAINED, judge
+from vr.detector.verdict import judge, withhold_approval
 
 SPECS = {f"{name}.{metric}": spec for name, d in DIMENSIONS.items() for metric, spec in d.metrics.items()}
+LOG_RATIO, COVERAGE = "generalization_gap.log_ratio", "entropy_stability.coverage_deficit"
+DEPENDENCE = "correlation_preservation.dependence_change_rms"
 
 
-def features(**changes):
-    """All features of the head on their nulls, some moved to the harmful side by so many deviations."""
+def fitted(*names, **changes):
+    """A head that gives each feature the weight 6 over 0 to 10 deviations."""
+    k = len(names)
+    head = Head(tuple(names), np.tile([0.0, 10.0], (k, 1)), np.tile([0.0, 1.0], (k, 1)), np.full(k, 6.0), -4.0)
+    logits = np.linspace(-4.0, 8.0, 101)
+    document = {
+        "head": head,
+        "slope": 1.0,
+        "intercept": 0.0,
+        "logits": logits,
+        "positive": logits > 0.0,
+        "approve_below": 0.3,
+        "detected_from": 0.4,
+        "reject_from": 0.6,
+        "fresh": dict.fromkeys(names, 0.0),
+        "ranges": dict.fromkeys(names, (-5.0, 50.0)),
+        "card": {},
+    }
+    return Calibrated(**(document | changes))
+
+
+CALIBRATION = Calibration("test", {"trained": fitted(LOG_RATIO, COVERAGE), "untrained": fitted(COVERAGE, DEPENDENCE)})
+
+
+def features(**deviations):
+    """Features so many deviations on the harmful side of their null."""
     found = {}
-    for name in WEIGHTS_TRAINED:
-        sign = 1.0 if SPECS[name].higher_is_worse else -1.0
-        shift = changes.get(name.split(".")[1], 0.0) * SPECS[name].floor
-        found[name] = Feature(0.5 + sign * shift, 0.0, 0.5, 0.0)
+    for name in (LOG_RATIO, COVERAGE, DEPENDENCE):
+        shift = deviations.get(name.split(".")[1], 0.0) * SPECS[name].floor
+        found[name] = Feature(0.5 + shift, 0.0, 0.5, 0.0)
     return found
 
 
-def risk(found):
-    return judge(found, SPECS, DetectorConfig(), with_reference=True)
+def verdict(found, config=None, calibration=CALIBRATION):
+    return judge(found, SPECS, config or DetectorConfig(), with_reference=True, calibration=calibration)
 
 
-def test_every_feature_can_only_raise_the_risk():
-    calm = risk(features()).probability
-    for name in WEIGHTS_TRAINED:
-        metric = name.split(".")[1]
-        steps = [risk(features(**{metric: z})).probability for z in (-5.0, 0.0, 2.0, 5.0, 50.0)]
-        assert steps == sorted(steps)
-        assert steps[0] == calm < steps[-1]
+@pytest.mark.parametrize("metric", ["log_ratio", "coverage_deficit"])
+def test_every_feature_can_only_raise_the_risk(metric):
+    steps = [verdict(features(**{metric: z})).probability for z in (-5.0, 0.0, 2.0, 5.0, 50.0)]
+    assert steps == sorted(steps)
+    assert steps[1] < steps[2] < steps[3]
 
 
-def test_a_ratio_without_its_null_is_no_approval_by_itself():
-    found = features(coverage_deficit=30.0, dependence_change_rms=30.0, predictability=30.0)
-    without = found | {"generalization_gap.log_ratio": Feature(0.5, 0.0)}
-    assert {driver.name for driver in risk(without).drivers} <= set(WEIGHTS_UNTRAINED)
-    assert risk(without).verdict == "reject"
+def test_the_shipped_heads_can_only_raise_the_risk():
+    for situation in load_calibration().heads.values():
+        head = situation.head
+        assert (head.weights >= 0).all()
+        assert (np.diff(head.heights, axis=1) >= 0).all()
+        assert (np.diff(head.knots, axis=1) >= 0).all()
+        assert situation.slope > 0
 
 
-@pytest.mark.parametrize("with_reference", [True, False])
-def test_nothing_measured_has_no_probability(with_reference):
-    found = judge({}, SPECS, DetectorConfig(), with_reference=with_reference)
+def test_the_verdict_turns_at_the_calibrated_thresholds():
+    found = [verdict(features(log_ratio=z)) for z in (0.0, 5.4, 9.0)]
+    assert [each.verdict for each in found] == ["approve", "review", "reject"]
+    assert found[0].probability < 0.3 < found[1].probability < 0.6 < found[2].probability
+
+
+def test_the_two_way_answer_turns_within_review_and_never_against_the_verdict():
+    found = [verdict(features(log_ratio=z)) for z in (5.4, 6.4)]
+    assert [each.verdict for each in found] == ["review", "review"]
+    assert [each.detected for each in found] == [False, True]
+    assert verdict(features(log_ratio=5.4), DetectorConfig(overall_threshold=20.0)).detected
+    assert not verdict(features(log_ratio=6.4), DetectorConfig(review_threshold=90.0)).detected
+
+
+def test_thresholds_of_the_configuration_come_first():
+    found = features(log_ratio=5.4)
+    assert verdict(found, DetectorConfig(overall_threshold=20.0)).verdict == "reject"
+    assert verdict(found, DetectorConfig(review_threshold=90.0)).verdict == "approve"
+    with pytest.raises(ConfigError, match="review_threshold"):
+        DetectorConfig(overall_threshold=20.0, review_threshold=30.0)
+
+
+def test_without_proxies_or_their_null_the_statistics_judge():
+    found = features(coverage_deficit=9.0, dependence_change_rms=9.0)
+    without_null = verdict(found | {LOG_RATIO: Feature(0.5, 0.0)})
+    assert without_null.situation == "untrained"
+    assert {driver.name for driver in without_null.drivers} == {COVERAGE, DEPENDENCE}
+    assert verdict(found).situation == "trained"
+
+
+def test_drivers_are_counted_from_fresh_rows_by_falling_part():
+    drivers = verdict(features(log_ratio=5.0, coverage_deficit=2.0)).drivers
+    assert [driver.name for driver in drivers] == [LOG_RATIO, COVERAGE]
+    assert [driver.contribution for driver in drivers] == pytest.approx([3.0, 1.2])
+    assert drivers[0].excess == pytest.approx(5.0)
+    assert verdict(features(log_ratio=-3.0)).drivers[0].contribution == 0.0
+
+
+def test_variables_of_one_metric_are_one_driver():
+    heads = {"trained": fitted(COVERAGE, f"{COVERAGE}:raw")}
+    found = verdict(features(coverage_deficit=5.0), calibration=Calibration("test", heads))
+    assert [driver.name for driver in found.drivers] == [COVERAGE]
+
+
+def test_uncertain_features_widen_the_interval():
+    sure, unsure = features(log_ratio=5.0), features(log_ratio=5.0)
+    unsure[LOG_RATIO] = Feature(unsure[LOG_RATIO].value, 0.02, 0.5, 0.0)
+    widths = [found.upper - found.lower for found in map(verdict, (sure, unsure))]
+    assert widths[1] > widths[0] > 0
+    for found in map(verdict, (sure, unsure)):
+        assert found.lower <= found.probability <= found.upper
+
+
+def test_what_the_calibration_has_not_seen_is_named():
+    assert verdict(features(coverage_deficit=60.0)).beyond == (COVERAGE,)
+    assert verdict(features(coverage_deficit=40.0)).beyond == ()
+
+
+def test_nothing_measured_has_no_probability():
+    found = verdict({})
     assert found.probability is found.lower is found.upper is None
     assert found.verdict == "review"
     assert found.reason
+
+
+def test_an_approval_can_be_withheld_and_nothing_else():
+    assert withhold_approval(verdict(features()), "why").verdict == "review"
+    assert withhold_approval(verdict(features(log_ratio=9.0)), "why").verdict == "reject"

@@ -128,7 +128,7 @@ def test_a_wrong_base_is_one_line_too(base, text):
 def test_a_mapping_base_chooses_groups_and_changes_keys():
     config = compose(["seed=4"], base={"cascade": "none", "detector": {"overall_threshold": 60}, "seed": 3})
     assert (config.cascade, config.detector.overall_threshold, config.seed) == (preset("none"), 60.0, 4)
-    assert config.detector.review_threshold == 20.0
+    assert config.detector.review_threshold is None
 
 
 def test_a_group_override_replaces_the_section_of_the_base():

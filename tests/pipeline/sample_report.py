@@ -3,6 +3,7 @@
 import numpy as np
 
 from vr.pipeline.report import (
+    CalibrationSection,
     CascadeSection,
     ColumnSummary,
     DatasetSection,
@@ -44,6 +45,22 @@ __all__ = ["approve", "hostile", "reference_free", "reject", "wide"]
 def approve() -> ValidationReport:
     """A fresh real sample: every number within what real data gives against itself."""
     return _report(harm=0.02, seed=1)
+
+
+def calibration(**changes) -> CalibrationSection:
+    """A card as `experiments.calibrate` writes it."""
+    figures = {"fpr": [0.04, 0.02, 0.07], "fnr": [0.03, 0.01, 0.06], "auroc": [0.988, 0.98, 0.994]}
+    document = {
+        "version": "2026.1",
+        "situation": "trained",
+        "line": "on 700 clear cases of 38 real datasets: misses 3.0 % (1.0 to 6.0), false alarms 4.0 % (2.0 to 7.0)",
+        "datasets": 38,
+        "sources": 30,
+        "errors": {"clear": figures},
+        "review_from": 20.0,
+        "reject_from": 50.0,
+    }
+    return CalibrationSection(**(document | changes))
 
 
 def reject() -> ValidationReport:
@@ -577,7 +594,7 @@ def _report(harm: float, seed: int) -> ValidationReport:
     return ValidationReport(
         verdict=Verdict.reject if bad else Verdict.approve,
         verdict_reason=REJECTED if bad else APPROVED,
-        calibration="provisional",
+        calibration=calibration(),
         risk_score=100 * probability,
         risk_level="high" if bad else "low",
         collapse_probability=Interval(

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import sample_report
 
-from vr.detector.verdict import WEIGHTS_TRAINED, WEIGHTS_UNTRAINED
+from vr.detector.calibration import load_calibration
 from vr.pipeline.page import render, render_summary
 from vr.pipeline.page.derived import loss_curves, scaling_fit
 from vr.pipeline.page.explanations import DIMENSIONS, NO_WEIGHT, SECTIONS
 from vr.pipeline.page.nulls import WIDTH, mark, position
 from vr.pipeline.page.plots import MAX_BINS, MAX_LABELS, MAX_STRETCHES, view
 from vr.pipeline.page.series import MAX_POINTS, MAX_SERIES
-from vr.pipeline.page.summary import worst_columns
+from vr.pipeline.page.summary import gauge, worst_columns
 from vr.pipeline.page.table import flatten, records
 from vr.pipeline.page.text import clip, label, number, scalar
 from vr.pipeline.report import (
@@ -81,7 +81,7 @@ def test_page_says_verdict_probability_scores_and_first_action(rejected):
     assert "Verdict: Reject" in text
     assert "93 %" in text
     assert "90 % interval: 81 to 98 %" in text
-    assert "Provisional: not yet fitted" in text
+    assert "Calibration 2026.1: on 700 clear cases" in text
     for item in report.dimensions.values():
         assert f"score {item.score:.0f} of 100, threshold 65" in text
     assert "Add 4,000 real rows" in text
@@ -207,10 +207,23 @@ def test_missing_numbers_are_dashes_and_never_none():
     assert "None" not in text
 
 
-def test_calibrated_report_drops_the_warning():
-    _, text = _read(render(sample_report.approve().model_copy(update={"calibration": "2026.1"})))
-    assert "Calibration: 2026.1" in text
-    assert "Provisional" not in text
+def test_the_probability_says_how_often_such_a_verdict_was_wrong():
+    _, text = _read(render(sample_report.approve()))
+    assert "Calibration 2026.1: on 700 clear cases" in text
+    assert "Outside of anything" not in text
+
+
+def test_what_lies_outside_the_calibrated_range_is_named():
+    used = sample_report.calibration(beyond=["entropy_stability.coverage_deficit"], situation="untrained")
+    _, text = _read(render(sample_report.approve().model_copy(update={"calibration": used})))
+    assert "no proxy was trained" in text
+    assert "less sure than it looks: entropy_stability.coverage_deficit." in text
+
+
+def test_the_scale_is_cut_where_this_verdict_turned():
+    used = sample_report.calibration(review_from=31.0, reject_from=64.0)
+    found = gauge(sample_report.approve().model_copy(update={"calibration": used}))
+    assert (found.review, found.reject) == (31.0, 64.0)
 
 
 def test_summary_is_small_and_has_no_script():
@@ -455,8 +468,10 @@ def test_scaling_that_was_not_fitted_says_why():
 
 
 def test_only_dimensions_that_the_verdict_reads_claim_weight():
+    heads = [fitted.head for fitted in load_calibration().heads.values()]
+    read = {name for head in heads for name, weight in zip(head.names, head.weights, strict=True) if weight > 0}
     for name, explanation in DIMENSIONS.items():
-        weighed = any(feature.startswith(f"{name}.") for feature in [*WEIGHTS_TRAINED, *WEIGHTS_UNTRAINED])
+        weighed = any(feature.startswith(f"{name}.") for feature in read)
         assert (NO_WEIGHT in explanation.how) != weighed, name
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.sample_report import approve, reference_free, reject, wide
+from tests.pipeline.sample_report import approve, calibration, reference_free, reject, wide
 from vr.pipeline.report import ColumnSummary
 from vr.telemetry.summary import print_summary, summary_lines, worst_columns
 
@@ -42,12 +42,12 @@ def test_the_verdict_line_gives_probability_interval_and_risk():
         in first
     )
     assert f"risk {report.risk_score:.0f} of 100, high" in first
-    assert "calibration: provisional" in text_of(report)
+    assert any(line.startswith("calibration 2026.1: on 700 clear cases") for line in text_of(report))
 
 
-def test_a_fitted_calibration_is_not_called_provisional():
-    report = reject().model_copy(update={"calibration": "fitted"})
-    assert not [line for line in text_of(report) if line.startswith("calibration")]
+def test_what_lies_outside_the_calibrated_range_is_said():
+    report = reject().model_copy(update={"calibration": calibration(beyond=["entropy_stability.coverage_deficit"])})
+    assert "outside of anything the calibration has seen: entropy_stability.coverage_deficit" in text_of(report)
 
 
 def test_a_probability_that_is_unknown_says_why():

@@ -19,6 +19,8 @@ from vr.models import build
 
 __all__ = ["Progress", "run_cascade"]
 
+_OF_LARGEST = ("skill_lost", "skill_lost_rare")
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -144,15 +146,17 @@ def _losses(models: list[ModelResult], tier: str, arm: str) -> np.ndarray:
 def _pooled(tiers: list[TierResult]) -> dict[str, Reading]:
     """Returns each reading as the mean over the tiers that measured its null too, or over all where none did.
 
-    A tier without a null says something else than its neighbour: larger networks have larger ratios.
+    A tier without a null says something else than its neighbour: larger networks have larger ratios. The skill lost is
+    that of the largest such tier alone, which has the most to lose: where a smaller one barely predicts a column, the
+    share that it lost of next to nothing is noise.
     """
     pooled = {}
     for name in dict.fromkeys(name for tier in tiers for name in tier.readings):
         found = [tier.readings[name] for tier in tiers if name in tier.readings]
         found = [r for r in found if r.value is not None] or found[:1]
         centred = [r for r in found if r.null_std is not None]
-        if len(centred or found) == 1:
-            pooled[name] = (centred or found)[0]
+        if name in _OF_LARGEST or len(centred or found) == 1:
+            pooled[name] = (centred or found)[-1]
             continue
         values = np.array([r.value for r in centred or found], float)
         spreads = [r.spread for r in centred or found if r.spread is not None]

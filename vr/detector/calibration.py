@@ -24,7 +24,8 @@ def variables(features: Mapping[str, Feature], specs: Mapping[str, MetricSpec]) 
     """Returns what the heads read of each metric: how far it lies on the harmful side of its null; NaN if unknown.
 
     `NAME` is the shift from the null in units of hypot(null deviation, floor), `NAME:shift` in the metric's own unit,
-    `NAME:raw` the value itself. A metric that is bad either way is taken by its absolute shift.
+    `NAME:raw` the value itself, negated where less is worse. A metric that is bad either way is taken by its absolute
+    shift.
     """
     found = {}
     for name, feature in features.items():
@@ -36,7 +37,8 @@ def variables(features: Mapping[str, Feature], specs: Mapping[str, MetricSpec]) 
             spread = float(np.hypot(feature.null_std, spec.floor))
         found[name] = shift / spread
         found[f"{name}:shift"] = shift
-        found[f"{name}:raw"] = float("nan") if feature.value is None else feature.value
+        value = float("nan") if feature.value is None else feature.value
+        found[f"{name}:raw"] = value if spec.higher_is_worse else -value
     return found
 
 
@@ -48,10 +50,12 @@ class Calibrated:
       head: From features to a logit.
       slope: Of Platt's scaling, probability = sigmoid(slope * logit + intercept).
       intercept: Of the same.
-      logits: float `[n]`, ascending, of cases that a head fitted without their dataset judged.
+      logits: float `[n]`, ascending, of clear cases that a head fitted without their dataset judged.
       positive: bool `[n]`, which of them had collapsed.
       approve_below: Probability up to which the answer is `approve`.
+      detected_from: Probability from which an answer without `review` is `collapsed`; between the other two.
       reject_from: Probability from which it is `reject`; between the two it is `review`.
+      fresh: `{variable: its median over fresh real rows}`, what drivers are counted from.
       ranges: `{variable: (least, most)}` over the calibration cases.
       card: Error rates on cases whose dataset and source the head had not seen.
     """
@@ -62,9 +66,26 @@ class Calibrated:
     logits: np.ndarray
     positive: np.ndarray
     approve_below: float
+    detected_from: float
     reject_from: float
+    fresh: Mapping[str, float]
     ranges: Mapping[str, tuple[float, float]]
     card: Mapping[str, Any]
+
+    @property
+    def line(self) -> str:
+        """The error card in one sentence, on clear cases."""
+        clear = self.card["clear"]
+
+        def percent(name: str) -> str:
+            value, low, high = (100 * x for x in clear[name])
+            return f"{value:.1f} % ({low:.1f} to {high:.1f})"
+
+        return (
+            f"on {clear['cases'][0]:,} clear cases of {self.card['datasets']} real datasets, by heads that had seen "
+            f"neither a case's dataset nor its generator: misses {percent('fnr')}, false alarms {percent('fpr')}, "
+            f"AUROC {clear['auroc'][0]:.3f}"
+        )
 
     def probability(self, features: Mapping[str, np.ndarray]) -> np.ndarray:
         """Returns the probability of collapse of every case, float `[n]`."""
@@ -75,12 +96,13 @@ class Calibrated:
         return venn_abers(self.logits, self.positive, low)[0], venn_abers(self.logits, self.positive, high)[1]
 
     def beyond(self, features: Mapping[str, float]) -> list[str]:
-        """Returns the variables that lie outside what the calibration cases showed, on either side."""
-        return [
-            name
+        """Returns the metrics that lie outside what the calibration cases showed, on either side."""
+        outside = [
+            name.split(":")[0]
             for name, (least, most) in self.ranges.items()
             if np.isfinite(features.get(name, np.nan)) and not least <= features[name] <= most
         ]
+        return list(dict.fromkeys(outside))
 
     def to_dict(self) -> dict[str, Any]:
         """Returns JSON-able values."""
@@ -91,7 +113,9 @@ class Calibrated:
             "logits": np.round(self.logits, 5).tolist(),
             "positive": self.positive.astype(int).tolist(),
             "approve_below": round(self.approve_below, 6),
+            "detected_from": round(self.detected_from, 6),
             "reject_from": round(self.reject_from, 6),
+            "fresh": {name: round(value, 6) for name, value in self.fresh.items()},
             "ranges": {name: [round(end, 6) for end in ends] for name, ends in self.ranges.items()},
             "card": self.card,
         }
@@ -106,7 +130,9 @@ class Calibrated:
             logits=np.array(document["logits"], float),
             positive=np.array(document["positive"], bool),
             approve_below=float(document["approve_below"]),
+            detected_from=float(document["detected_from"]),
             reject_from=float(document["reject_from"]),
+            fresh={name: float(value) for name, value in document["fresh"].items()},
             ranges={name: (float(a), float(b)) for name, (a, b) in document["ranges"].items()},
             card=document["card"],
         )

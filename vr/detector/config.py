@@ -51,19 +51,18 @@ class DimensionConfig:
 class DetectorConfig:
     """The detector: nulls, dimensions, and the risk scores at which the verdict turns."""
 
-    overall_threshold: float = 50.0  # risk score (0 to 100) from which the verdict is `reject`
-    review_threshold: float = 20.0  # risk score from which the verdict is `review`
+    overall_threshold: float | None = None  # risk score (0 to 100) from which to `reject`; None: as calibrated
+    review_threshold: float | None = None  # risk score from which to `review`; None: as calibrated
     null: NullConfig = field(default_factory=NullConfig)
     dimensions: dict[str, DimensionConfig] = field(
         default_factory=lambda: {name: DimensionConfig() for name in DIMENSIONS}
     )
 
     def __post_init__(self) -> None:
-        if not 0 <= self.review_threshold <= self.overall_threshold <= 100:
+        review, reject = self.review_threshold, self.overall_threshold
+        if not 0 <= (0 if review is None else review) <= (100 if reject is None else reject) <= 100:
             raise ConfigError(
-                f"needs 0 <= review_threshold ({self.review_threshold}) <= overall_threshold "
-                f"({self.overall_threshold}) <= 100",
-                where="detector",
+                f"needs 0 <= review_threshold ({review}) <= overall_threshold ({reject}) <= 100", where="detector"
             )
         unknown = sorted(set(self.dimensions) - set(DIMENSIONS))
         if unknown:

@@ -1,12 +1,9 @@
-"""The provisional verdict: a documented monotone rule on null-centred features, until fitted calibration replaces it.
+"""The verdict: a fitted monotone head on null-centred features, its probability, and how sure that is.
 
-Each head feature enters as its `excess` e = log(1 + max(0, z - 1)) over what the reference gives against itself, so it
-can only ever raise the risk:
+    logit = bias + sum_i weight_i g_i(x_i),   p = sigmoid(slope * logit + intercept),   risk = 100 p
 
-    logit p = bias + sum_i weight_i * e_i,     risk = 100 p
-
-The weights are set by hand, on the datasets and generators that benchmarks/ names; their error rates on unseen data
-have not been measured, which is why the report says `calibration: provisional`.
+with weights of at least 0 and g_i non-decreasing: worse in any feature can only raise the risk. The numbers are those
+of `calibration.json`, with the error rates that they had on datasets and generators they were not fitted to.
 """
 
 from collections.abc import Mapping
@@ -14,43 +11,31 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vr.detector.calibration import Calibrated, Calibration, load_calibration, variables
 from vr.detector.config import DetectorConfig
-from vr.detector.metric import Feature, MetricSpec, excess
+from vr.detector.metric import Feature, MetricSpec
 
 __all__ = ["Driver", "Judgement", "judge", "withhold_approval"]
 
-# Weights by feature, with and without trained proxies. A head without the proxies leans more on the statistics.
-BIAS = -3.2
-WEIGHTS_TRAINED = {
-    "generalization_gap.log_ratio": 1.1,
-    "entropy_stability.coverage_deficit": 0.8,
-    "correlation_preservation.dependence_change_rms": 0.6,
-    "correlation_preservation.predictability": 0.5,
-    "distribution_fidelity.tail_deficit": 0.3,
-    "entropy_stability.duplicate_fraction": 0.3,
-}
-WEIGHTS_UNTRAINED = {
-    "entropy_stability.coverage_deficit": 1.2,
-    "correlation_preservation.dependence_change_rms": 0.8,
-    "correlation_preservation.predictability": 0.9,
-    "distribution_fidelity.tail_deficit": 0.3,
-    "entropy_stability.duplicate_fraction": 0.3,
-}
+# With proxies the head that reads them; it needs their null, without which a ratio cannot be told from chance.
+_PROXIES = "generalization_gap.log_ratio"
 _LEVEL = 0.9
+_DEVIATIONS = 1.645  # of a feature's error on either side, for the interval's level
 
 
 @dataclass(frozen=True)
 class Driver:
-    """One feature's part in the risk: `contribution` in logits, at least 0."""
+    """One feature's part in the risk.
+
+    Attributes:
+      name: `dimension.metric`.
+      excess: How far it lies on the harmful side of its null, in deviations; None where it has no null.
+      contribution: What it adds to the logit beyond what fresh real rows show, at least 0.
+    """
 
     name: str
-    excess: float
-    weight: float
-
-    @property
-    def contribution(self) -> float:
-        """What the feature adds to the logit."""
-        return self.weight * self.excess
+    excess: float | None
+    contribution: float
 
 
 @dataclass(frozen=True)
@@ -58,12 +43,17 @@ class Judgement:
     """The answer before it is put in words.
 
     Attributes:
-      probability: Of collapse, 0 to 1; None, as both ends, where nothing that the rule reads could be measured.
+      probability: Of collapse, 0 to 1; None, as both ends, where nothing that the head reads could be measured.
       lower: Lower end of its interval at `level`.
       upper: Upper end.
       verdict: approve, review or reject.
       drivers: Features by falling contribution.
       reason: One sentence.
+      review_from: Risk, 0 to 100, from which the verdict is `review`.
+      reject_from: Risk from which it is `reject`.
+      detected: The two-way answer, without `review`; False where nothing is known.
+      situation: Which head judged: `trained`, `untrained` or `without_reference`.
+      beyond: What lies outside of what the head was calibrated on, by feature.
     """
 
     probability: float | None
@@ -73,43 +63,77 @@ class Judgement:
     verdict: str
     drivers: tuple[Driver, ...]
     reason: str
+    review_from: float
+    reject_from: float
+    detected: bool
+    situation: str
+    beyond: tuple[str, ...] = ()
 
 
 def judge(
-    features: Mapping[str, Feature], specs: Mapping[str, MetricSpec], config: DetectorConfig, *, with_reference: bool
+    features: Mapping[str, Feature],
+    specs: Mapping[str, MetricSpec],
+    config: DetectorConfig,
+    *,
+    with_reference: bool,
+    calibration: Calibration | None = None,
 ) -> Judgement:
     """Returns the verdict on `features`, by qualified name such as `entropy_stability.coverage_deficit`.
 
     The interval moves every feature by as much as its mean over splits may be off (its own spread and the null's), all
-    in the same direction; it widens with few rows. It holds no error of the rule itself, which is not yet known.
+    in the same direction, and takes at either end what the calibration cases allow there (Venn-Abers).
+
+    Args:
+      features: All that was measured.
+      specs: What each feature is.
+      config: Thresholds, where they are not to be the calibrated ones.
+      with_reference: Whether there was one.
+      calibration: The fitted heads; those that the package ships by default.
     """
-    if not with_reference:
-        return _unknown("without a reference no risk can be measured: give real rows with --reference")
-    ratio = "generalization_gap.log_ratio"
-    # A ratio without its null cannot be told from chance; without it the statistics alone must do.
-    trained = ratio in features and excess(features[ratio], specs[ratio]) is not None
-    weights = WEIGHTS_TRAINED if trained else WEIGHTS_UNTRAINED
-    drivers, low, high = [], [], []
-    for name, weight in weights.items():
-        feature, spec = features.get(name), specs.get(name)
-        if feature is None or spec is None or (e := excess(feature, spec)) is None:
-            continue
-        drivers.append(Driver(name, e, weight))
-        low.append(weight * (excess(_moved(feature, spec, -1.0), spec) or 0.0))
-        high.append(weight * (excess(_moved(feature, spec, 1.0), spec) or 0.0))
-    if not drivers:
-        return _unknown("no feature of the verdict could be measured on these rows and columns")
-    value = _sigmoid(BIAS + sum(driver.contribution for driver in drivers))
-    lower, upper = _sigmoid(BIAS + sum(low)), _sigmoid(BIAS + sum(high))
-    risk = 100.0 * value
-    if risk >= config.overall_threshold:
+    heads = (load_calibration() if calibration is None else calibration).heads
+    values = variables(features, specs)
+    situation = "without_reference"
+    if with_reference:
+        situation = "trained" if np.isfinite(values.get(_PROXIES, np.nan)) else "untrained"
+    fitted = heads[situation]
+    review_from = 100.0 * fitted.approve_below if config.review_threshold is None else config.review_threshold
+    reject_from = 100.0 * fitted.reject_from if config.overall_threshold is None else config.overall_threshold
+    # One that the user moved takes the other with it rather than overtake it.
+    if config.overall_threshold is None:
+        reject_from = max(reject_from, review_from)
+    review_from = min(review_from, reject_from)
+    if not any(np.isfinite(values.get(name, np.nan)) for name in fitted.head.names):
+        text = "no feature of the verdict could be measured on these rows and columns"
+        return Judgement(None, None, None, _LEVEL, "review", (), text, review_from, reject_from, False, situation)
+    moved = [
+        variables({name: _moved(feature, specs[name], side) for name, feature in features.items()}, specs)
+        for side in (-_DEVIATIONS, _DEVIATIONS)
+    ]
+    probability = float(fitted.probability(_row(values, fitted))[0])
+    low, high = sorted(float(fitted.head.logit(_row(each, fitted))[0]) for each in moved)
+    lower, upper = fitted.interval(low, high)
+    risk = 100.0 * probability
+    if risk >= reject_from:
         verdict, text = "reject", "a model trained on this data will lose skill on real data"
-    elif risk >= config.review_threshold:
+    elif risk >= review_from:
         verdict, text = "review", "the signs are mixed: look at what drives the risk before training"
     else:
         verdict, text = "approve", "no sign that a model trained on this data will lose skill on real data"
-    drivers.sort(key=lambda driver: -driver.contribution)
-    return Judgement(value, lower, upper, _LEVEL, verdict, tuple(drivers), text)
+    return Judgement(
+        probability,
+        min(lower, probability),
+        max(upper, probability),
+        _LEVEL,
+        verdict,
+        _drivers(values, specs, fitted),
+        text,
+        review_from,
+        reject_from,
+        # Never against the verdict, wherever its thresholds were moved to.
+        bool(review_from <= risk and (risk >= reject_from or probability >= fitted.detected_from)),
+        situation,
+        tuple(fitted.beyond(values)),
+    )
 
 
 def withhold_approval(judgement: Judgement, reason: str) -> Judgement:
@@ -119,20 +143,34 @@ def withhold_approval(judgement: Judgement, reason: str) -> Judgement:
     return replace(judgement, verdict="review", reason=reason)
 
 
-def _unknown(reason: str) -> Judgement:
-    return Judgement(None, None, None, _LEVEL, "review", (), reason)
+def _row(values: Mapping[str, float], fitted: Calibrated) -> dict[str, np.ndarray]:
+    return {name: np.array([values.get(name, np.nan)]) for name in fitted.head.names}
 
 
-def _moved(feature: Feature, spec: MetricSpec, direction: float) -> Feature:
-    """Returns the feature with its value moved by 1.64 deviations over splits towards (+1) or away from (-1) harm."""
-    assert feature.value is not None
-    error = np.hypot(feature.spread or 0.0, feature.null_std or 0.0) * 1.645 / np.sqrt(2.0)
+def _drivers(values: Mapping[str, float], specs: Mapping[str, MetricSpec], fitted: Calibrated) -> tuple[Driver, ...]:
+    """Returns each metric's part, its variables together."""
+    head = fitted.head
+    parts = head.contributions(_row(values, fitted))[0] - head.contributions(_row(fitted.fresh, fitted))[0]
+    metrics: dict[str, float] = {}
+    for name, part in zip(head.names, fitted.slope * parts, strict=True):
+        metric = name.split(":")[0]
+        metrics[metric] = metrics.get(metric, 0.0) + float(part)
+    found = [
+        Driver(name, values[name] if np.isfinite(values.get(name, np.nan)) else None, max(0.0, part))
+        for name, part in metrics.items()
+        if any(np.isfinite(values.get(name + suffix, np.nan)) for suffix in ("", ":raw"))
+    ]
+    return tuple(sorted(found, key=lambda driver: -driver.contribution))
+
+
+def _moved(feature: Feature, spec: MetricSpec, deviations: float) -> Feature:
+    """Returns the feature with its value moved towards (positive) or away from harm by deviations of its mean."""
+    if feature.value is None:
+        return feature
+    # Splits of one sample overlap, so a mean over them is hardly surer than half of them.
+    error = np.hypot(feature.spread or 0.0, feature.null_std or 0.0) * deviations / np.sqrt(2.0)
     if spec.two_sided:
         toward = np.sign(feature.value - (feature.null_mean or 0.0)) or 1.0
     else:
         toward = 1.0 if spec.higher_is_worse else -1.0
-    return Feature(feature.value + direction * toward * error, feature.spread, feature.null_mean, feature.null_std)
-
-
-def _sigmoid(x: float) -> float:
-    return float(1.0 / (1.0 + np.exp(-x)))
+    return replace(feature, value=float(feature.value + toward * error))

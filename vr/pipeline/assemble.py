@@ -11,16 +11,19 @@ from vr.core.chart import Chart
 from vr.data.profile import Profile
 from vr.data.schema import ColumnKind
 from vr.data.source import Source
+from vr.detector.calibration import load_calibration
 from vr.detector.config import DetectorConfig
 from vr.detector.dimensions.base import Measurement, provisional_score
 from vr.detector.dimensions.distribution_fidelity import column_drift
 from vr.detector.inputs import Inputs, Side
 from vr.detector.metric import Feature, MetricSpec
+from vr.detector.reference_free import METRICS
 from vr.detector.registry import DIMENSIONS
 from vr.detector.verdict import Judgement
 from vr.localization.localize import Localized
 from vr.pipeline.intake import Intake
 from vr.pipeline.report import (
+    CalibrationSection,
     CascadeSection,
     ColumnSummary,
     DatasetSection,
@@ -41,6 +44,7 @@ from vr.recommendation.actions import Action
 __all__ = [
     "all_features",
     "cascade_section",
+    "calibration_section",
     "collapse_probability",
     "collapse_type",
     "dataset_section",
@@ -102,8 +106,13 @@ def plot(chart: Chart) -> Plot:
     return Plot(id=chart.id, kind=chart.kind, title=chart.title, caption=chart.caption, data=chart.data)
 
 
-def diversity_section(inputs: Inputs, measurement: Measurement) -> DiversitySection:
-    """Returns the candidate's diversity: what it has by itself, and what entropy_stability found missing."""
+def diversity_section(
+    inputs: Inputs, measurement: Measurement, alone: Mapping[str, Feature] | None = None
+) -> DiversitySection:
+    """Returns the candidate's diversity: what it has by itself, and what entropy_stability found missing.
+
+    `alone` are the reference-free metrics by qualified name, where there is no reference.
+    """
     specs = DIMENSIONS["entropy_stability"].metrics
     shared = ("coverage_deficit", "entropy_deficit", "uncovered_mass", "rare_patterns_lost", "effective_generations")
     unmeasured = Feature.missing(inputs.splits_reason or measurement.reason or "not measured")
@@ -111,6 +120,7 @@ def diversity_section(inputs: Inputs, measurement: Measurement) -> DiversitySect
         metrics=_variety(inputs)
         | _of_files(inputs)
         | {name: _metric(measurement.features.get(name, unmeasured), specs[name]) for name in shared}
+        | {name.replace(".", "_"): _alone(feature, METRICS[name]) for name, feature in (alone or {}).items()}
         | {
             name: Metric(value=None, label=label, reason=reason)
             for name, (label, reason) in {
@@ -169,6 +179,11 @@ def _variety(inputs: Inputs) -> dict[str, OwnMetric]:
         metric = _metric(found[name], replace(spec, floor=floor, higher_is_worse=False))
         result[name] = OwnMetric(**metric.model_dump(), reference=reference)
     return result
+
+
+def _alone(feature: Feature, spec: MetricSpec) -> Metric:
+    """Returns a reference-free metric; it is comparable between datasets as it is."""
+    return _metric(replace(feature, reason=feature.reason or "no null: measured of the candidate alone"), spec)
 
 
 def _of_files(inputs: Inputs) -> dict[str, OwnMetric]:
@@ -313,6 +328,24 @@ def collapse_probability(judgement: Judgement) -> Interval:
         lower=round(min(judgement.lower, judgement.probability), 6),
         upper=round(max(judgement.upper, judgement.probability), 6),
         level=judgement.level,
+    )
+
+
+def calibration_section(judgement: Judgement) -> CalibrationSection:
+    """Returns the head that judged, its error card and its thresholds."""
+    calibration = load_calibration()
+    fitted = calibration.heads[judgement.situation]
+    card = fitted.card
+    return CalibrationSection(
+        version=calibration.version,
+        situation=judgement.situation,  # type: ignore[arg-type]
+        line=fitted.line,
+        datasets=card["datasets"],
+        sources=card["sources"],
+        errors={kind: dict(card[kind]) for kind in ("all", "clear", "abstaining")},
+        review_from=round(judgement.review_from, 3),
+        reject_from=round(judgement.reject_from, 3),
+        beyond=list(judgement.beyond),
     )
 
 

@@ -33,7 +33,7 @@ __all__ = [
     "write_atomically",
 ]
 
-SCHEMA_VERSION = "1.0.0"
+SCHEMA_VERSION = "1.1.0"
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -230,13 +230,33 @@ class RunSection(_Model):
     seconds: Finite
 
 
+class CalibrationSection(_Model):
+    """What the probability was fitted to, and how often such a verdict was wrong where that could be measured.
+
+    `errors` are of cases whose dataset and source (generator, damage or harmless change) the judging head had not seen:
+    by kind of case (`all`, `clear`, `abstaining`), each figure with its 95 % interval over datasets. `review_from` and
+    `reject_from` are the risks at which this verdict turned. `beyond` names what of this dataset lies outside of
+    anything the head was calibrated on.
+    """
+
+    version: str
+    situation: Literal["trained", "untrained", "without_reference"]
+    line: str
+    datasets: int
+    sources: int
+    errors: dict[str, dict[str, list[Finite]]]
+    review_from: Percent
+    reject_from: Percent
+    beyond: list[str] = []
+
+
 class ValidationReport(_Model):
     """The whole answer."""
 
     schema_version: str = SCHEMA_VERSION
     verdict: Verdict
     verdict_reason: str
-    calibration: str
+    calibration: CalibrationSection
     # None where nothing that the verdict reads could be measured; verdict_reason says why.
     risk_score: Percent | None
     risk_level: Literal["low", "medium", "high"] | None

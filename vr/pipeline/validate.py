@@ -13,6 +13,7 @@ import numpy as np
 from vr.core.errors import DataError
 from vr.core.plain import to_plain
 from vr.data.source import Source
+from vr.detector import reference_free
 from vr.detector.inputs import Inputs
 from vr.detector.metric import Feature
 from vr.detector.registry import DIMENSIONS
@@ -86,6 +87,8 @@ def validate(
             measurements[name] = dimension.measure(inputs)
         tell(Event("statistics", len(DIMENSIONS), len(DIMENSIONS)))
         features, specs = assemble.all_features(measurements)
+        alone = {} if reference is not None else reference_free.measure(inputs)
+        features, specs = features | alone, specs | reference_free.METRICS
         judgement = judge(features, specs, config.detector, with_reference=reference is not None)
         sections = assemble.dimension_sections(measurements, config.detector)
         if missing := _not_compared(reference, intake, config):
@@ -103,11 +106,11 @@ def validate(
             candidate, intake, inputs, config, folder, judgement.verdict, features, rows_done
         )
     risk = None if judgement.probability is None else round(100.0 * judgement.probability, 3)
-    detected = judgement.probability is not None and judgement.probability >= 0.5
+    detected = judgement.detected
     report = ValidationReport(
         verdict=Verdict(judgement.verdict),
         verdict_reason=judgement.reason,
-        calibration="provisional",
+        calibration=assemble.calibration_section(judgement),
         risk_score=risk,
         risk_level=assemble.risk_level(risk),  # type: ignore[arg-type]
         collapse_probability=assemble.collapse_probability(judgement),
@@ -116,11 +119,12 @@ def validate(
         severity=assemble.severity(risk, detected),  # type: ignore[arg-type]
         not_measured=[name for name, section in sections.items() if section.status is Status.not_measured],
         drivers=[
-            {"feature": d.name, "excess": round(d.excess, 4), "contribution": round(d.contribution, 4)}
+            {"feature": d.name, "contribution": round(d.contribution, 4)}
+            | ({} if d.excess is None else {"excess": round(d.excess, 4)})
             for d in judgement.drivers
         ],
         dimensions=sections,
-        diversity=assemble.diversity_section(inputs, measurements["entropy_stability"]),
+        diversity=assemble.diversity_section(inputs, measurements["entropy_stability"], alone),
         cascade=assemble.cascade_section(cascade, config.cascade.preset, cascade_reason),
         scaling=assemble.scaling_section(cascade, cascade_reason),
         localization=localization,

@@ -133,7 +133,7 @@ def predictability_transfer(
     variance = test.var(axis=0)
     # In the test's units, so that a candidate's vanishing column cannot make its own penalty vanish with it.
     moments = train.T @ train
-    moments[np.diag_indices_from(moments)] += ridge * np.where(variance > 0, variance, 1.0)
+    moments[np.diag_indices_from(moments)] += ridge * np.where(variance > 1e-12, variance, 1.0)
     inverse = np.linalg.inv(moments)
     test_moments = test.T @ test / len(test)
     for j in range(num_groups):

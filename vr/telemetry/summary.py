@@ -39,8 +39,10 @@ def summary_lines(
     ]
     if report.collapse_probability.value is not None:
         lines += _wrapped(report.verdict_reason, width)
-    if report.calibration != "fitted":
-        lines += _wrapped(f"calibration: {report.calibration}", width, style="dim")
+    lines += _wrapped(f"calibration {report.calibration.version}: {report.calibration.line}", width, style="dim")
+    if report.calibration.beyond:
+        beyond = ", ".join(report.calibration.beyond[:3])
+        lines += _wrapped(f"outside of anything the calibration has seen: {beyond}", width, style="dim")
     lines += [[], *_dimension_lines(report.dimensions, bars=bars), []]
     columns = [_column(column) for column in worst_columns(report)]
     if columns:

@@ -45,7 +45,7 @@ _METRICS = {
     "skill_lost": MetricSpec(
         "Skill lost",
         "Mean over predictable columns of (L_candidate - L_reference) / (L_marginal - L_reference) on held-out real "
-        "rows: 0 none of the reference's skill is lost, 1 all of it.",
+        "rows, of the largest tier with a null: 0 none of the reference's skill is lost, 1 all of it.",
         floor=0.02,
         judged=True,
     ),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-__all__ = ["CALIBRATION", "DIMENSIONS", "SECTIONS", "VERDICTS", "Explanation"]
+__all__ = ["BEYOND", "CALIBRATION", "DIMENSIONS", "SECTIONS", "VERDICTS", "Explanation"]
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,12 @@ VERDICTS = {
     "reject": "Do not train on it as it is: a model is likely to lose skill on real data.",
 }
 
-CALIBRATION = (
-    "Provisional: not yet fitted to datasets with known outcomes. "
-    "Trust the order of two probabilities more than the value of one."
-)
+CALIBRATION = {
+    "trained": "From trained proxies and statistics, against the reference.",
+    "untrained": "From statistics alone, against the reference: no proxy was trained.",
+    "without_reference": "Without a reference, from the dataset alone: a far weaker witness than with one.",
+}
+BEYOND = "Outside of anything the calibration has seen, so less sure than it looks:"
 
 NO_WEIGHT = "This dimension carries no weight in the verdict."
 
@@ -35,7 +37,8 @@ DIMENSIONS = {
         "values below and above the reference's range, for nulls and for values that repeat; one bin for each frequent "
         "category. The distances compare the shares of rows in these bins (Kolmogorov-Smirnov, Jensen-Shannon, "
         "Wasserstein-1, chi-squared), random projections of all columns together (sliced Wasserstein), "
-        "Gaussian copulas (Hellinger), and the mass that the candidate keeps in the outermost 1 % of the reference.",
+        "Gaussian copulas (Hellinger), and the mass that the candidate keeps in the outermost 1 % of the reference. "
+        f"{NO_WEIGHT}",
     ),
     "correlation_preservation": Explanation(
         "Correlation preservation",
@@ -89,7 +92,7 @@ DIMENSIONS = {
         "A classifier is trained to tell candidate rows from reference rows and judged on rows it has not seen (0.5: "
         "it cannot). The kernel distance (MMD) and a chi-squared test of joint patterns see whole rows. Rules are "
         "read off the reference (ranges, dependencies, combinations that never occur) and checked in the candidate; "
-        f"stretches of the file are compared with the whole. Data that can be told apart need not do harm. {NO_WEIGHT}",
+        "stretches of the file are compared with the whole. Data that can be told apart need not do harm. It speaks in the verdict where no proxies were trained.",
     ),
 }
 

@@ -108,7 +108,7 @@ def _named(report: ValidationReport, feature: object) -> tuple[str, str]:
     """Returns the words for a qualified feature: its label and its dimension's title."""
     dimension, _, metric = str(feature).partition(".")
     item = report.dimensions.get(dimension)
-    known = item.metrics.get(metric) if item else None
+    known = item.metrics.get(metric) if item else report.diversity.metrics.get(f"{dimension}_{metric}")
     name = clip(known.label, 80) if known and known.label else label(metric or dimension)
     return name, DIMENSIONS[dimension].title if dimension in DIMENSIONS else ""
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from vr.detector.config import DIMENSIONS as ORDER
-from vr.pipeline.page.explanations import CALIBRATION, DIMENSIONS, VERDICTS
+from vr.pipeline.page.explanations import BEYOND, CALIBRATION, DIMENSIONS, VERDICTS
 from vr.pipeline.page.text import clip, number
 from vr.pipeline.report import ColumnSummary, Plot, ValidationReport
 
@@ -26,7 +26,7 @@ class Gauge:
     review: float
     reject: float
     calibration: str
-    provisional: bool
+    beyond: str
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,6 @@ def verdict_words(report: ValidationReport) -> tuple[str, str]:
 
 def gauge(report: ValidationReport) -> Gauge:
     """Returns the collapse probability and the zones of the verdict."""
-    detector = report.run.configuration.get("detector", {})
     given = report.collapse_probability
     percent = [None if v is None else 100 * v for v in (given.value, given.lower, given.upper)]
     value, lower, upper = percent
@@ -71,17 +70,18 @@ def gauge(report: ValidationReport) -> Gauge:
     interval = clip(given.reason or "no interval")
     if lower is not None and upper is not None:
         interval = f"{100 * given.level:.0f} % interval: {_percent(lower)} to {_percent(upper)} %"
-    provisional = report.calibration.startswith("provisional")
+    used = report.calibration
+    beyond = ", ".join(clip(name, 80) for name in used.beyond[:4])
     return Gauge(
         value=value,
         lower=lower,
         upper=upper,
         text=text,
         interval=interval,
-        review=float(detector.get("review_threshold", 20.0)),
-        reject=float(detector.get("overall_threshold", 50.0)),
-        calibration=CALIBRATION if provisional else f"Calibration: {clip(report.calibration)}",
-        provisional=provisional,
+        review=used.review_from,
+        reject=used.reject_from,
+        calibration=f"{CALIBRATION[used.situation]} Calibration {clip(used.version, 40)}: {clip(used.line, 400)}.",
+        beyond=f"{BEYOND} {beyond}." if beyond else "",
     )
 
 

@@ -1,0 +1,186 @@
+"""Writes every number and picture of docs/accuracy.md from the committed results.
+
+    python -m benchmarks.collapse.accuracy_page
+
+Seconds. The prose between the tables is written by hand; a table stands between `<!-- NAME -->` and `<!-- /NAME -->`.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pyarrow.parquet as pq
+
+from benchmarks.collapse.evidence import RESULTS
+from vr.detector.calibration import load_calibration
+
+__all__ = ["fill", "main"]
+
+PAGE = Path(__file__).parents[2] / "docs" / "accuracy.md"
+IMAGES = PAGE.parent / "images"
+_SITUATIONS = {
+    "trained": "proxies and statistics",
+    "untrained": "statistics alone",
+    "without_reference": "no reference",
+}
+_RATES = ("accuracy", "fpr", "fnr", "review_share")
+_COLOURS = {"healthy": "#2a7f62", "grey": "#9a9a9a", "collapsed": "#b3432b"}
+
+
+def main() -> None:
+    """Writes the page and its pictures."""
+    page = PAGE.read_text(encoding="utf-8")
+    for name, lines in _tables().items():
+        page = fill(page, name, lines)
+    PAGE.write_text(page, encoding="utf-8")
+    matplotlib.rcParams.update({"svg.hashsalt": "vr", "font.size": 9, "axes.spines.top": False})
+    _draw_answers()
+    _draw_peers()
+    print(f"{PAGE} and its pictures are up to date")
+
+
+def fill(page: str, name: str, lines: Sequence[str]) -> str:
+    """Returns the page with what stands between `<!-- name -->` and `<!-- /name -->` replaced.
+
+    Raises:
+      ValueError: The page does not have the two marks.
+    """
+    pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+    if not pattern.search(page):
+        raise ValueError(f"the page has no place for {name}")
+    return pattern.sub(lambda found: found[1] + "\n".join(lines) + "\n" + found[2], page)
+
+
+def _tables() -> dict[str, list[str]]:
+    heads = load_calibration().heads
+    trained = heads["trained"].card
+    tables = {
+        "cards": _cards({name: head.card for name, head in heads.items()}),
+        "thresholds": _thresholds(),
+        "sources": _groups(trained["by_source"], "made by"),
+        "datasets": _groups(
+            {k: v for k, v in trained["by_dataset"].items() if v["misses"] + v["false_alarms"]}, "dataset"
+        ),
+        "labels": _labels(),
+    }
+    for name in ("peers", "ablation"):
+        if (path := RESULTS / f"{name}.json").exists():
+            tables[name] = _compared(json.loads(path.read_text(encoding="utf-8")))
+    return tables
+
+
+def _cards(cards: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    lines = [
+        "| judged from | cases | AUROC | accuracy | false alarms | misses | `review` | ECE | Spearman |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for situation, card in cards.items():
+        for kind in ("all", "clear", "abstaining"):
+            found = card[kind]
+            cells = [
+                _cell(found.get(key), key)
+                for key in ("auroc", "accuracy", "fpr", "fnr", "review_share", "ece", "spearman")
+            ]
+            name = f"{_SITUATIONS[situation]}, {kind}"
+            lines.append(f"| {name} | {found['cases'][0]} ({found['positives'][0]} collapsed) | {' | '.join(cells)} |")
+    return lines
+
+
+def _cell(found: Sequence[float] | None, key: str) -> str:
+    if not found:
+        return ""
+    value, low, high = found
+    if key in _RATES:
+        return f"{100 * value:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
+    return f"{value:.3f} ({low:.3f} to {high:.3f})"
+
+
+def _thresholds() -> list[str]:
+    lines = ["| judged from | `review` from risk | `reject` from risk | features read |", "|---|---|---|---|"]
+    for situation, head in load_calibration().heads.items():
+        names = ", ".join(f"`{n}`" for n, w in zip(head.head.names, head.head.weights, strict=True) if w > 0)
+        lines.append(
+            f"| {_SITUATIONS[situation]} | {100 * head.approve_below:.1f} | {100 * head.reject_from:.1f} | {names} |"
+        )
+    return lines
+
+
+def _groups(groups: Mapping[str, Mapping[str, int]], title: str) -> list[str]:
+    lines = [f"| {title} | healthy | false alarms | collapsed | misses |", "|---|---|---|---|---|"]
+    for name, found in groups.items():
+        counts = " | ".join(str(found[key]) for key in ("healthy", "false_alarms", "collapsed", "misses"))
+        lines.append(f"| {name} | {counts} |")
+    return lines
+
+
+def _labels() -> list[str]:
+    rows = pq.read_table(RESULTS / "answers.parquet", columns=["kind", "label", "dataset"]).to_pylist()
+    lines = ["| kind | healthy | grey | collapsed |", "|---|---|---|---|"]
+    for kind in ("real", "harmless", "damage", "lineage"):
+        counts = [sum(row["kind"] == kind and row["label"] == label for row in rows) for label in _COLOURS]
+        lines.append(f"| {kind} | {' | '.join(map(str, counts))} |")
+    return lines
+
+
+def _compared(found: Mapping[str, Any]) -> list[str]:
+    lines = [
+        "| | AUROC, clear | accuracy | false alarms | misses | Spearman, all | lead in AUROC | lead in Spearman |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, each in sorted(found.items(), key=lambda item: -item[1]["clear"]["auroc"][0]):
+        clear, lead = each["clear"], each.get("lead")
+        leads = [f"{v[0]:+.3f} ({v[1]:+.3f} to {v[2]:+.3f})" for v in lead.values()] if lead else ["", ""]
+        rates = [f"{100 * clear[key][0]:.1f} %" for key in ("accuracy", "fpr", "fnr")]
+        lines.append(
+            f"| {name} | {clear['auroc'][0]:.3f} | {' | '.join(rates)} | {each['all']['spearman'][0]:.3f} | "
+            f"{' | '.join(leads)} |"
+        )
+    return lines
+
+
+def _draw_answers() -> None:
+    """Probability against measured harm, case by case."""
+    table = pq.read_table(RESULTS / "answers.parquet")
+    harm, p = table["harm"].to_numpy(), table["trained_probability"].to_numpy()
+    labels = np.array(table["label"].to_pylist())
+    figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+    for label, colour in _COLOURS.items():
+        chosen = labels == label
+        axes.scatter(
+            np.clip(harm[chosen], -0.1, 1.2), p[chosen], s=9, alpha=0.6, color=colour, label=label, linewidths=0
+        )
+    axes.axhline(0.5, color="#444", linewidth=0.8, linestyle=":")
+    axes.set(xlabel="skill lost on real rows, measured (clipped to -0.1 to 1.2)", ylabel="probability of collapse")
+    axes.legend(frameon=False, loc="lower right")
+    _save(figure, "accuracy_answers.svg")
+
+
+def _draw_peers() -> None:
+    """AUROC of every tool with its interval."""
+    path = RESULTS / "peers.json"
+    if not path.exists():
+        return
+    found = json.loads(path.read_text(encoding="utf-8"))
+    order = sorted(found, key=lambda name: found[name]["clear"]["auroc"][0])
+    figure, axes = plt.subplots(figsize=(6.4, 0.3 * len(order) + 0.8), layout="constrained")
+    for y, name in enumerate(order):
+        value, low, high = found[name]["clear"]["auroc"]
+        colour = "#b3432b" if name == "vr" else "#555"
+        axes.plot([low, high], [y, y], color=colour, linewidth=1.2)
+        axes.plot(value, y, "o", color=colour, markersize=5)
+    axes.set(yticks=range(len(order)), yticklabels=order, xlabel="AUROC on clear cases, 95 % interval over datasets")
+    _save(figure, "accuracy_peers.svg")
+
+
+def _save(figure: Any, name: str) -> None:
+    figure.savefig(IMAGES / name, metadata={"Date": None})
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""Do public tools judge as well as the verdict, and what does each of its parts add?
+
+    python -m benchmarks.collapse.comparisons [peers] [ablation] [--workers 2]
+
+Minutes. Every peer gets what the verdict's head gets: a monotone reshaping, a probability and thresholds fitted by
+leave-dataset-and-source-out, on the same cases; a head on all of them is their stack. The ablation fits the verdict's
+head without one of its parts, or with one more. Writes benchmarks/results/collapse/{peers,ablation}.json.
+"""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks.collapse.evidence import RESULTS, load_cases
+from benchmarks.collapse.judging import Answers, answer, card, differences
+from benchmarks.collapse.peers import PEERS
+from benchmarks.collapse.protocol import Cases
+from experiments.calibrate import HEADS
+from vr.detector.config import DIMENSIONS
+
+
+def main() -> None:
+    """Runs what is asked for and writes it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", default=["peers", "ablation"])
+    parser.add_argument("--workers", type=int, default=2)
+    args = parser.parse_args()
+    for part in args.parts:
+        found = {"peers": peers, "ablation": ablation}[part](args.workers)
+        (RESULTS / f"{part}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def peers(workers: int) -> dict[str, Any]:
+    """Returns the error card of every peer, of their stack and of ours on the same cases, and our lead over each."""
+    cases, _ = load_cases(["features", "peers"], PEERS)
+    ratio = "generalization_gap.log_ratio:raw"
+    groups = {name: (name,) for name in PEERS}
+    groups |= {"stack": PEERS, "stack_and_log_ratio": (*PEERS, ratio)}
+    return _compared(cases, groups, workers)
+
+
+def ablation(workers: int) -> dict[str, Any]:
+    """Returns what the trained head is without each of its parts, and with each dimension that it does not read."""
+    readings = [f"{tier}.{name}" for tier in ("tier_1", "tier_2") for name in ("log_ratio_all", "skill_lost")]
+    cases, _ = load_cases(columns=readings)
+    names = HEADS["trained"]
+    groups: dict[str, Sequence[str]] = {"without_null_centring": tuple(dict.fromkeys(_raw(name) for name in names))}
+    for dimension in DIMENSIONS:
+        rest = tuple(name for name in names if not name.startswith(f"{dimension}."))
+        if len(rest) < len(names):
+            groups[f"without_{dimension}"] = rest
+        else:
+            groups[f"with_{dimension}"] = (*names, *_judged(cases, dimension))
+    for name in names:
+        groups[f"without_{name}"] = tuple(other for other in names if other != name)
+        groups[f"only_{name}"] = (name,)
+    for tier in ("tier_1", "tier_2"):
+        readings = {"log_ratio": f"{tier}.log_ratio_all", "skill_lost": f"{tier}.skill_lost"}
+        swapped = [readings[name.split(".")[1].split(":")[0]] if "generalization" in name else name for name in names]
+        groups[f"{tier}_alone"] = tuple(dict.fromkeys(swapped))
+    groups["untrained"] = HEADS["untrained"]
+    return _compared(cases, groups, workers)
+
+
+def _compared(cases: Cases, groups: Mapping[str, Sequence[str]], workers: int) -> dict[str, Any]:
+    ours = answer(cases, HEADS["trained"], workers)
+    found: dict[str, Any] = {"vr": {"features": list(HEADS["trained"]), **card(cases, ours)}}
+    _print("vr", found["vr"])
+    for name, features in groups.items():
+        theirs: Answers = answer(cases, features, workers)
+        found[name] = {
+            "features": list(features),
+            **card(cases, theirs),
+            "lead": differences(cases, ours, theirs),
+        }
+        _print(name, found[name])
+    return found
+
+
+def _raw(name: str) -> str:
+    return f"{name.split(':')[0]}:raw"
+
+
+def _judged(cases: Cases, dimension: str) -> list[str]:
+    """Returns the dimension's metrics that were measured on most cases."""
+    return [
+        name
+        for name, values in cases.features.items()
+        if name.startswith(f"{dimension}.") and ":" not in name and np.isfinite(values).mean() > 0.5
+    ]
+
+
+def _print(name: str, found: Mapping[str, Any]) -> None:
+    clear, lead = found["clear"], found.get("lead", {})
+    text = "  ".join(f"{key} {clear[key][0]:.3f}" for key in ("auroc", "accuracy", "fpr", "fnr", "ece"))
+    text += f"  spearman {found['all']['spearman'][0]:.3f}"
+    for key, (value, low, high) in lead.items():
+        text += f"  lead in {key} {value:+.3f} ({low:+.3f} to {high:+.3f})"
+    print(f"{name:55} {text}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

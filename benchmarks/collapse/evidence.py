@@ -1,0 +1,83 @@
+"""The study's results as labelled cases: measured labels joined with features and peers' scores.
+
+Cases that leave the verdict's question open are left out, by what was measured of real rows alone: splits whose label
+would be the luck of the draw, and changes that found nothing to change.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmarks.collapse.protocol import Cases
+from vr.detector.calibration import variables
+from vr.detector.metric import Feature, MetricSpec
+from vr.detector.reference_free import METRICS
+from vr.detector.registry import DIMENSIONS
+
+__all__ = ["MAX_NOISE", "RESULTS", "SPECS", "load_cases", "versions_of"]
+
+RESULTS = Path(__file__).parents[1] / "results" / "collapse"
+# Standard deviation of `harm` of real rows against real rows; a tenth of it separates healthy from collapsed.
+MAX_NOISE = 0.05
+
+SPECS: dict[str, MetricSpec] = {
+    f"{name}.{metric}": spec for name, dimension in DIMENSIONS.items() for metric, spec in dimension.metrics.items()
+} | METRICS
+
+
+def load_cases(
+    stages: Sequence[str] = ("features",), columns: Sequence[str] = (), results: Path = RESULTS
+) -> tuple[Cases, pa.Table]:
+    """Returns the labelled cases that all of `stages` have, with their variables, and their labels' rows.
+
+    Args:
+      stages: Whose results are joined: `features` (the statistics and the tiers that have a null), `cascade` (every
+        tier), `reference_free`, `peers`.
+      columns: Columns that are no metric of the detector and are wanted as they are, such as a peer's score.
+      results: Folder of the stages' parquet files.
+    """
+    labels = pq.read_table(results / "labels.parquet").to_pylist()
+    found = [{row["case"]: row for row in pq.read_table(results / f"{name}.parquet").to_pylist()} for name in stages]
+    rows, values = [], []
+    for row in labels:
+        parts = [each.get(row["case"]) for each in found]
+        if not _settled(row) or None in parts:
+            continue
+        measured = {name: value for part in parts if part is not None for name, value in part.items()}
+        rows.append(row)
+        values.append(_variables(measured) | {name: _number(measured[name]) for name in columns})
+    names = sorted({name for each in values for name in each})
+    features = {name: np.array([each.get(name, np.nan) for each in values]) for name in names}
+    column = {name: np.array([row[name] for row in rows]) for name in ("case", "dataset", "source", "harm")}
+    cases = Cases(column["case"], column["dataset"], column["source"], column["harm"], features)
+    return cases, pa.Table.from_pylist(rows)
+
+
+def versions_of(stage: str, results: Path = RESULTS) -> dict[str, str]:
+    """Returns the versions of the packages that made a stage's results."""
+    return json.loads((pq.read_schema(results / f"{stage}.parquet").metadata or {})[b"versions"])
+
+
+def _settled(row: dict) -> bool:
+    return np.isfinite(row["harm"]) and row["noise"] <= MAX_NOISE and not row["unchanged"]
+
+
+def _variables(row: dict) -> dict[str, float]:
+    features = {}
+    for name in SPECS:
+        value = row.get(name)
+        if value is None or not np.isfinite(value):
+            features[name] = Feature.missing("not measured")
+        else:
+            features[name] = Feature(
+                value, *(row.get(f"{name}:{part}") for part in ("spread", "null_mean", "null_std"))
+            )
+    return variables(features, SPECS)
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)

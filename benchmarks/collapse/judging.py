@@ -1,0 +1,125 @@
+"""Judges the verdict, its peers and its ablations by leave-dataset-and-source-out, with intervals over datasets."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.collapse.fitting import fit_calibrated
+from benchmarks.collapse.protocol import Cases, cluster_intervals, figures, folds_by_dataset, leave_both_out
+
+__all__ = ["Answers", "answer", "by_group", "card", "differences"]
+
+_FOLDS = 10  # of datasets held out at once
+_KEYS = ("auroc", "accuracy", "fpr", "fnr", "brier", "ece", "spearman")
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What heads that saw neither a case's dataset nor its source said of it.
+
+    Attributes:
+      probability: float `[n]`.
+      collapsed: bool `[n]`, the two-way answer.
+      approve: bool `[n]`.
+      reject: bool `[n]`; neither of the two is `review`.
+    """
+
+    probability: np.ndarray
+    collapsed: np.ndarray
+    approve: np.ndarray
+    reject: np.ndarray
+
+    @property
+    def review(self) -> np.ndarray:
+        """bool `[n]`: the abstentions."""
+        return ~(self.approve | self.reject)
+
+    def take(self, rows: np.ndarray) -> "Answers":
+        """Returns the answers at `rows`, positions or a mask."""
+        return Answers(self.probability[rows], self.collapsed[rows], self.approve[rows], self.reject[rows])
+
+
+def answer(cases: Cases, names: Sequence[str], workers: int = 2) -> Answers:
+    """Returns the answers of heads on the features `names`, each fitted without a fold of datasets and a source."""
+
+    def fit(training: Cases) -> Callable[[Cases], np.ndarray]:
+        fitted = fit_calibrated(training, names)
+
+        def say(testing: Cases) -> np.ndarray:
+            p = fitted.probability(testing.features)
+            return np.column_stack([p, p >= fitted.detected_from, p < fitted.approve_below, p >= fitted.reject_from])
+
+        return say
+
+    folds = folds_by_dataset(cases, min(_FOLDS, len(np.unique(cases.datasets))))
+    p, *flags = leave_both_out(cases, fit, folds=folds, workers=workers).T
+    return Answers(p, *(flag == 1.0 for flag in flags))
+
+
+def card(cases: Cases, answers: Answers, draws: int = 500) -> dict[str, dict[str, list[float]]]:
+    """Returns the error card: `{"all" | "clear" | "abstaining": {figure: [value, lower, upper]}}`.
+
+    `abstaining` are the clear cases, with the answers that are no `review`; the others are two-way.
+    """
+    return {
+        "all": _with_intervals(cases, answers, np.ones(len(cases), bool), False, draws),
+        "clear": _with_intervals(cases, answers, cases.clear, False, draws),
+        "abstaining": _with_intervals(cases, answers, cases.clear, True, draws),
+    }
+
+
+def by_group(cases: Cases, answers: Answers, groups: np.ndarray) -> dict[str, dict[str, float]]:
+    """Returns counts and errors on clear cases by group: `{group: {healthy, false_alarms, collapsed, misses}}`."""
+    said, found = answers.collapsed, {}
+    for group in np.unique(groups):
+        rows = (groups == group) & cases.clear
+        positive = cases.positive[rows]
+        found[str(group)] = {
+            "healthy": int((~positive).sum()),
+            "false_alarms": int((said[rows] & ~positive).sum()),
+            "collapsed": int(positive.sum()),
+            "misses": int((~said[rows] & positive).sum()),
+        }
+    return found
+
+
+def differences(cases: Cases, ours: Answers, theirs: Answers, draws: int = 500) -> dict[str, list[float]]:
+    """Returns our AUROC on clear cases and Spearman on all, less theirs, each with its interval over datasets."""
+
+    def statistic(rows: np.ndarray) -> Mapping[str, float]:
+        clear = rows[cases.clear[rows]]
+        gaps = {}
+        for key, chosen in (("auroc", clear), ("spearman", rows)):
+            a, b = (figures(x.probability[chosen], cases.harm[chosen])[key] for x in (ours, theirs))
+            gaps[key] = a - b
+        return gaps
+
+    return _bracketed(statistic, np.arange(len(cases)), cases.datasets, draws)
+
+
+def _with_intervals(
+    cases: Cases, answers: Answers, chosen: np.ndarray, abstaining: bool, draws: int
+) -> dict[str, list[float]]:
+    keys = ("accuracy", "fpr", "fnr", "review_share") if abstaining else _KEYS
+    rows = np.flatnonzero(chosen)
+    harm, given = cases.harm[rows], answers.take(rows)
+
+    def statistic(drawn: np.ndarray) -> Mapping[str, float]:
+        each = given.take(drawn)
+        review = each.review if abstaining else None
+        found = figures(each.probability, harm[drawn], each.reject if abstaining else each.collapsed, review)
+        return {key: found[key] for key in keys}
+
+    counts = {"cases": [len(rows)], "positives": [int(cases.positive[rows].sum())]}
+    return counts | _bracketed(statistic, np.arange(len(rows)), cases.datasets[rows], draws)
+
+
+def _bracketed(
+    statistic: Callable[[np.ndarray], Mapping[str, float]], rows: np.ndarray, datasets: np.ndarray, draws: int
+) -> dict[str, list[float]]:
+    intervals = cluster_intervals(lambda drawn: statistic(rows[drawn]), datasets, draws)
+    return {
+        name: [round(float(value), 4), *(round(end, 4) for end in intervals[name])]
+        for name, value in statistic(rows).items()
+    }

@@ -1,0 +1,105 @@
+"""Fits the verdict's heads to the study's labelled cases and writes the calibration that the package ships.
+
+    python -m experiments.calibrate [--output vr/detector/calibration.json] [--figures-only]
+
+Minutes. Reads benchmarks/results/collapse/*.parquet; every figure of the error card comes from heads that had seen
+neither the dataset nor the source (generator family, damage or harmless change) of the case that they judge. Writes,
+beside the calibration, what they said case by case: benchmarks/results/collapse/answers.parquet.
+"""
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmarks.collapse.evidence import RESULTS, load_cases
+from benchmarks.collapse.fitting import fit_calibrated
+from benchmarks.collapse.judging import Answers, answer, by_group, card
+from benchmarks.collapse.protocol import Cases
+from vr.detector.calibration import Calibration
+
+CALIBRATION = Path(__file__).parents[1] / "vr" / "detector" / "calibration.json"
+VERSION = "2026.11"
+
+HEADS: dict[str, tuple[str, ...]] = {
+    "trained": (
+        "generalization_gap.skill_lost:raw",
+        "generalization_gap.skill_lost",
+        "generalization_gap.log_ratio",
+        "entropy_stability.coverage_deficit",
+        "correlation_preservation.predictability",
+    ),
+    "without_reference": tuple(
+        f"reference_free.{name}:raw"
+        for name in (
+            "predictability_spread",
+            "tail_length",
+            "empty_combinations",
+            "missing_mass",
+            "near_duplicates",
+            "duplicates",
+        )
+    ),
+    "untrained": (
+        "entropy_stability.coverage_deficit",
+        "correlation_preservation.predictability",
+        "correlation_preservation.dependence_change_rms",
+        "statistical_consistency.classifier_auroc",
+        "statistical_consistency.joint_pattern_effect",
+    ),
+}
+
+
+def main() -> None:
+    """Fits, judges, writes and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, default=CALIBRATION)
+    parser.add_argument("--workers", type=int, default=2)
+    args = parser.parse_args()
+    cases, table = load_cases(["features", "reference_free"])
+    heads, said = {}, {}
+    for situation, names in HEADS.items():
+        said[situation] = answer(cases, names, args.workers)
+        heads[situation] = replace(fit_calibrated(cases, names), card=_card(cases, said[situation]))
+        _print(situation, heads[situation].card)
+    document = Calibration(VERSION, heads).to_dict()
+    args.output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    _write_answers(table, said)
+    print(f"{args.output}: {', '.join(heads)}")
+
+
+def _card(cases: Cases, answers: Answers) -> dict[str, Any]:
+    return {
+        "protocol": "leave-dataset-and-source-out",
+        "datasets": len(np.unique(cases.datasets)),
+        "sources": len(np.unique(cases.sources)),
+        **card(cases, answers),
+        "by_source": by_group(cases, answers, cases.sources),
+        "by_dataset": by_group(cases, answers, cases.datasets),
+    }
+
+
+def _write_answers(table: pa.Table, said: dict[str, Answers]) -> None:
+    for situation, answers in said.items():
+        verdict = np.where(answers.reject, "reject", np.where(answers.approve, "approve", "review"))
+        table = table.append_column(f"{situation}_probability", pa.array(answers.probability.round(5)))
+        table = table.append_column(f"{situation}_collapsed", pa.array(answers.collapsed))
+        table = table.append_column(f"{situation}_verdict", pa.array(verdict))
+    pq.write_table(table, RESULTS / "answers.parquet", compression="zstd")
+
+
+def _print(situation: str, found: dict[str, Any]) -> None:
+    print(f"{situation}: {found['datasets']} datasets, {found['sources']} sources", flush=True)
+    for kind in ("all", "clear", "abstaining"):
+        values = {name: v for name, v in found[kind].items() if len(v) == 3}
+        text = "  ".join(f"{name} {v[0]:.3f} ({v[1]:.3f} to {v[2]:.3f})" for name, v in values.items())
+        print(f"  {kind:10} {found[kind]['cases'][0]} cases, {found[kind]['positives'][0]} collapsed: {text}")
+
+
+if __name__ == "__main__":
+    main()

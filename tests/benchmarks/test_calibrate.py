@@ -1,0 +1,64 @@
+"""The shipped calibration is what the committed results give, and its card what the committed answers say."""
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from benchmarks.collapse.accuracy_page import PAGE, fill
+from benchmarks.collapse.evidence import RESULTS, load_cases
+from benchmarks.collapse.fitting import fit_calibrated
+from benchmarks.collapse.protocol import figures
+from experiments.calibrate import HEADS
+from vr.detector.calibration import load_calibration
+
+
+@pytest.mark.parametrize("situation", sorted(HEADS))
+def test_the_shipped_heads_are_those_of_the_committed_results(situation):
+    cases, _ = load_cases(["features", "reference_free"])
+    fitted, shipped = fit_calibrated(cases, HEADS[situation]), load_calibration().heads[situation]
+    assert shipped.head.names == HEADS[situation]
+    np.testing.assert_allclose(shipped.head.weights, fitted.head.weights, atol=0.02)
+    np.testing.assert_allclose(shipped.probability(cases.features), fitted.probability(cases.features), atol=0.01)
+    assert shipped.approve_below == pytest.approx(fitted.approve_below, abs=0.01)
+    assert shipped.reject_from == pytest.approx(fitted.reject_from, abs=0.01)
+
+
+def test_the_card_is_that_of_the_committed_answers():
+    table = pq.read_table(RESULTS / "answers.parquet")
+    harm = table["harm"].to_numpy()
+    clear = (harm < 0.05) | (harm > 0.15)
+    for situation, head in load_calibration().heads.items():
+        probability = table[f"{situation}_probability"].to_numpy()
+        said = table[f"{situation}_collapsed"].to_numpy(zero_copy_only=False)
+        found = figures(probability[clear], harm[clear], said[clear])
+        card = head.card["clear"]
+        assert card["cases"] == [int(clear.sum())]
+        for name in ("auroc", "accuracy", "fpr", "fnr"):
+            assert card[name][0] == pytest.approx(found[name], abs=2e-3)
+
+
+def test_answers_are_out_of_sample():
+    # A head that had seen its cases would look better on them than the committed answers do.
+    cases, _ = load_cases(["features", "reference_free"])
+    answers = dict(zip(*(pq.read_table(RESULTS / "answers.parquet")[c].to_pylist() for c in _COLUMNS), strict=True))
+    held_out = np.array([answers[id] for id in cases.ids])
+    seen = load_calibration().heads["trained"].probability(cases.features)
+    assert np.abs(held_out - seen).max() > 0.01
+    gaps = [np.mean((p - cases.positive) ** 2) for p in (held_out, seen)]
+    assert gaps[0] > gaps[1]
+
+
+_COLUMNS = ("case", "trained_probability")
+
+
+def test_a_page_is_filled_between_its_marks_only():
+    page = "before\n<!-- a -->\nold\n<!-- /a -->\nafter <!-- b -->\n"
+    assert fill(page, "a", ["new", "rows"]) == page.replace("old", "new\nrows")
+    with pytest.raises(ValueError, match="no place for c"):
+        fill(page, "c", [])
+
+
+def test_the_accuracy_page_holds_the_shipped_card():
+    page = PAGE.read_text(encoding="utf-8")
+    for head in load_calibration().heads.values():
+        assert f"{head.card['clear']['auroc'][0]:.3f} (" in page
