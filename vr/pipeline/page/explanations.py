@@ -92,7 +92,8 @@ DIMENSIONS = {
         "A classifier is trained to tell candidate rows from reference rows and judged on rows it has not seen (0.5: "
         "it cannot). The kernel distance (MMD) and a chi-squared test of joint patterns see whole rows. Rules are "
         "read off the reference (ranges, dependencies, combinations that never occur) and checked in the candidate; "
-        "stretches of the file are compared with the whole. Data that can be told apart need not do harm. It speaks in the verdict where no proxies were trained.",
+        "stretches of the file are compared with the whole. Data that can be told apart need not do harm. "
+        "It speaks in the verdict where no proxies were trained.",
     ),
 }
 
