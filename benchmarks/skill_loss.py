@@ -72,8 +72,8 @@ class RealArm:
       seeds: Seeds, one training run each.
       rare: `[n_test]` bool, the rarest tenth.
       losses: `{target: [2, 2]}`: real and prior loss (rows) over all and rare test rows (columns), mean over seeds.
-      spread: `{target: [2]}`: standard deviation over seeds of `s` and `s_tail` of real rows against real rows; 0 with
-        one seed.
+      spread: `{target: [2]}`: standard deviation of `s` and `s_tail` of real rows against other real rows, from the
+        seeds' draws; 0 with one seed. The test rows' own sampling is not in it.
       counts: `{target: [2]}` bool: whether the column counts, over all and over rare rows.
     """
 
@@ -161,6 +161,8 @@ def measure_real(
         losses[target] = np.stack([runs.mean(axis=0), prior])
         skill = prior - losses[target][0]
         deviation = runs.std(axis=0, ddof=1) if len(runs) > 1 else np.zeros(2)
+        # Draws from a pool share rows, and spread the less the more of it they take.
+        deviation = deviation / np.sqrt(max(1.0 - rows / real.num_rows, 1.0 / real.num_rows))
         # Without skill there is nothing to lose, and no spread of it.
         spread[target] = np.divide(deviation, skill, out=np.full(2, np.inf), where=skill > 0)
         counts[target] = (skill >= MIN_SKILL * prior) & (spread[target] <= MAX_SPREAD)

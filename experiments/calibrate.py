@@ -1,6 +1,6 @@
 """Fits the verdict's heads to the study's labelled cases and writes the calibration that the package ships.
 
-    python -m experiments.calibrate [--output vr/detector/calibration.json] [--figures-only]
+    python -m experiments.calibrate [--output vr/detector/calibration.json] [--answers FILE]
 
 Minutes. Reads benchmarks/results/collapse/*.parquet; every figure of the error card comes from heads that had seen
 neither the dataset nor the source (generator family, damage or harmless change) of the case that they judge. Writes,
@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.collapse.evidence import RESULTS, load_cases
+from benchmarks.collapse.evidence import RESULTS, load_cases, versions_of
 from benchmarks.collapse.fitting import fit_calibrated
 from benchmarks.collapse.judging import Answers, answer, by_group, card
 from benchmarks.collapse.protocol import Cases
@@ -25,14 +25,17 @@ from vr.detector.calibration import Calibration
 
 CALIBRATION = Path(__file__).parents[1] / "vr" / "detector" / "calibration.json"
 VERSION = "2026.11"
+# A head that is wrong more often than this where it does not say `review` may say nothing else.
+_MOST_ERRORS = 0.1
 
 HEADS: dict[str, tuple[str, ...]] = {
     "trained": (
-        "generalization_gap.skill_lost:raw",
         "generalization_gap.skill_lost",
         "generalization_gap.log_ratio",
         "entropy_stability.coverage_deficit",
         "correlation_preservation.predictability",
+        "correlation_preservation.dependence_change_rms",
+        "spectral_coherence.spectrum_divergence",
     ),
     "without_reference": tuple(
         f"reference_free.{name}:raw"
@@ -49,8 +52,8 @@ HEADS: dict[str, tuple[str, ...]] = {
         "entropy_stability.coverage_deficit",
         "correlation_preservation.predictability",
         "correlation_preservation.dependence_change_rms",
+        "spectral_coherence.spectrum_divergence",
         "statistical_consistency.classifier_auroc",
-        "statistical_consistency.joint_pattern_effect",
     ),
 }
 
@@ -59,38 +62,49 @@ def main() -> None:
     """Fits, judges, writes and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=CALIBRATION)
+    parser.add_argument("--answers", type=Path, default=RESULTS / "answers.parquet")
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
     cases, table = load_cases(["features", "reference_free"])
     heads, said = {}, {}
     for situation, names in HEADS.items():
         said[situation] = answer(cases, names, args.workers)
-        heads[situation] = replace(fit_calibrated(cases, names), card=_card(cases, said[situation]))
+        heads[situation] = replace(fit_calibrated(cases, names), card=_card(cases, table, said[situation]))
+        if max(heads[situation].card["abstaining"].get(kind, [0.0])[0] for kind in ("fpr", "fnr")) > _MOST_ERRORS:
+            said[situation] = _reviewing(said[situation])
+            heads[situation] = replace(heads[situation].reviewing_only(), card=_card(cases, table, said[situation]))
         _print(situation, heads[situation].card)
-    document = Calibration(VERSION, heads).to_dict()
-    args.output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    _write_answers(table, said)
+    document = Calibration(VERSION, heads, versions_of("features")).to_dict()
+    args.output.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    _write_answers(args.answers, table, said)
     print(f"{args.output}: {', '.join(heads)}")
 
 
-def _card(cases: Cases, answers: Answers) -> dict[str, Any]:
+def _reviewing(answers: Answers) -> Answers:
+    """Returns the answers of a head that may say nothing but `review`."""
+    nothing = np.zeros(len(answers.probability), bool)
+    return Answers(answers.probability, nothing, nothing, nothing)
+
+
+def _card(cases: Cases, table: pa.Table, answers: Answers) -> dict[str, Any]:
     return {
         "protocol": "leave-dataset-and-source-out",
         "datasets": len(np.unique(cases.datasets)),
         "sources": len(np.unique(cases.sources)),
         **card(cases, answers),
-        "by_source": by_group(cases, answers, cases.sources),
+        "by_source": by_group(cases, answers, np.array(table["source"].to_pylist())),
+        "by_kind": by_group(cases, answers, np.array(table["kind"].to_pylist())),
         "by_dataset": by_group(cases, answers, cases.datasets),
     }
 
 
-def _write_answers(table: pa.Table, said: dict[str, Answers]) -> None:
+def _write_answers(path: Path, table: pa.Table, said: dict[str, Answers]) -> None:
     for situation, answers in said.items():
         verdict = np.where(answers.reject, "reject", np.where(answers.approve, "approve", "review"))
         table = table.append_column(f"{situation}_probability", pa.array(answers.probability.round(5)))
         table = table.append_column(f"{situation}_collapsed", pa.array(answers.collapsed))
         table = table.append_column(f"{situation}_verdict", pa.array(verdict))
-    pq.write_table(table, RESULTS / "answers.parquet", compression="zstd")
+    pq.write_table(table, path, compression="zstd")
 
 
 def _print(situation: str, found: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pyarrow.parquet as pq
 
-from benchmarks.collapse.evidence import RESULTS
+from benchmarks.collapse.evidence import RESULTS, is_settled
 from vr.detector.calibration import load_calibration
 
 __all__ = ["fill", "main"]
@@ -28,7 +28,7 @@ _SITUATIONS = {
     "untrained": "statistics alone",
     "without_reference": "no reference",
 }
-_RATES = ("accuracy", "fpr", "fnr", "review_share")
+_RATES = ("accuracy", "fpr", "fnr", "collapsed_approved", "healthy_rejected", "review_share")
 _COLOURS = {"healthy": "#2a7f62", "grey": "#9a9a9a", "collapsed": "#b3432b"}
 
 
@@ -62,6 +62,8 @@ def _tables() -> dict[str, list[str]]:
     tables = {
         "cards": _cards({name: head.card for name, head in heads.items()}),
         "thresholds": _thresholds(),
+        "study": _study(),
+        "kinds": _groups(trained["by_kind"], "kind"),
         "sources": _groups(trained["by_source"], "made by"),
         "datasets": _groups(
             {k: v for k, v in trained["by_dataset"].items() if v["misses"] + v["false_alarms"]}, "dataset"
@@ -76,16 +78,14 @@ def _tables() -> dict[str, list[str]]:
 
 def _cards(cards: Mapping[str, Mapping[str, Any]]) -> list[str]:
     lines = [
-        "| judged from | cases | AUROC | accuracy | false alarms | misses | `review` | ECE | Spearman |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| judged from | cases | AUROC | accuracy | false alarms | misses | collapsed approved | healthy rejected | "
+        "`review` | ECE | Spearman |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for situation, card in cards.items():
         for kind in ("all", "clear", "abstaining"):
             found = card[kind]
-            cells = [
-                _cell(found.get(key), key)
-                for key in ("auroc", "accuracy", "fpr", "fnr", "review_share", "ece", "spearman")
-            ]
+            cells = [_cell(found.get(key), key) for key in ("auroc", *_RATES, "ece", "spearman")]
             name = f"{_SITUATIONS[situation]}, {kind}"
             lines.append(f"| {name} | {found['cases'][0]} ({found['positives'][0]} collapsed) | {' | '.join(cells)} |")
     return lines
@@ -101,12 +101,36 @@ def _cell(found: Sequence[float] | None, key: str) -> str:
 
 
 def _thresholds() -> list[str]:
-    lines = ["| judged from | `review` from risk | `reject` from risk | features read |", "|---|---|---|---|"]
+    lines = [
+        "| judged from | `review` from risk | two-way answer from | `reject` from risk | features read |",
+        "|---|---|---|---|---|",
+    ]
     for situation, head in load_calibration().heads.items():
         names = ", ".join(f"`{n}`" for n, w in zip(head.head.names, head.head.weights, strict=True) if w > 0)
         lines.append(
-            f"| {_SITUATIONS[situation]} | {100 * head.approve_below:.1f} | {100 * head.reject_from:.1f} | {names} |"
+            f"| {_SITUATIONS[situation]} | {100 * head.approve_below:.1f} | {100 * head.detected_from:.1f} | "
+            f"{100 * head.reject_from:.1f} | {names} |"
         )
+    return lines
+
+
+def _study() -> list[str]:
+    """What became of the cases on their way to being judged."""
+    labels = pq.read_table(RESULTS / "labels.parquet").to_pylist()
+    measured = set(pq.read_table(RESULTS / "features.parquet", columns=["case"])["case"].to_pylist())
+    judged = set(pq.read_table(RESULTS / "answers.parquet", columns=["case"])["case"].to_pylist())
+    steps = {
+        "labelled": labels,
+        "of which changed anything": [row for row in labels if not row["unchanged"]],
+        "of which the label is settled": [row for row in labels if is_settled(row)],
+        "of which features are measured": [row for row in labels if is_settled(row) and row["case"] in measured],
+        "judged": [row for row in labels if row["case"] in judged],
+    }
+    lines = ["| | cases | datasets | rows of the reference |", "|---|---|---|---|"]
+    for step, rows in steps.items():
+        sizes = [row["reference_rows"] for row in rows]
+        datasets = len({row["dataset"] for row in rows})
+        lines.append(f"| {step} | {len(rows)} | {datasets} | {min(sizes):,} to {max(sizes):,} |")
     return lines
 
 
@@ -154,7 +178,9 @@ def _draw_answers() -> None:
         axes.scatter(
             np.clip(harm[chosen], -0.1, 1.2), p[chosen], s=9, alpha=0.6, color=colour, label=label, linewidths=0
         )
-    axes.axhline(0.5, color="#444", linewidth=0.8, linestyle=":")
+    head = load_calibration().heads["trained"]
+    for threshold in (head.approve_below, head.reject_from):
+        axes.axhline(threshold, color="#444", linewidth=0.8, linestyle=":")
     axes.set(xlabel="skill lost on real rows, measured (clipped to -0.1 to 1.2)", ylabel="probability of collapse")
     axes.legend(frameon=False, loc="lower right")
     _save(figure, "accuracy_answers.svg")

@@ -14,12 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.collapse.evidence import RESULTS, load_cases
+from benchmarks.collapse.evidence import RESULTS, SPECS, load_cases
 from benchmarks.collapse.judging import Answers, answer, card, differences
 from benchmarks.collapse.peers import PEERS
 from benchmarks.collapse.protocol import Cases
 from experiments.calibrate import HEADS
 from vr.detector.config import DIMENSIONS
+
+_TIERS = ("tier_1", "tier_2")
+_READINGS = {"generalization_gap.log_ratio": "log_ratio_all", "generalization_gap.skill_lost": "skill_lost"}
 
 
 def main() -> None:
@@ -29,6 +32,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
     for part in args.parts:
+        if part == "peers" and not (RESULTS / "peers.parquet").exists():
+            print("peers are not measured yet: python -m benchmarks.collapse.study peers")
+            continue
         found = {"peers": peers, "ablation": ablation}[part](args.workers)
         (RESULTS / f"{part}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
@@ -44,8 +50,9 @@ def peers(workers: int) -> dict[str, Any]:
 
 def ablation(workers: int) -> dict[str, Any]:
     """Returns what the trained head is without each of its parts, and with each dimension that it does not read."""
-    readings = [f"{tier}.{name}" for tier in ("tier_1", "tier_2") for name in ("log_ratio_all", "skill_lost")]
-    cases, _ = load_cases(columns=readings)
+    parts = ("", ":null_mean", ":null_std")
+    columns = [f"{tier}.{name}{part}" for tier in _TIERS for name in _READINGS.values() for part in parts]
+    cases, _ = load_cases(columns=columns)
     names = HEADS["trained"]
     groups: dict[str, Sequence[str]] = {"without_null_centring": tuple(dict.fromkeys(_raw(name) for name in names))}
     for dimension in DIMENSIONS:
@@ -53,14 +60,18 @@ def ablation(workers: int) -> dict[str, Any]:
         if len(rest) < len(names):
             groups[f"without_{dimension}"] = rest
         else:
-            groups[f"with_{dimension}"] = (*names, *_judged(cases, dimension))
+            groups[f"with_{dimension}"] = (*names, *_measured_of(cases, dimension))
     for name in names:
         groups[f"without_{name}"] = tuple(other for other in names if other != name)
         groups[f"only_{name}"] = (name,)
-    for tier in ("tier_1", "tier_2"):
-        readings = {"log_ratio": f"{tier}.log_ratio_all", "skill_lost": f"{tier}.skill_lost"}
-        swapped = [readings[name.split(".")[1].split(":")[0]] if "generalization" in name else name for name in names]
-        groups[f"{tier}_alone"] = tuple(dict.fromkeys(swapped))
+    for tier in _TIERS:
+        swapped = {}
+        for metric, reading in _READINGS.items():
+            shift = cases.features[f"{tier}.{reading}"] - cases.features[f"{tier}.{reading}:null_mean"]
+            spread = np.hypot(cases.features[f"{tier}.{reading}:null_std"], SPECS[metric].floor)
+            swapped[metric], swapped[f"{metric}:raw"] = f"{tier}.{metric}", f"{tier}.{reading}"
+            cases.features[f"{tier}.{metric}"] = shift / spread  # type: ignore[index]
+        groups[f"{tier}_alone"] = tuple(swapped.get(name, name) for name in names)
     groups["untrained"] = HEADS["untrained"]
     return _compared(cases, groups, workers)
 
@@ -84,7 +95,7 @@ def _raw(name: str) -> str:
     return f"{name.split(':')[0]}:raw"
 
 
-def _judged(cases: Cases, dimension: str) -> list[str]:
+def _measured_of(cases: Cases, dimension: str) -> list[str]:
     """Returns the dimension's metrics that were measured on most cases."""
     return [
         name

@@ -18,11 +18,13 @@ from vr.detector.metric import Feature, MetricSpec
 from vr.detector.reference_free import METRICS
 from vr.detector.registry import DIMENSIONS
 
-__all__ = ["MAX_NOISE", "RESULTS", "SPECS", "load_cases", "versions_of"]
+__all__ = ["MAX_NOISE", "RESULTS", "SPECS", "is_settled", "load_cases", "versions_of"]
 
 RESULTS = Path(__file__).parents[1] / "results" / "collapse"
 # Standard deviation of `harm` of real rows against real rows; a tenth of it separates healthy from collapsed.
 MAX_NOISE = 0.05
+# Real rows as they are, in another order or fewer of them: one source, or each would train what judges the others.
+_REAL_ROWS = ("real", "permute_rows", "permute_columns", "subsample")
 
 SPECS: dict[str, MetricSpec] = {
     f"{name}.{metric}": spec for name, dimension in DIMENSIONS.items() for metric, spec in dimension.metrics.items()
@@ -45,7 +47,7 @@ def load_cases(
     rows, values = [], []
     for row in labels:
         parts = [each.get(row["case"]) for each in found]
-        if not _settled(row) or None in parts:
+        if not is_settled(row) or None in parts:
             continue
         measured = {name: value for part in parts if part is not None for name, value in part.items()}
         rows.append(row)
@@ -53,7 +55,8 @@ def load_cases(
     names = sorted({name for each in values for name in each})
     features = {name: np.array([each.get(name, np.nan) for each in values]) for name in names}
     column = {name: np.array([row[name] for row in rows]) for name in ("case", "dataset", "source", "harm")}
-    cases = Cases(column["case"], column["dataset"], column["source"], column["harm"], features)
+    sources = np.where(np.isin(column["source"], _REAL_ROWS), "real", column["source"])
+    cases = Cases(column["case"], column["dataset"], sources, column["harm"], features)
     return cases, pa.Table.from_pylist(rows)
 
 
@@ -62,7 +65,8 @@ def versions_of(stage: str, results: Path = RESULTS) -> dict[str, str]:
     return json.loads((pq.read_schema(results / f"{stage}.parquet").metadata or {})[b"versions"])
 
 
-def _settled(row: dict) -> bool:
+def is_settled(row: dict) -> bool:
+    """Whether a row of the labels can judge a verdict: measured, changed by its change, and not by luck."""
     return np.isfinite(row["harm"]) and row["noise"] <= MAX_NOISE and not row["unchanged"]
 
 

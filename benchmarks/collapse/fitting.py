@@ -11,13 +11,14 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from benchmarks.collapse.protocol import Cases, folds_by_dataset
+from benchmarks.skill_loss import COLLAPSED_ABOVE, HEALTHY_BELOW
 from vr.detector.calibration import Calibrated
 from vr.detector.head import Head, fit_head
 
 __all__ = ["fit_calibrated", "fit_platt", "risk_thresholds"]
 
 RIDGE = 1.0
-_MISSES, _FALSE_ALARMS = 0.02, 0.02  # of answers that are not `review`, on clear cases
+_MISSES, _FALSE_ALARMS = 0.02, 0.02  # approvals among the clearly collapsed, rejections among the clearly healthy
 # The rate of misses counts this much more than the rate of false alarms where there is no `review`: a model ruined
 # costs more than a look taken in vain.
 _MISS_WEIGHT = 2.5
@@ -81,7 +82,8 @@ def risk_thresholds(
       Angelopoulos et al. 2022, Conformal risk control (arXiv 2208.02814), theorem 1.
     """
     low = _most_permissive(probability[positive], misses)
-    high = 1.0 - _most_permissive(1.0 - probability[~positive], false_alarms)
+    # Beyond the last one allowed, not at it: several may be tied there.
+    high = min(1.0, float(np.nextafter(1.0 - _most_permissive(1.0 - probability[~positive], false_alarms), 2.0)))
     if low >= high:
         low = high = float(np.clip(0.5, high, low))
     return low, high
@@ -101,7 +103,8 @@ def _most_permissive(probability: np.ndarray, level: float) -> float:
 
 def _head(cases: Cases, names: Sequence[str], ridge: float) -> Head:
     # A case in the grey band counts by where in it the measured harm lies.
-    return fit_head(cases.features, names, np.clip((cases.harm - 0.05) / 0.1, 0.0, 1.0), ridge=ridge)
+    target = np.clip((cases.harm - HEALTHY_BELOW) / (COLLAPSED_ABOVE - HEALTHY_BELOW), 0.0, 1.0)
+    return fit_head(cases.features, names, target, ridge=ridge)
 
 
 def _median(values: np.ndarray) -> float:

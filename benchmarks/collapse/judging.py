@@ -10,6 +10,7 @@ from benchmarks.collapse.protocol import Cases, cluster_intervals, figures, fold
 
 __all__ = ["Answers", "answer", "by_group", "card", "differences"]
 
+_THREE_WAY = ("collapsed_approved", "healthy_rejected", "review_share")
 _FOLDS = 10  # of datasets held out at once
 _KEYS = ("auroc", "accuracy", "fpr", "fnr", "brier", "ece", "spearman")
 
@@ -60,7 +61,8 @@ def answer(cases: Cases, names: Sequence[str], workers: int = 2) -> Answers:
 def card(cases: Cases, answers: Answers, draws: int = 500) -> dict[str, dict[str, list[float]]]:
     """Returns the error card: `{"all" | "clear" | "abstaining": {figure: [value, lower, upper]}}`.
 
-    `abstaining` are the clear cases, with the answers that are no `review`; the others are two-way.
+    `abstaining` are the clear cases, with the answers that are no `review`. In the others `fpr`, `fnr` and `accuracy`
+    are those of the two-way answer; `collapsed_approved`, `healthy_rejected` and `review_share` are the verdict's.
     """
     return {
         "all": _with_intervals(cases, answers, np.ones(len(cases), bool), False, draws),
@@ -101,7 +103,7 @@ def differences(cases: Cases, ours: Answers, theirs: Answers, draws: int = 500) 
 def _with_intervals(
     cases: Cases, answers: Answers, chosen: np.ndarray, abstaining: bool, draws: int
 ) -> dict[str, list[float]]:
-    keys = ("accuracy", "fpr", "fnr", "review_share") if abstaining else _KEYS
+    keys = ("accuracy", "fpr", "fnr", "review_share") if abstaining else (*_KEYS, *_THREE_WAY)
     rows = np.flatnonzero(chosen)
     harm, given = cases.harm[rows], answers.take(rows)
 
@@ -109,6 +111,11 @@ def _with_intervals(
         each = given.take(drawn)
         review = each.review if abstaining else None
         found = figures(each.probability, harm[drawn], each.reject if abstaining else each.collapsed, review)
+        positive = harm[drawn] > 0.1
+        if not abstaining:
+            found["collapsed_approved"] = float(np.mean(each.approve[positive])) if positive.any() else np.nan
+            found["healthy_rejected"] = float(np.mean(each.reject[~positive])) if not positive.all() else np.nan
+            found["review_share"] = float(np.mean(each.review))
         return {key: found[key] for key in keys}
 
     counts = {"cases": [len(rows)], "positives": [int(cases.positive[rows].sum())]}
@@ -118,8 +125,12 @@ def _with_intervals(
 def _bracketed(
     statistic: Callable[[np.ndarray], Mapping[str, float]], rows: np.ndarray, datasets: np.ndarray, draws: int
 ) -> dict[str, list[float]]:
-    intervals = cluster_intervals(lambda drawn: statistic(rows[drawn]), datasets, draws)
-    return {
-        name: [round(float(value), 4), *(round(end, 4) for end in intervals[name])]
-        for name, value in statistic(rows).items()
-    }
+    # What cannot be said of all cases, such as errors of a verdict that only reviews, has no place on a card.
+    known = {name: float(value) for name, value in statistic(rows).items() if np.isfinite(value)}
+
+    def of_known(drawn: np.ndarray) -> Mapping[str, float]:
+        found = statistic(rows[drawn])
+        return {name: found[name] for name in known}
+
+    intervals = cluster_intervals(of_known, datasets, draws)
+    return {name: [round(value, 4), *(round(end, 4) for end in intervals[name])] for name, value in known.items()}

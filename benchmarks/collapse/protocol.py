@@ -14,6 +14,8 @@ import numpy as np
 from joblib import Parallel, delayed
 from scipy.stats import rankdata, spearmanr
 
+from benchmarks.skill_loss import COLLAPSED_ABOVE, HEALTHY_BELOW
+
 __all__ = ["Cases", "LeakError", "check_apart", "cluster_intervals", "figures", "folds_by_dataset", "leave_both_out"]
 
 
@@ -50,7 +52,7 @@ class Cases:
     @property
     def clear(self) -> np.ndarray:
         """bool `[n]`: outside the grey band, 0.05 to 0.15."""
-        return (self.harm > 0.15) | (self.harm < 0.05)
+        return (self.harm > COLLAPSED_ABOVE) | (self.harm < HEALTHY_BELOW)
 
     def take(self, rows: np.ndarray) -> "Cases":
         """Returns the cases at `rows`, positions or a mask."""

@@ -53,6 +53,14 @@ def test_where_cases_are_apart_nothing_is_left_to_review():
     assert risk_thresholds(probability, np.arange(200) >= 100) == (0.5, 0.5)
 
 
+def test_ties_at_the_threshold_do_not_break_the_bound():
+    # A fifth of the healthy cases share the value up to which two of a hundred may be rejected.
+    probability = np.r_[np.linspace(0.0, 0.5, 80), np.full(20, 0.9), np.linspace(0.9, 1.0, 100)]
+    positive = np.arange(200) >= 100
+    _, high = risk_thresholds(probability, positive)
+    assert np.mean(probability[~positive] >= high) <= 0.02
+
+
 def test_too_few_cases_approve_and_reject_nothing():
     low, high = risk_thresholds(np.r_[np.zeros(10), np.ones(10)], np.arange(20) >= 10)
     assert (low, high) == (0.0, 1.0)

@@ -8,6 +8,7 @@ from vr.detector.calibration import Calibrated, Calibration, load_calibration
 from vr.detector.config import DetectorConfig
 from vr.detector.head import Head
 from vr.detector.metric import Feature
+from vr.detector.reference_free import METRICS
 from vr.detector.registry import DIMENSIONS
 from vr.detector.verdict import judge, withhold_approval
 
@@ -123,8 +124,35 @@ def test_uncertain_features_widen_the_interval():
 
 
 def test_what_the_calibration_has_not_seen_is_named():
-    assert verdict(features(coverage_deficit=60.0)).beyond == (COVERAGE,)
+    assert verdict(features(coverage_deficit=60.0)).beyond == (SPECS[COVERAGE].label,)
     assert verdict(features(coverage_deficit=40.0)).beyond == ()
+
+
+def test_what_was_not_measured_moves_nothing_and_approves_nothing():
+    calm = verdict(features()).probability
+    found = verdict({COVERAGE: features()[COVERAGE]})
+    assert found.situation == "untrained"
+    assert found.probability == pytest.approx(calm)
+    assert found.verdict == "review"
+    assert SPECS[DEPENDENCE].label in found.reason
+    # A rejection needs no more than what was measured.
+    assert verdict({COVERAGE: features(coverage_deficit=9.5)[COVERAGE]}).verdict == "reject"
+
+
+def test_a_head_that_only_reviews_says_nothing_else():
+    heads = {name: head.reviewing_only() for name, head in CALIBRATION.heads.items()}
+    for z in (0.0, 5.0, 50.0):
+        found = verdict(features(log_ratio=z, coverage_deficit=z), calibration=Calibration("test", heads))
+        assert (found.verdict, found.detected) == ("review", False)
+
+
+def test_without_a_reference_the_words_ask_for_one():
+    heads = {"without_reference": fitted("reference_free.duplicates:raw").reviewing_only()}
+    measured = {"reference_free.duplicates": Feature(0.4)}
+    found = judge(measured, METRICS, DetectorConfig(), with_reference=False, calibration=Calibration("test", heads))
+    assert found.probability is not None
+    assert (found.verdict, found.situation) == ("review", "without_reference")
+    assert "--reference" in found.reason
 
 
 def test_nothing_measured_has_no_probability():

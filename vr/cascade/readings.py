@@ -138,11 +138,11 @@ def _skill_lost(outcomes: list[MemberOutcome], over: int) -> Reading:
     (L_candidate - L_reference) / (L_prior - L_reference) by column, averaged over the columns with skill to lose, which
     the mean over all seeds decides, so that no column comes and goes with a seed.
     """
-    arms = [o.arms["reference"].by_column[over] for o in outcomes if o.arms["reference"].trained]
-    if not arms:
+    known = [o for o in outcomes if o.arms["reference"].trained]
+    if not known:
         return Reading(None, reason="no member gave a finite value")
-    prior = np.mean([o.prior[over] for o in outcomes], axis=0)
-    skill = prior - np.mean(arms, axis=0)
+    prior = np.mean([o.prior[over] for o in known], axis=0)
+    skill = prior - np.mean([o.arms["reference"].by_column[over] for o in known], axis=0)
     counts = skill >= _MIN_SKILL * prior
     if not counts.any():
         return Reading(None, reason="the proxies predict no column better than its marginal does")

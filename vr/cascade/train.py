@@ -152,7 +152,8 @@ def _pooled(tiers: list[TierResult]) -> dict[str, Reading]:
     """
     pooled = {}
     for name in dict.fromkeys(name for tier in tiers for name in tier.readings):
-        found = [tier.readings[name] for tier in tiers if name in tier.readings]
+        by_size = sorted(tiers, key=lambda tier: tier.parameters)
+        found = [tier.readings[name] for tier in by_size if name in tier.readings]
         found = [r for r in found if r.value is not None] or found[:1]
         centred = [r for r in found if r.null_std is not None]
         if name in _OF_LARGEST or len(centred or found) == 1:

@@ -6,7 +6,7 @@ statistics alone, `without_reference`) with its error card. `experiments/calibra
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -72,6 +72,10 @@ class Calibrated:
     ranges: Mapping[str, tuple[float, float]]
     card: Mapping[str, Any]
 
+    def reviewing_only(self) -> "Calibrated":
+        """Returns the same head with every answer a `review`, for one whose other answers were too often wrong."""
+        return replace(self, approve_below=0.0, detected_from=1.0, reject_from=1.0)
+
     @property
     def line(self) -> str:
         """The error card in one sentence, on clear cases."""
@@ -83,8 +87,8 @@ class Calibrated:
 
         return (
             f"on {clear['cases'][0]:,} clear cases of {self.card['datasets']} real datasets, by heads that had seen "
-            f"neither a case's dataset nor its generator: misses {percent('fnr')}, false alarms {percent('fpr')}, "
-            f"AUROC {clear['auroc'][0]:.3f}"
+            f"neither a case's dataset nor its generator: {percent('collapsed_approved')} of the collapsed approved, "
+            f"{percent('healthy_rejected')} of the healthy rejected, {percent('review_share')} left to review"
         )
 
     def probability(self, features: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -140,14 +144,16 @@ class Calibrated:
 
 @dataclass(frozen=True)
 class Calibration:
-    """All heads by situation, and the version that reports name."""
+    """All heads by situation, the version that reports name, and the versions of the packages that measured."""
 
     version: str
     heads: Mapping[str, Calibrated]
+    made_by: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns JSON-able values."""
-        return {"version": self.version, "heads": {name: head.to_dict() for name, head in self.heads.items()}}
+        heads = {name: head.to_dict() for name, head in self.heads.items()}
+        return {"version": self.version, "made_by": dict(self.made_by), "heads": heads}
 
 
 @cache
@@ -155,7 +161,7 @@ def load_calibration() -> Calibration:
     """Returns the calibration that the package ships."""
     document = json.loads(files("vr.detector").joinpath("calibration.json").read_text(encoding="utf-8"))
     heads = {name: Calibrated.from_dict(head) for name, head in document["heads"].items()}
-    return Calibration(document["version"], heads)
+    return Calibration(document["version"], heads, document["made_by"])
 
 
 def venn_abers(logits: np.ndarray, positive: np.ndarray, logit: float) -> tuple[float, float]:

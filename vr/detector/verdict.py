@@ -17,8 +17,6 @@ from vr.detector.metric import Feature, MetricSpec
 
 __all__ = ["Driver", "Judgement", "judge", "withhold_approval"]
 
-# With proxies the head that reads them; it needs their null, without which a ratio cannot be told from chance.
-_PROXIES = "generalization_gap.log_ratio"
 _LEVEL = 0.9
 _DEVIATIONS = 1.645  # of a feature's error on either side, for the interval's level
 
@@ -94,7 +92,7 @@ def judge(
     values = variables(features, specs)
     situation = "without_reference"
     if with_reference:
-        situation = "trained" if np.isfinite(values.get(_PROXIES, np.nan)) else "untrained"
+        situation = "untrained" if _missing(values, heads["trained"]) else "trained"
     fitted = heads[situation]
     review_from = 100.0 * fitted.approve_below if config.review_threshold is None else config.review_threshold
     reject_from = 100.0 * fitted.reject_from if config.overall_threshold is None else config.overall_threshold
@@ -117,9 +115,11 @@ def judge(
         verdict, text = "reject", "a model trained on this data will lose skill on real data"
     elif risk >= review_from:
         verdict, text = "review", "the signs are mixed: look at what drives the risk before training"
+        if not with_reference:
+            text = "without real rows to compare with nothing can be approved or rejected: give some with --reference"
     else:
         verdict, text = "approve", "no sign that a model trained on this data will lose skill on real data"
-    return Judgement(
+    judgement = Judgement(
         probability,
         min(lower, probability),
         max(upper, probability),
@@ -132,8 +132,12 @@ def judge(
         # Never against the verdict, wherever its thresholds were moved to.
         bool(review_from <= risk and (risk >= reject_from or probability >= fitted.detected_from)),
         situation,
-        tuple(fitted.beyond(values)),
+        tuple(specs[name].label for name in fitted.beyond(values)),
     )
+    if missing := _missing(values, fitted):
+        words = ", ".join(specs[name].label for name in missing if name in specs)
+        judgement = withhold_approval(judgement, f"what the verdict reads could not all be measured: {words}")
+    return judgement
 
 
 def withhold_approval(judgement: Judgement, reason: str) -> Judgement:
@@ -143,8 +147,16 @@ def withhold_approval(judgement: Judgement, reason: str) -> Judgement:
     return replace(judgement, verdict="review", reason=reason)
 
 
+def _missing(values: Mapping[str, float], fitted: Calibrated) -> list[str]:
+    """Returns the metrics that a head gives weight and that were not measured."""
+    names = [name for name, weight in zip(fitted.head.names, fitted.head.weights, strict=True) if weight > 0]
+    return list(dict.fromkeys(name.split(":")[0] for name in names if not np.isfinite(values.get(name, np.nan))))
+
+
 def _row(values: Mapping[str, float], fitted: Calibrated) -> dict[str, np.ndarray]:
-    return {name: np.array([values.get(name, np.nan)]) for name in fitted.head.names}
+    """Returns the head's variables; one that was not measured stands where fresh real rows have it."""
+    found = {name: values.get(name, np.nan) for name in fitted.head.names}
+    return {name: np.array([value if np.isfinite(value) else fitted.fresh[name]]) for name, value in found.items()}
 
 
 def _drivers(values: Mapping[str, float], specs: Mapping[str, MetricSpec], fitted: Calibrated) -> tuple[Driver, ...]:
@@ -170,7 +182,10 @@ def _moved(feature: Feature, spec: MetricSpec, deviations: float) -> Feature:
     # Splits of one sample overlap, so a mean over them is hardly surer than half of them.
     error = np.hypot(feature.spread or 0.0, feature.null_std or 0.0) * deviations / np.sqrt(2.0)
     if spec.two_sided:
-        toward = np.sign(feature.value - (feature.null_mean or 0.0)) or 1.0
+        distance = feature.value - (feature.null_mean or 0.0)
+        # Away from harm is towards the null, not beyond it.
+        error = max(error, -abs(distance))
+        toward = np.sign(distance) or 1.0
     else:
         toward = 1.0 if spec.higher_is_worse else -1.0
     return replace(feature, value=float(feature.value + toward * error))

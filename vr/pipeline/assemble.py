@@ -342,7 +342,11 @@ def calibration_section(judgement: Judgement) -> CalibrationSection:
         line=fitted.line,
         datasets=card["datasets"],
         sources=card["sources"],
-        errors={kind: dict(card[kind]) for kind in ("all", "clear", "abstaining")},
+        errors={
+            kind: {name: found for name, found in card[kind].items() if len(found) == 3}
+            for kind in ("all", "clear", "abstaining")
+        },
+        cases={kind: card[kind]["cases"][0] for kind in ("all", "clear")},
         review_from=round(judgement.review_from, 3),
         reject_from=round(judgement.reject_from, 3),
         beyond=list(judgement.beyond),

@@ -244,6 +244,7 @@ class CalibrationSection(_Model):
     line: str
     datasets: int
     sources: int
+    cases: dict[str, int]
     errors: dict[str, dict[str, list[Finite]]]
     review_from: Percent
     reject_from: Percent

@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import platform
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from vr.pipeline.stopwatch import Stopwatch
 
 __all__ = ["validate"]
 
+_CALIBRATED_CASCADE = "laptop"  # whose tiers the labelled benchmark was measured with
 _PACKAGES = ("jax", "flax", "optax", "numpy", "scipy", "scikit-learn", "faiss-cpu", "pyarrow")
 
 
@@ -91,6 +93,9 @@ def validate(
         features, specs = features | alone, specs | reference_free.METRICS
         judgement = judge(features, specs, config.detector, with_reference=reference is not None)
         sections = assemble.dimension_sections(measurements, config.detector)
+        if judgement.situation == "trained" and config.cascade.preset != _CALIBRATED_CASCADE:
+            strange = f"cascade={config.cascade.preset} (calibrated with {_CALIBRATED_CASCADE})"
+            judgement = replace(judgement, beyond=(*judgement.beyond, strange))
         if missing := _not_compared(reference, intake, config):
             judgement = withhold_approval(
                 judgement,

@@ -76,7 +76,7 @@ DIMENSIONS = {
         "Does the variance lie along the same directions, and do series keep their rhythm?",
         "Eigenvalues of the rank-correlation matrix, each as its share of the total, on both sides, and the angles "
         "between the leading directions. Where the data has a date column, the power spectra and the autocorrelation "
-        f"of the numeric columns along it are compared too. {NO_WEIGHT}",
+        "of the numeric columns along it are compared too.",
     ),
     "generalization_gap": Explanation(
         "Generalization gap",
