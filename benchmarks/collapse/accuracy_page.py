@@ -153,15 +153,17 @@ def _labels() -> list[str]:
 
 def _compared(found: Mapping[str, Any]) -> list[str]:
     lines = [
-        "| | AUROC, clear | accuracy | false alarms | misses | Spearman, all | lead in AUROC | lead in Spearman |",
-        "|---|---|---|---|---|---|---|---|",
+        "| | AUROC, clear | by its own number | accuracy | false alarms | misses | Spearman, all | lead in AUROC | "
+        "lead in Spearman |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, each in sorted(found.items(), key=lambda item: -item[1]["clear"]["auroc"][0]):
         clear, lead = each["clear"], each.get("lead")
         leads = [f"{v[0]:+.3f} ({v[1]:+.3f} to {v[2]:+.3f})" for v in lead.values()] if lead else ["", ""]
+        own = f"{each['own']['auroc']:.3f}" if "own" in each else ""
         rates = [f"{100 * clear[key][0]:.1f} %" for key in ("accuracy", "fpr", "fnr")]
         lines.append(
-            f"| {name} | {clear['auroc'][0]:.3f} | {' | '.join(rates)} | {each['all']['spearman'][0]:.3f} | "
+            f"| {name} | {clear['auroc'][0]:.3f} | {own} | {' | '.join(rates)} | {each['all']['spearman'][0]:.3f} | "
             f"{' | '.join(leads)} |"
         )
     return lines

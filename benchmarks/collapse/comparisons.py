@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.collapse.evidence import RESULTS, SPECS, load_cases
 from benchmarks.collapse.judging import Answers, answer, card, differences
 from benchmarks.collapse.peers import PEERS
-from benchmarks.collapse.protocol import Cases
+from benchmarks.collapse.protocol import Cases, figures
 from experiments.calibrate import HEADS
 from vr.detector.config import DIMENSIONS
 
@@ -87,6 +87,11 @@ def _compared(cases: Cases, groups: Mapping[str, Sequence[str]], workers: int) -
             **card(cases, theirs),
             "lead": differences(cases, ours, theirs),
         }
+        if len(features) == 1:
+            # Its own number, nothing fitted: what ranks the other way round gets no weight in a monotone head.
+            score = np.nan_to_num(cases.features[features[0]])
+            own = figures(score[cases.clear], cases.harm[cases.clear]), figures(score, cases.harm)
+            found[name]["own"] = {"auroc": round(own[0]["auroc"], 4), "spearman": round(own[1]["spearman"], 4)}
         _print(name, found[name])
     return found
 
