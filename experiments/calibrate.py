@@ -27,6 +27,7 @@ CALIBRATION = Path(__file__).parents[1] / "vr" / "detector" / "calibration.json"
 VERSION = "2026.11"
 # A head that is wrong more often than this where it does not say `review` may say nothing else.
 _MOST_ERRORS = 0.1
+_SIZES = ("under 300", "300 to 499", "500 to 999", "from 1000")
 
 HEADS: dict[str, tuple[str, ...]] = {
     "trained": (
@@ -93,9 +94,16 @@ def _card(cases: Cases, table: pa.Table, answers: Answers) -> dict[str, Any]:
         "sources": len(np.unique(cases.sources)),
         **card(cases, answers),
         "by_source": by_group(cases, answers, np.array(table["source"].to_pylist())),
+        "by_reference_rows": by_group(cases, answers, _sizes(table)),
         "by_kind": by_group(cases, answers, np.array(table["kind"].to_pylist())),
         "by_dataset": by_group(cases, answers, cases.datasets),
     }
+
+
+def _sizes(table: pa.Table) -> np.ndarray:
+    """Returns each case's number of reference rows as one of a few ranges."""
+    rows = table["reference_rows"].to_numpy()
+    return np.array(_SIZES)[np.digitize(rows, [300, 500, 1_000])]
 
 
 def _write_answers(path: Path, table: pa.Table, said: dict[str, Answers]) -> None:

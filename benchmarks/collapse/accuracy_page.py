@@ -64,6 +64,7 @@ def _tables() -> dict[str, list[str]]:
         "thresholds": _thresholds(),
         "study": _study(),
         "kinds": _groups(trained["by_kind"], "kind"),
+        "sizes": _groups(trained["by_reference_rows"], "rows of the reference"),
         "sources": _groups(trained["by_source"], "made by"),
         "datasets": _groups(
             {k: v for k, v in trained["by_dataset"].items() if v["misses"] + v["false_alarms"]}, "dataset"
@@ -135,10 +136,11 @@ def _study() -> list[str]:
 
 
 def _groups(groups: Mapping[str, Mapping[str, int]], title: str) -> list[str]:
-    lines = [f"| {title} | healthy | false alarms | collapsed | misses |", "|---|---|---|---|---|"]
+    lines = [f"| {title} | healthy | false alarms | collapsed | misses | AUROC |", "|---|---|---|---|---|---|"]
     for name, found in groups.items():
         counts = " | ".join(str(found[key]) for key in ("healthy", "false_alarms", "collapsed", "misses"))
-        lines.append(f"| {name} | {counts} |")
+        auroc = f"{found['auroc']:.3f}" if "auroc" in found else ""
+        lines.append(f"| {name} | {counts} | {auroc} |")
     return lines
 
 

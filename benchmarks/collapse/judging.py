@@ -72,7 +72,10 @@ def card(cases: Cases, answers: Answers, draws: int = 500) -> dict[str, dict[str
 
 
 def by_group(cases: Cases, answers: Answers, groups: np.ndarray) -> dict[str, dict[str, float]]:
-    """Returns counts and errors on clear cases by group: `{group: {healthy, false_alarms, collapsed, misses}}`."""
+    """Returns counts and errors on clear cases by group, `{group: {healthy, false_alarms, collapsed, misses, auroc}}`.
+
+    There is no AUROC where a group has one class alone.
+    """
     said, found = answers.collapsed, {}
     for group in np.unique(groups):
         rows = (groups == group) & cases.clear
@@ -83,6 +86,9 @@ def by_group(cases: Cases, answers: Answers, groups: np.ndarray) -> dict[str, di
             "collapsed": int(positive.sum()),
             "misses": int((~said[rows] & positive).sum()),
         }
+        auroc = figures(answers.probability[rows], cases.harm[rows])["auroc"]
+        if np.isfinite(auroc):
+            found[str(group)]["auroc"] = round(auroc, 4)
     return found
 
 
