@@ -161,7 +161,8 @@ def measure_real(
         losses[target] = np.stack([runs.mean(axis=0), prior])
         skill = prior - losses[target][0]
         deviation = runs.std(axis=0, ddof=1) if len(runs) > 1 else np.zeros(2)
-        # Draws from a pool share rows, and spread the less the more of it they take.
+        # Draws from a pool share rows, and spread the less the more of it they take; as some of the spread is the
+        # models' own, this errs on the side of too much.
         deviation = deviation / np.sqrt(max(1.0 - rows / real.num_rows, 1.0 / real.num_rows))
         # Without skill there is nothing to lose, and no spread of it.
         spread[target] = np.divide(deviation, skill, out=np.full(2, np.inf), where=skill > 0)

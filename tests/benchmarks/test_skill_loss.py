@@ -131,11 +131,12 @@ def test_spread_is_that_of_real_rows_against_real_rows():
     assert 0.4 < arm.spread["y"][0] / np.std(of_draws, axis=0, ddof=1)[0] < 2.5
 
 
-def test_draws_that_share_rows_spread_as_independent_ones():
+def test_draws_that_share_rows_are_not_taken_for_surer_than_independent_ones():
     real, test = population(4_000, 0), population(900, 1)
     apart = measure_real(real, test, ("y",), range(16), rows=400).spread["y"][0]
     shared = measure_real(real.slice(0, 600), test, ("y",), range(16), rows=400).spread["y"][0]
-    assert 0.6 < shared / apart < 1.7
+    # Part of the spread is the models' own, which sharing rows does not lessen: what is given is on the safe side.
+    assert 0.8 < shared / apart < 3.5
 
 
 def test_a_column_whose_skill_is_luck_does_not_count(arm):
