@@ -18,6 +18,7 @@ from vr.detector.metric import Feature, MetricSpec
 __all__ = ["Driver", "Judgement", "judge", "withhold_approval"]
 
 _LEVEL = 0.9
+_MOST_MISSING = 0.25  # share of a head's weight that may be unmeasured in an approval
 _DEVIATIONS = 1.645  # of a feature's error on either side, for the interval's level
 
 
@@ -134,7 +135,9 @@ def judge(
         situation,
         tuple(specs[name].label for name in fitted.beyond(values)),
     )
-    if missing := _missing(values, fitted):
+    missing = _missing(values, fitted)
+    # A table of independent columns has nothing to predict, and so nothing of that to lose.
+    if _weight_of(missing, fitted) > _MOST_MISSING:
         words = ", ".join(specs[name].label for name in missing if name in specs)
         judgement = withhold_approval(judgement, f"what the verdict reads could not all be measured: {words}")
     return judgement
@@ -151,6 +154,13 @@ def _missing(values: Mapping[str, float], fitted: Calibrated) -> list[str]:
     """Returns the metrics that a head gives weight and that were not measured."""
     names = [name for name, weight in zip(fitted.head.names, fitted.head.weights, strict=True) if weight > 0]
     return list(dict.fromkeys(name.split(":")[0] for name in names if not np.isfinite(values.get(name, np.nan))))
+
+
+def _weight_of(metrics: list[str], fitted: Calibrated) -> float:
+    """Returns the share of a head's weight that some metrics carry, 0 to 1."""
+    head = fitted.head
+    carried = [weight for name, weight in zip(head.names, head.weights, strict=True) if name.split(":")[0] in metrics]
+    return float(sum(carried) / max(head.weights.sum(), 1e-12))
 
 
 def _row(values: Mapping[str, float], fitted: Calibrated) -> dict[str, np.ndarray]:
