@@ -59,8 +59,8 @@ def ablation(workers: int) -> dict[str, Any]:
         rest = tuple(name for name in names if not name.startswith(f"{dimension}."))
         if len(rest) < len(names):
             groups[f"without_{dimension}"] = rest
-        else:
-            groups[f"with_{dimension}"] = (*names, *_measured_of(cases, dimension))
+        elif more := _measured_of(cases, dimension):
+            groups[f"with_{dimension}"] = (*names, *more)
     for name in names:
         groups[f"without_{name}"] = tuple(other for other in names if other != name)
         groups[f"only_{name}"] = (name,)
