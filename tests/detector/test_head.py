@@ -37,12 +37,23 @@ def test_more_of_a_feature_never_lowers_the_risk():
     assert (np.diff(logits) >= 0).all()
 
 
-def test_missing_features_take_the_middle_and_infinite_outliers_do_no_harm():
+def test_what_was_not_measured_counts_as_on_its_null_or_by_its_median_and_outliers_do_no_harm():
     features, target = drawn()
-    head = fit_head(features, ["a", "b"], target)
-    middle = head.contributions({"a": np.array([np.nan]), "b": np.array([np.nan])})[0]
-    assert middle == pytest.approx(0.5 * head.weights)
-    assert np.isfinite(head.logit({"a": np.array([1e300, -1e300]), "b": np.zeros(2)})).all()
+    features["a:raw"] = features["a"]
+    head = fit_head(features, ["a:raw", "b"], target)
+    absent = head.contributions({"a:raw": np.array([np.nan]), "b": np.array([np.nan])})
+    there = head.contributions({"a:raw": np.array([np.median(features["a"])]), "b": np.zeros(1)})
+    assert absent == pytest.approx(there)
+    assert np.isfinite(head.logit({"a:raw": np.array([1e300, -1e300]), "b": np.zeros(2)})).all()
+
+
+def test_one_absurd_value_changes_next_to_nothing():
+    features, target = drawn()
+    spoilt = features["b"].copy()
+    spoilt[0] = -4e12
+    heads = [fit_head({"b": b}, ["b"], target) for b in (features["b"], spoilt)]
+    grid = {"b": np.linspace(-1.0, 2.5, 50)}
+    np.testing.assert_allclose(heads[1].logit(grid), heads[0].logit(grid), atol=0.1)
 
 
 def test_a_head_survives_json():

@@ -20,7 +20,8 @@ DEPENDENCE = "correlation_preservation.dependence_change_rms"
 def fitted(*names, **changes):
     """A head that gives each feature the weight 6 over 0 to 10 deviations."""
     k = len(names)
-    head = Head(tuple(names), np.tile([0.0, 10.0], (k, 1)), np.tile([0.0, 1.0], (k, 1)), np.full(k, 6.0), -4.0)
+    knots, heights = np.tile([0.0, 10.0], (k, 1)), np.tile([0.0, 1.0], (k, 1))
+    head = Head(tuple(names), knots, heights, np.full(k, 6.0), -4.0, np.zeros(k))
     logits = np.linspace(-4.0, 8.0, 101)
     document = {
         "head": head,

@@ -30,6 +30,8 @@ class Head:
       heights: float `[k, m]`, what each knot is mapped to, ascending, 0 to 1.
       weights: float `[k]`, at least 0.
       bias: Of the logit.
+      absent: float `[k]`, what a feature that was not measured stands for: no shift from its null, or, where it has no
+        null, its median. A table on which nothing can be predicted has no predictability to lose.
     """
 
     names: tuple[str, ...]
@@ -37,10 +39,11 @@ class Head:
     heights: np.ndarray
     weights: np.ndarray
     bias: float
+    absent: np.ndarray
 
     def contributions(self, features: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Returns what each feature adds to the logit, float `[n, k]`; a feature that is NaN adds its median's part."""
-        return _reshaped(features, self.names, self.knots, self.heights) * self.weights
+        """Returns what each feature adds to the logit, float `[n, k]`; one that is NaN adds what `absent` does."""
+        return _reshaped(features, self.names, self.knots, self.heights, self.absent) * self.weights
 
     def logit(self, features: Mapping[str, np.ndarray]) -> np.ndarray:
         """Returns the logit of every case, float `[n]`."""
@@ -54,12 +57,13 @@ class Head:
             "heights": np.round(self.heights, 8).tolist(),
             "weights": np.round(self.weights, 8).tolist(),
             "bias": round(self.bias, 8),
+            "absent": np.round(self.absent, 8).tolist(),
         }
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> "Head":
         """Returns the head of a document that `to_dict` made."""
-        arrays = {name: np.array(document[name], float) for name in ("knots", "heights", "weights")}
+        arrays = {name: np.array(document[name], float) for name in ("knots", "heights", "weights", "absent")}
         return cls(tuple(document["names"]), bias=float(document["bias"]), **arrays)
 
 
@@ -80,7 +84,8 @@ def fit_head(
       ridge: Penalty on the squared weights, in units of one case of average weight.
     """
     knots, heights = zip(*(_knots(features[name]) for name in names), strict=True)
-    x = _reshaped(features, names, np.array(knots), np.array(heights))
+    absent = np.array([_absent(name, features[name]) for name in names])
+    x = _reshaped(features, names, np.array(knots), np.array(heights), absent)
     w = np.ones(len(target)) if weight is None else np.asarray(weight, float)
 
     def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
@@ -93,7 +98,7 @@ def fit_head(
     start = np.concatenate([[0.0], np.full(len(names), 0.5)])
     bounds = [(None, None)] + [(0.0, None)] * len(names)
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
-    return Head(tuple(names), np.array(knots), np.array(heights), found.x[1:], float(found.x[0]))
+    return Head(tuple(names), np.array(knots), np.array(heights), found.x[1:], float(found.x[0]), absent)
 
 
 def _knots(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -104,15 +109,24 @@ def _knots(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     knots = np.quantile(present, np.linspace(0.0, 1.0, _KNOTS))
     below, up_to = (np.searchsorted(present, knots, side=side) for side in ("left", "right"))
     heights = (below + up_to) / (2.0 * len(present))
-    # np.interp takes the last of equal knots; a hair apart they keep their order.
-    return knots + 1e-12 * np.arange(_KNOTS) * max(1.0, float(np.abs(knots).max())), heights
+    # Equal knots have equal heights, so that it does not matter which of them np.interp takes.
+    return knots, heights
+
+
+def _absent(name: str, values: np.ndarray) -> float:
+    present = values[np.isfinite(values)]
+    return float(np.median(present)) if name.endswith(":raw") and len(present) else 0.0
 
 
 def _reshaped(
-    features: Mapping[str, np.ndarray], names: Sequence[str], knots: np.ndarray, heights: np.ndarray
+    features: Mapping[str, np.ndarray],
+    names: Sequence[str],
+    knots: np.ndarray,
+    heights: np.ndarray,
+    absent: np.ndarray,
 ) -> np.ndarray:
     columns = []
-    for name, xs, ys in zip(names, knots, heights, strict=True):
+    for name, xs, ys, instead in zip(names, knots, heights, absent, strict=True):
         values = np.asarray(features[name], float)
-        columns.append(np.where(np.isfinite(values), np.interp(np.nan_to_num(values), xs, ys), 0.5))
+        columns.append(np.interp(np.where(np.isfinite(values), values, instead), xs, ys))
     return np.column_stack(columns)

@@ -17,6 +17,8 @@ from vr.detector.metric import Feature, MetricSpec
 
 __all__ = ["Driver", "Judgement", "judge", "withhold_approval"]
 
+# With proxies the head that reads them; it needs their null, without which a ratio cannot be told from chance.
+_PROXIES = "generalization_gap.log_ratio"
 _LEVEL = 0.9
 _MOST_MISSING = 0.25  # share of a head's weight that may be unmeasured in an approval
 _DEVIATIONS = 1.645  # of a feature's error on either side, for the interval's level
@@ -93,7 +95,7 @@ def judge(
     values = variables(features, specs)
     situation = "without_reference"
     if with_reference:
-        situation = "untrained" if _missing(values, heads["trained"]) else "trained"
+        situation = "trained" if np.isfinite(values.get(_PROXIES, np.nan)) else "untrained"
     fitted = heads[situation]
     review_from = 100.0 * fitted.approve_below if config.review_threshold is None else config.review_threshold
     reject_from = 100.0 * fitted.reject_from if config.overall_threshold is None else config.overall_threshold
@@ -164,9 +166,7 @@ def _weight_of(metrics: list[str], fitted: Calibrated) -> float:
 
 
 def _row(values: Mapping[str, float], fitted: Calibrated) -> dict[str, np.ndarray]:
-    """Returns the head's variables; one that was not measured stands where fresh real rows have it."""
-    found = {name: values.get(name, np.nan) for name in fitted.head.names}
-    return {name: np.array([value if np.isfinite(value) else fitted.fresh[name]]) for name, value in found.items()}
+    return {name: np.array([values.get(name, np.nan)]) for name in fitted.head.names}
 
 
 def _drivers(values: Mapping[str, float], specs: Mapping[str, MetricSpec], fitted: Calibrated) -> tuple[Driver, ...]:
