@@ -105,3 +105,17 @@ def test_predictability_limits(rng):
     collapsed = pr.predictability_transfer(np.zeros((50, 3)) + x.mean(axis=0), x)
     np.testing.assert_allclose(collapsed, 0.0, atol=1e-9)
     assert np.isfinite(pr.predictability_transfer(x[:1], x)).all()
+
+
+def test_a_column_that_rounding_alone_moves_breaks_nothing():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 3))
+    # Constant up to the last bit: its variance is about 1e-34, which is no variance.
+    nearly = np.full((300, 1), 0.1) + 1e-17 * rng.integers(0, 2, (300, 1))
+    nearly[::2] = np.nextafter(0.1, 1.0)
+    both = np.concatenate([x, nearly], axis=1)
+    both[:, 0] = both[:, 1] + 0.1 * both[:, 0]
+    with_it = pr.predictability_transfer(both[:150], both[150:])
+    without = pr.predictability_transfer(both[:150, :3], both[150:, :3])
+    np.testing.assert_allclose(with_it[:3], without, atol=1e-6)
+    assert np.isnan(with_it[3])
