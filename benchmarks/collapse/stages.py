@@ -244,12 +244,29 @@ def stage_table(stage: str, splits: list[Split]) -> pa.Table:
 
 def cached_cases(split: Split, parts: Parts, wanted: list[Case]) -> list[tuple[Case, pa.Table]]:
     """Returns a split's cases, made once and kept under `outputs/collapse/cases/`."""
-    folder = WORK / "cases" / f"{split.name}-{_digest(split)}"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = _case_folder(split)
     paths = {case.id: folder / f"{case.id.replace('/', '_')}.parquet" for case in wanted}
     for case, table in make_cases(split, parts, [case for case in wanted if not paths[case.id].exists()]):
         _write(table, paths[case.id])
     return [(case, pq.read_table(paths[case.id])) for case in wanted]
+
+
+def cached_reference(split: Split, parts: Parts) -> pa.Table:
+    """Returns a split's reference as it was when first made, kept beside the cases.
+
+    SDMetrics wants another pandas than the rest, which reads some datasets with other last bits: a classifier would
+    tell the cases from the reference by those.
+    """
+    path = _case_folder(split) / "reference.parquet"
+    if not path.exists():
+        _write(parts.reference, path)
+    return pq.read_table(path)
+
+
+def _case_folder(split: Split) -> Path:
+    folder = WORK / "cases" / f"{split.name}-{_digest(split)}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _run(stage: str, split: Split) -> tuple[int, float]:
@@ -258,6 +275,7 @@ def _run(stage: str, split: Split) -> tuple[int, float]:
     warnings.filterwarnings("ignore")
     begun = time.perf_counter()
     parts = parts_of(split)
+    parts = replace(parts, reference=cached_reference(split, parts))
     cases = missing_cases(stage, split)
     rows = STAGES[stage][1](split, parts, cached_cases(split, parts, cases))
     path = stage_path(stage, split)

@@ -1,6 +1,7 @@
 """The study's cases: unique, spread over everything, from disjoint rows; and one split made from end to end."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -86,3 +87,14 @@ def test_a_stage_makes_only_the_cases_that_are_missing(monkeypatch, tmp_path):
         assert not stages.missing_cases("sizes", split)
         assert stages.stage_table("sizes", [split])["case"].to_pylist() == [case.id for case in now]
     assert made == [[case.id for case in few[:2]], [case.id for case in few[2:]]]
+
+
+def test_every_stage_sees_the_reference_that_the_first_one_saw(monkeypatch, tmp_path):
+    monkeypatch.setattr(stages, "WORK", tmp_path)
+    split = next(s for s in ALL if s.name == "fair-1")
+    parts = parts_of(split)
+    first = stages.cached_reference(split, parts)
+    assert first.equals(parts.reference)
+    # Another environment reads the dataset a little differently; the stage does not see it.
+    later = stages.cached_reference(split, replace(parts, reference=parts.reference.slice(1)))
+    assert later.equals(first)
