@@ -119,7 +119,7 @@ class Inputs:
       cascade_reason: Why not.
       seed: Of everything drawn at random here.
       threads: Splits measured at a time.
-      nulls: What was measured of the reference alone, by statistic, split, size and columns. Whoever asks about several
+      nulls: What was measured of the reference alone, by statistic, rows, size and columns. Whoever asks about several
         candidates against one reference, with one seed, passes one mapping, and each null is measured once.
     """
 
@@ -135,9 +135,7 @@ class Inputs:
     cascade_reason: str | None
     seed: int
     threads: int = 1
-    nulls: MutableMapping[tuple, tuple[Statistics, dict[str, float]]] = field(
-        default_factory=dict, compare=False, repr=False
-    )
+    nulls: MutableMapping[tuple, Any] = field(default_factory=dict, compare=False, repr=False)
     _shared: dict[str, dict[str, Feature]] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
@@ -166,6 +164,14 @@ class Inputs:
             threads=threads,
             nulls={} if nulls is None else nulls,
         )
+
+    def of_reference(self, name: str, make: Callable[[Side], Any], *size: int) -> Any:
+        """Returns `make(reference)`, made once for all candidates that share `nulls`, at each `size` it depends on."""
+        assert self.reference is not None
+        key = name, *size, self.reference.rows.tobytes(), self.columns.names
+        if key not in self.nulls:
+            self.nulls[key] = make(self.reference)
+        return self.nulls[key]
 
     def compare(self, name: str, against: Callable[[Side], Statistics]) -> dict[str, Feature]:
         """Measures `against(base)(x, rng)` for x the candidate and for x fresh reference rows, over all splits.

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from vr.core.chart import Chart
-from vr.detector.dimensions.base import Dimension, Measurement, needs_cascade
+from vr.detector.dimensions.base import Dimension, Measurement, needs_reference
 from vr.detector.inputs import Inputs, Side, Statistics
-from vr.detector.metric import MetricSpec
+from vr.detector.metric import Feature, MetricSpec
 from vr.detector.proxies import loss_curves, proxy_feature
+from vr.stats.skill import SkillTest, prepare_skill_test
 
 __all__ = ["DIMENSION", "Settings"]
 
@@ -21,6 +22,13 @@ class Settings:
 
 
 _METRICS = {
+    "skill_lost_trees": MetricSpec(
+        "Skill lost, trees",
+        "Share of the skill at predicting each column from the others, on real rows, that forests of randomised trees "
+        "lose by learning from the candidate: 0 none, 1 all of it; null: one part of the reference against another.",
+        floor=0.05,
+        judged=True,
+    ),
     "log_ratio": MetricSpec(
         "Loss ratio, all cells",
         "Mean over seeds, and over tiers with a null, of log(L_candidate / L_reference) on held-out real rows, "
@@ -59,10 +67,12 @@ _METRICS = {
 
 
 def measure(inputs: Inputs, settings: Settings = Settings()) -> Measurement:
-    """Returns the paired loss ratios of the proxies, and how much of the candidate is memorised."""
-    if reason := needs_cascade(inputs):
+    """Returns the skill that trees lose, the paired loss ratios of proxies, and how much is memorised."""
+    if reason := needs_reference(inputs):
         return Measurement.missing(reason)
+    trees, charts = _trees(inputs)
     features = {
+        "skill_lost_trees": trees,
         "log_ratio": proxy_feature(inputs, "log_ratio_all"),
         "log_ratio_half": proxy_feature(inputs, "log_ratio_half"),
         "log_ratio_rare": proxy_feature(inputs, "log_ratio_rare"),
@@ -70,7 +80,47 @@ def measure(inputs: Inputs, settings: Settings = Settings()) -> Measurement:
         "skill_lost_rare": proxy_feature(inputs, "skill_lost_rare"),
         **inputs.compare("memorisation", _copied),
     }
-    return Measurement(features, (*loss_curves(inputs), *_scaling(inputs, settings)))
+    if inputs.cascade is not None:
+        charts += (*loss_curves(inputs), *_scaling(inputs, settings))
+    return Measurement(features, charts)
+
+
+def _trees(inputs: Inputs) -> tuple[Feature, tuple[Chart, ...]]:
+    """Returns the share of skill that forests lose, and what they lose of it on each column."""
+    columns, pairs = inputs.columns, inputs.pair_columns
+    codes = inputs.candidate.codes[:, pairs]
+
+    def prepare(reference: Side) -> SkillTest | None:
+        return prepare_skill_test(
+            reference.codes[:, pairs],
+            columns.ordinal[pairs],
+            columns.num_codes[pairs],
+            len(codes),
+            inputs.seed,
+            threads=inputs.threads,
+        )
+
+    test: SkillTest | None = inputs.of_reference("skill", prepare, len(codes))
+    if test is None:
+        return Feature.missing("needs 40 rows on either side and two columns that vary"), ()
+    lost = test.lost(codes, inputs.threads)
+    if not np.isfinite(lost.share):
+        return Feature.missing("no column of the reference can be predicted from the others"), ()
+    chart = Chart(
+        id="skill-lost",
+        kind="bars",
+        title="Predictability lost by column",
+        data={
+            "labels": [columns.names[pairs[j]] for j in test.columns],
+            "values": lost.by_column.round(5).tolist(),
+            "null_mean": [0.0] * len(test.columns),
+            "null_std": test.null_by_column.round(5).tolist(),
+            "unit": "R2",
+        },
+        caption="R2 on real rows of trees that learn from reference rows, less that of trees that learn from as many "
+        "candidate rows; the band is what two parts of the reference differ by.",
+    )
+    return Feature(lost.share, lost.spread, 0.0, test.null_std), (chart,)
 
 
 def _copied(base: Side) -> Statistics:

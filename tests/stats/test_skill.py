@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+from sklearn.ensemble import ExtraTreesRegressor
+
+from vr.stats import skill
+
+ORDINAL = np.array([True, True, False, True])
+NUM_CODES = np.array([9, 6, 4, 5])
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(5)
+
+
+def sample(rng, n, *, independent=0.0):
+    """Column 1 follows 0 by a bend, 2 (nominal) follows both, 3 is noise; some rows with columns of their own."""
+    a = rng.integers(1, 9, n)
+    b = np.where(rng.random(n) < 0.9, np.abs(a - 4) + 1, rng.integers(1, 6, n))
+    c = np.where(rng.random(n) < 0.9, (a // 3 + b) % 4, rng.integers(0, 4, n))
+    rows = np.column_stack([a, b, c, rng.integers(1, 5, n)])
+    mixed = np.column_stack([rng.permutation(column) for column in rows.T])
+    return np.where(rng.random((n, 1)) < independent, mixed, rows).astype(np.uint16)
+
+
+def prepare(codes, rows, **settings):
+    return skill.prepare_skill_test(codes, ORDINAL, NUM_CODES, rows, 0, **settings)
+
+
+def test_real_rows_lose_nothing_independent_columns_all_and_mixtures_lie_between(rng):
+    test = prepare(sample(rng, 600), 300)
+    shares = [test.lost(sample(rng, 300, independent=share)).share for share in (0.0, 0.7, 1.0)]
+    assert abs(shares[0]) < 3 * np.hypot(test.null_std, 0.02)
+    assert shares[0] + 0.1 < shares[1] < 0.8
+    # What a forest makes of noise is worse than the mean.
+    assert 1.0 <= shares[2] < 1.6
+
+
+def test_the_null_is_as_wide_as_real_rows_spread_or_wider(rng):
+    shares, nulls = [], []
+    for _ in range(20):
+        test = prepare(sample(rng, 120), 100)
+        shares.append(test.lost(sample(rng, 100)).share)
+        nulls.append(test.null_std)
+    assert 0.25 < np.std(shares) / np.mean(nulls) < 1.2
+    assert abs(np.mean(shares)) < 3 * np.std(shares) / np.sqrt(20)
+
+
+def test_a_column_loses_what_two_forests_of_scikit_learn_differ_by(rng):
+    real, candidate = sample(rng, 200), sample(rng, 100, independent=0.5)
+    test = prepare(real, 100)
+    assert test.train_rows == 100
+    assert test.columns.tolist() == [0, 1, 2, 3]
+    others, target = [0, 2, 3], test.basis.tables[1][:, 0]
+    losses = []
+    for i in range(2):
+        rows = np.random.default_rng([0, 3, i]).permutation(100)
+        forest = ExtraTreesRegressor(24, min_samples_leaf=3, random_state=i)
+        forest.fit(candidate[rows][:, others], target[candidate[rows, 1]])
+        losses.append(np.mean((forest.predict(test.codes[:, others]) - target[test.codes[:, 1]]) ** 2))
+    lost = test.lost(candidate)
+    assert lost.by_column[1] == pytest.approx((np.mean(losses) - test.losses[1]) / test.prior[1])
+    # The mean of other rows predicts a little worse than a column's own, whose variance on these rows is 1.
+    assert 1.0 <= test.prior[1] < 1.05
+    counts = test.prior - test.losses >= 0.05 * test.prior
+    expected = lost.by_column[counts].sum() / (1 - test.losses / test.prior)[counts].sum()
+    assert not counts[3]
+    assert lost.share == pytest.approx(expected)
+
+
+def test_rows_are_judged_by_forests_that_did_not_see_them(rng):
+    # Columns of noise: a forest that had seen the rows would predict them well.
+    test = skill.prepare_skill_test(rng.integers(0, 8, (400, 4)).astype(np.uint16), np.ones(4, bool), [8] * 4, 200, 0)
+    assert (test.losses > test.prior).all()
+    assert np.isnan(test.lost(test.codes[:200]).share)
+
+
+@pytest.mark.parametrize(
+    ("rows", "wanted", "size"),
+    [(400, 200, 200), (400, 1_000, 320), (300, 200, 200), (100, 50, 50), (5_000, 5_000, 1_000)],
+)
+def test_both_arms_get_as_many_rows_as_the_folds_leave(rng, rows, wanted, size):
+    assert prepare(sample(rng, rows), wanted).train_rows == size
+
+
+def test_too_few_rows_or_columns_are_no_test(rng):
+    assert prepare(sample(rng, 39), 100) is None
+    assert prepare(sample(rng, 100), 39) is None
+    constant = np.ones((100, 4), np.uint16)
+    assert prepare(constant, 100) is None
+    constant[:, 0] = rng.integers(0, 9, 100)
+    assert prepare(constant, 100) is None
+
+
+def test_threads_change_nothing(rng):
+    real, candidate = sample(rng, 120), sample(rng, 100, independent=0.3)
+    one, two = (prepare(real, 100, threads=n) for n in (1, 2))
+    np.testing.assert_array_equal(one.losses, two.losses)
+    assert one.lost(candidate).share == two.lost(candidate, threads=2).share
