@@ -24,18 +24,16 @@ from benchmarks.collapse.protocol import Cases
 from vr.detector.calibration import Calibration
 
 CALIBRATION = Path(__file__).parents[1] / "vr" / "detector" / "calibration.json"
-VERSION = "2026.11"
+VERSION = "2026.11.1"
 # A head that is wrong more often than this where it does not say `review` may say nothing else.
 _MOST_ERRORS = 0.1
 _SIZES = ("under 300", "300 to 499", "500 to 999", "from 1000")
 
 HEADS: dict[str, tuple[str, ...]] = {
     "trained": (
-        "generalization_gap.skill_lost",
+        "generalization_gap.skill_lost_trees:shift",
         "generalization_gap.log_ratio",
         "entropy_stability.coverage_deficit",
-        "correlation_preservation.predictability",
-        "correlation_preservation.dependence_change_rms",
         "spectral_coherence.spectrum_divergence",
     ),
     "without_reference": tuple(
@@ -50,9 +48,8 @@ HEADS: dict[str, tuple[str, ...]] = {
         )
     ),
     "untrained": (
+        "generalization_gap.skill_lost_trees:shift",
         "entropy_stability.coverage_deficit",
-        "correlation_preservation.predictability",
-        "correlation_preservation.dependence_change_rms",
         "spectral_coherence.spectrum_divergence",
         "statistical_consistency.classifier_auroc",
     ),

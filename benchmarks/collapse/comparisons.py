@@ -22,7 +22,7 @@ from experiments.calibrate import HEADS
 from vr.detector.config import DIMENSIONS
 
 _TIERS = ("tier_1", "tier_2")
-_READINGS = {"generalization_gap.log_ratio": "log_ratio_all", "generalization_gap.skill_lost": "skill_lost"}
+_LOG_RATIO, _READING = "generalization_gap.log_ratio", "log_ratio_all"
 
 
 def main() -> None:
@@ -42,16 +42,15 @@ def main() -> None:
 def peers(workers: int) -> dict[str, Any]:
     """Returns the error card of every peer, of their stack and of ours on the same cases, and our lead over each."""
     cases, _ = load_cases(["features", "peers"], PEERS)
-    ratio = "generalization_gap.log_ratio:raw"
     groups = {name: (name,) for name in PEERS}
-    groups |= {"stack": PEERS, "stack_and_log_ratio": (*PEERS, ratio)}
+    groups |= {"stack": PEERS, "stack_and_log_ratio": (*PEERS, f"{_LOG_RATIO}:raw")}
     return _compared(cases, groups, workers)
 
 
 def ablation(workers: int) -> dict[str, Any]:
     """Returns what the trained head is without each of its parts, and with each dimension that it does not read."""
     parts = ("", ":null_mean", ":null_std")
-    columns = [f"{tier}.{name}{part}" for tier in _TIERS for name in _READINGS.values() for part in parts]
+    columns = [f"{tier}.{_READING}{part}" for tier in _TIERS for part in parts]
     cases, _ = load_cases(columns=columns)
     names = HEADS["trained"]
     groups: dict[str, Sequence[str]] = {"without_null_centring": tuple(dict.fromkeys(_raw(name) for name in names))}
@@ -64,14 +63,14 @@ def ablation(workers: int) -> dict[str, Any]:
     for name in names:
         groups[f"without_{name}"] = tuple(other for other in names if other != name)
         groups[f"only_{name}"] = (name,)
+    # The proxies' own skill lost, which the trees' has displaced.
+    groups["with_generalization_gap.skill_lost"] = (*names, "generalization_gap.skill_lost")
     for tier in _TIERS:
-        swapped = {}
-        for metric, reading in _READINGS.items():
-            shift = cases.features[f"{tier}.{reading}"] - cases.features[f"{tier}.{reading}:null_mean"]
-            spread = np.hypot(cases.features[f"{tier}.{reading}:null_std"], SPECS[metric].floor)
-            swapped[metric], swapped[f"{metric}:raw"] = f"{tier}.{metric}", f"{tier}.{reading}"
-            cases.features[f"{tier}.{metric}"] = shift / spread  # type: ignore[index]
-        groups[f"{tier}_alone"] = tuple(swapped.get(name, name) for name in names)
+        reading, alone = f"{tier}.{_READING}", f"{tier}.{_LOG_RATIO}"
+        shift = cases.features[reading] - cases.features[f"{reading}:null_mean"]
+        spread = np.hypot(cases.features[f"{reading}:null_std"], SPECS[_LOG_RATIO].floor)
+        cases.features[alone] = shift / spread  # type: ignore[index]
+        groups[f"{tier}_alone"] = tuple(alone if name == _LOG_RATIO else name for name in names)
     groups["untrained"] = HEADS["untrained"]
     return _compared(cases, groups, workers)
 

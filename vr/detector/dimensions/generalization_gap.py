@@ -55,7 +55,6 @@ _METRICS = {
         "Mean over predictable columns of (L_candidate - L_reference) / (L_marginal - L_reference) on held-out real "
         "rows, of the largest tier with a null: 0 none of the reference's skill is lost, 1 all of it.",
         floor=0.1,
-        judged=True,
     ),
     "skill_lost_rare": MetricSpec("Skill lost, rare rows", "The same on rare rows.", floor=0.2),
     "copied_fraction": MetricSpec(
