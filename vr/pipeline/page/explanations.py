@@ -46,7 +46,8 @@ DIMENSIONS = {
         "For every pair of columns a measure of dependence is computed on both sides and subtracted: rank correlation "
         "for two numbers, Cramér's V for two categories, the correlation ratio for one of each. The largest and the "
         "root-mean-square difference are reported. The predictability gap asks how well each column can be predicted "
-        "from all others, here and in the reference.",
+        "from all others, here and in the reference. "
+        f"{NO_WEIGHT}",
     ),
     "entropy_stability": Explanation(
         "Entropy stability",
@@ -81,10 +82,13 @@ DIMENSIONS = {
     "generalization_gap": Explanation(
         "Generalization gap",
         "Does a small model trained on it do worse on real rows than one trained on the reference?",
+        "Each column is predicted from the others by forests of randomised trees that learn from the candidate, and by "
+        "forests that learn from as many reference rows: the share of skill lost is 0 where both do as well on real "
+        "rows that neither has seen, and 1 where the first do no better than the mean. "
         "Small networks are trained twice with the same seed, start and order of batches: once on the candidate, "
         "once on the reference. Both are judged on real rows that neither has seen. The number is the logarithm of "
         "the ratio of the two losses, so 0 means equal and 0.1 about 10 % worse. Training on a second part of the "
-        "reference gives the null. Of all the numbers here this one predicts collapse best.",
+        "reference gives the null. Of all the numbers here the share of skill lost predicts collapse best.",
     ),
     "statistical_consistency": Explanation(
         "Statistical consistency",
