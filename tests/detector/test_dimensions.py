@@ -11,6 +11,7 @@ from vr.cascade.result import Reading
 from vr.cascade.train import run_cascade
 from vr.data.source import open_source
 from vr.detector.config import DIMENSIONS as NAMES
+from vr.detector.dimensions import generalization_gap
 from vr.detector.dimensions.base import provisional_score
 from vr.detector.inputs import Inputs
 from vr.detector.registry import DIMENSIONS
@@ -18,6 +19,7 @@ from vr.detector.verdict import judge
 from vr.pipeline import assemble
 from vr.pipeline.config import Config
 from vr.pipeline.intake import take_in
+from vr.stats.skill import prepare_skill_test
 
 # Light by design: no study found that either predicts data quality. Five proxies see a difference, not a failure.
 WEAK = ("gradient_health", "loss_landscape")
@@ -127,6 +129,26 @@ def test_a_second_candidate_finds_the_nulls_measured():
     assert features[0] == features[1] == features[2]
     assert {name for name, *_ in nulls} == {"entropy"}
     assert len(nulls) == 8
+
+
+def test_trees_tell_what_is_lost_without_proxies_and_real_rows_are_fitted_once(monkeypatch):
+    prepared = []
+
+    def prepare(*args, **settings):
+        prepared.append(args)
+        return prepare_skill_test(*args, **settings)
+
+    monkeypatch.setattr(generalization_gap, "prepare_skill_test", prepare)
+    shares, nulls = [], {}
+    for candidate in (table(300, 1), table(300, 2, broken=True)):
+        taken = take_in(open_source(candidate), open_source(table(800, 0)), Config(), 1, lambda *step: None)
+        found = generalization_gap.measure(Inputs.of(taken, None, "no proxies", 0, 1, nulls))
+        shares.append(found.features["skill_lost_trees"].value)
+        assert found.features["log_ratio"].reason == "no proxies"
+        assert [chart.id for chart in found.charts] == ["skill-lost"]
+    assert abs(shares[0]) < 0.15
+    assert shares[1] > 0.5
+    assert len(prepared) == 1
 
 
 def test_without_a_reference_what_needs_one_says_so_and_nothing_is_approved():

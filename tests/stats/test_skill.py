@@ -68,11 +68,15 @@ def test_a_column_loses_what_two_forests_of_scikit_learn_differ_by(rng):
     assert lost.share == pytest.approx(expected)
 
 
-def test_rows_are_judged_by_forests_that_did_not_see_them(rng):
+def test_rows_are_judged_by_forests_that_did_not_see_them_and_where_none_predicts_nothing_is_lost(rng):
     # Columns of noise: a forest that had seen the rows would predict them well.
     test = skill.prepare_skill_test(rng.integers(0, 8, (400, 4)).astype(np.uint16), np.ones(4, bool), [8] * 4, 200, 0)
     assert (test.losses > test.prior).all()
-    assert np.isnan(test.lost(test.codes[:200]).share)
+    # Two columns that follow each other, where the real ones do not, are no loss of skill.
+    copied = test.codes[:200, [0, 0, 2, 3]]
+    assert test.lost(copied).by_column[0] > 0.1
+    assert test.lost(copied).share == 0.0
+    assert test.null_std == 0.0
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ _METRICS = {
     "skill_lost_trees": MetricSpec(
         "Skill lost, trees",
         "Share of the skill at predicting each column from the others, on real rows, that forests of randomised trees "
-        "lose by learning from the candidate: 0 none, 1 all of it; null: one part of the reference against another.",
+        "lose by learning from the candidate: 0 none, or none to lose, 1 all; null: two parts of the reference.",
         floor=0.05,
         judged=True,
     ),
@@ -51,12 +51,12 @@ _METRICS = {
         judged=True,
     ),
     "skill_lost": MetricSpec(
-        "Skill lost",
+        "Skill lost, proxies",
         "Mean over predictable columns of (L_candidate - L_reference) / (L_marginal - L_reference) on held-out real "
         "rows, of the largest tier with a null: 0 none of the reference's skill is lost, 1 all of it.",
         floor=0.1,
     ),
-    "skill_lost_rare": MetricSpec("Skill lost, rare rows", "The same on rare rows.", floor=0.2),
+    "skill_lost_rare": MetricSpec("Skill lost, proxies, rare rows", "The same on rare rows.", floor=0.2),
     "copied_fraction": MetricSpec(
         "Rows copied from the reference",
         "Share of candidate rows that equal a reference row in every code and number; null: between two parts of it.",
@@ -101,10 +101,8 @@ def _trees(inputs: Inputs) -> tuple[Feature, tuple[Chart, ...]]:
 
     test: SkillTest | None = inputs.of_reference("skill", prepare, len(codes))
     if test is None:
-        return Feature.missing("needs 40 rows on either side and two columns that vary"), ()
+        return Feature.missing("too few rows on a side, or fewer than two columns that vary"), ()
     lost = test.lost(codes, inputs.threads)
-    if not np.isfinite(lost.share):
-        return Feature.missing("no column of the reference can be predicted from the others"), ()
     chart = Chart(
         id="skill-lost",
         kind="bars",
