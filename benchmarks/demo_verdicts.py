@@ -3,7 +3,7 @@
     python -m benchmarks.demo_verdicts [--preset laptop] [--seeds 10]
 
 The four datasets of `benchmarks.demo_skill_loss` at seed 0, both candidates each, then fresh samples of the demo's
-dataset at further seeds. The rule's weights were set while looking at the first eight cases: this is a check that the
+dataset at further seeds. The four are among the datasets that the verdict was fitted to: this is a check that the
 demo holds, no error rate. Writes results/demo_verdicts.json.
 """
 
