@@ -20,11 +20,12 @@ import pyarrow.parquet as pq
 from benchmarks.collapse.evidence import RESULTS, load_cases, versions_of
 from benchmarks.collapse.fitting import fit_calibrated
 from benchmarks.collapse.judging import Answers, answer, by_group, card
+from benchmarks.collapse.ladders import fit_ladders
 from benchmarks.collapse.protocol import Cases
 from vr.detector.calibration import Calibration
 
 CALIBRATION = Path(__file__).parents[1] / "vr" / "detector" / "calibration.json"
-VERSION = "2026.11.1"
+VERSION = "2026.11.2"
 # A head that is wrong more often than this where it does not say `review` may say nothing else.
 _MOST_ERRORS = 0.1
 _SIZES = ("under 300", "300 to 499", "500 to 999", "from 1000")
@@ -72,10 +73,21 @@ def main() -> None:
             said[situation] = _reviewing(said[situation])
             heads[situation] = replace(heads[situation].reviewing_only(), card=_card(cases, table, said[situation]))
         _print(situation, heads[situation].card)
-    document = Calibration(VERSION, heads, versions_of("features")).to_dict()
+    ladders = fit_ladders((cases, rungs_of(table)), _whole_cascade())
+    document = Calibration(VERSION, heads, versions_of("features"), ladders).to_dict()
     args.output.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     _write_answers(args.answers, table, said)
-    print(f"{args.output}: {', '.join(heads)}")
+    print(f"{args.output}: {', '.join(heads)}; ladders of {len(ladders['trained'])} dimensions")
+
+
+def _whole_cascade() -> tuple[Cases, np.ndarray]:
+    cases, table = load_cases(["cascade"])
+    return cases, rungs_of(table)
+
+
+def rungs_of(table: pa.Table) -> np.ndarray:
+    """Returns which cases are rungs of the ladders, bool `[n]`: those that somebody degraded, for better or worse."""
+    return np.isin(table["kind"].to_pylist(), ["lineage", "damage"])
 
 
 def _reviewing(answers: Answers) -> Answers:

@@ -7,8 +7,9 @@ import pytest
 from benchmarks.collapse.accuracy_page import PAGE, fill
 from benchmarks.collapse.evidence import RESULTS, load_cases
 from benchmarks.collapse.fitting import fit_calibrated
+from benchmarks.collapse.ladders import fit_ladders
 from benchmarks.collapse.protocol import figures
-from experiments.calibrate import HEADS
+from experiments.calibrate import HEADS, rungs_of
 from vr.detector.calibration import load_calibration
 
 
@@ -23,6 +24,18 @@ def test_the_shipped_heads_are_those_of_the_committed_results(situation):
         fitted = fitted.reviewing_only()
     assert shipped.approve_below == pytest.approx(fitted.approve_below, abs=0.01)
     assert shipped.reject_from == pytest.approx(fitted.reject_from, abs=0.01)
+
+
+def test_the_shipped_ladders_are_those_of_the_committed_results():
+    cases, table = load_cases(["features"])
+    whole, rows = load_cases(["cascade"])
+    found = fit_ladders((cases, rungs_of(table)), (whole, rungs_of(rows)))
+    for situation, ladders in load_calibration().ladders.items():
+        assert set(ladders) == set(found[situation])
+        for name, ladder in ladders.items():
+            np.testing.assert_allclose(ladder.rungs, found[situation][name].rungs, atol=1e-4)
+            assert ladder.threshold == pytest.approx(found[situation][name].threshold, abs=0.1)
+            assert ladder.misses == pytest.approx(found[situation][name].misses, abs=0.01)
 
 
 def test_the_card_is_that_of_the_committed_answers():

@@ -10,10 +10,11 @@ from vr.cascade.config import preset
 from vr.cascade.result import Reading
 from vr.cascade.train import run_cascade
 from vr.data.source import open_source
+from vr.detector.calibration import load_calibration
 from vr.detector.config import DIMENSIONS as NAMES
 from vr.detector.dimensions import generalization_gap
-from vr.detector.dimensions.base import provisional_score
 from vr.detector.inputs import Inputs
+from vr.detector.ladder import distance
 from vr.detector.registry import DIMENSIONS
 from vr.detector.verdict import judge
 from vr.pipeline import assemble
@@ -61,8 +62,14 @@ def measured(fresh_inputs):
     return {name: {key: d.measure(each) for key, d in DIMENSIONS.items()} for name, each in inputs.items()}
 
 
+def score_of(found, name):
+    away = distance(found.features, DIMENSIONS[name].metrics)
+    assert away is not None
+    return load_calibration().ladders["trained"][name].score(away)
+
+
 def score(measured, case, name):
-    return provisional_score(measured[case][name], DIMENSIONS[name].metrics)
+    return score_of(measured[case][name], name)
 
 
 def test_the_registry_holds_the_eight_in_order():
@@ -72,9 +79,10 @@ def test_the_registry_holds_the_eight_in_order():
 @pytest.mark.parametrize("name", NAMES)
 def test_a_fresh_sample_passes_and_a_broken_one_scores_lower(measured, name):
     fresh, broken = score(measured, "fresh", name), score(measured, "broken", name)
-    assert fresh >= 65
+    threshold = load_calibration().ladders["trained"][name].threshold
+    assert fresh >= threshold
     if name not in WEAK:
-        assert broken < min(65, fresh - 5)
+        assert broken < min(threshold, fresh - 5)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +101,7 @@ def test_the_weak_dimensions_score_what_the_proxies_read(fresh_inputs, name, met
         readings = inputs.cascade.readings | {reading: Reading(value, 0.1, 0.0, 0.1)}
         found = DIMENSIONS[name].measure(replace(inputs, cascade=replace(inputs.cascade, readings=readings)))
         assert found.features[metric].value == value
-        scores.append(provisional_score(found, DIMENSIONS[name].metrics))
+        scores.append(score_of(found, name))
     assert scores[1] < scores[0] - 20
 
 
@@ -154,9 +162,19 @@ def test_trees_tell_what_is_lost_without_proxies_and_real_rows_are_fitted_once(m
 def test_without_a_reference_what_needs_one_says_so_and_nothing_is_approved():
     inputs = inputs_of(table(400, 0), None)
     found = {name: d.measure(inputs) for name, d in DIMENSIONS.items()}
-    sections = assemble.dimension_sections(found, Config().detector)
+    sections = assemble.dimension_sections(found, Config().detector, "untrained")
     assert all(section.status == "not_measured" and section.reason for section in sections.values())
     assert sections["statistical_consistency"].metrics["drift_along_file"].value is not None
     assert sections["entropy_stability"].metrics["duplicates_in_file"].value == 0.0
     features, specs = assemble.all_features(found)
     assert judge(features, specs, Config().detector, with_reference=False).verdict == "review"
+
+
+def test_without_a_cascade_all_but_the_proxies_metrics_are_measured(fresh_inputs):
+    alone = replace(fresh_inputs, cascade=None, cascade_reason="none was trained")
+    for name, dimension in DIMENSIONS.items():
+        found = dimension.measure(alone)
+        for metric, spec in dimension.metrics.items():
+            measured = metric in found.features and found.features[metric].value is not None
+            with_cascade = dimension.measure(fresh_inputs).features[metric].value is not None
+            assert measured == (with_cascade and not spec.proxies), f"{name}.{metric}"

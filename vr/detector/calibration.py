@@ -1,7 +1,8 @@
 """The fitted calibration: what a head reads, how its logit becomes a probability, and how sure that is.
 
 One versioned file, `calibration.json`, holds a head for each situation (`trained`: with proxies, `untrained`: with the
-statistics alone, `without_reference`) with its error card. `experiments/calibrate.py` writes it.
+statistics alone, `without_reference`) with its error card, and the scales of the dimensions' scores.
+`experiments/calibrate.py` writes it.
 """
 
 import json
@@ -15,6 +16,7 @@ import numpy as np
 from scipy.special import expit
 
 from vr.detector.head import Head
+from vr.detector.ladder import Ladder
 from vr.detector.metric import Feature, MetricSpec
 
 __all__ = ["Calibrated", "Calibration", "load_calibration", "variables", "venn_abers"]
@@ -144,16 +146,28 @@ class Calibrated:
 
 @dataclass(frozen=True)
 class Calibration:
-    """All heads by situation, the version that reports name, and the versions of the packages that measured."""
+    """All that was fitted.
+
+    Attributes:
+      version: What reports name.
+      heads: By situation.
+      made_by: Versions of the packages that measured.
+      ladders: By situation, `trained` and `untrained`, and dimension; none where a dimension cannot be measured there.
+    """
 
     version: str
     heads: Mapping[str, Calibrated]
     made_by: Mapping[str, str] = field(default_factory=dict)
+    ladders: Mapping[str, Mapping[str, Ladder]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns JSON-able values."""
         heads = {name: head.to_dict() for name, head in self.heads.items()}
-        return {"version": self.version, "made_by": dict(self.made_by), "heads": heads}
+        ladders = {
+            situation: {name: ladder.to_dict() for name, ladder in each.items()}
+            for situation, each in self.ladders.items()
+        }
+        return {"version": self.version, "made_by": dict(self.made_by), "heads": heads, "ladders": ladders}
 
 
 @cache
@@ -161,7 +175,11 @@ def load_calibration() -> Calibration:
     """Returns the calibration that the package ships."""
     document = json.loads(files("vr.detector").joinpath("calibration.json").read_text(encoding="utf-8"))
     heads = {name: Calibrated.from_dict(head) for name, head in document["heads"].items()}
-    return Calibration(document["version"], heads, document["made_by"])
+    ladders = {
+        situation: {name: Ladder.from_dict(ladder) for name, ladder in each.items()}
+        for situation, each in document["ladders"].items()
+    }
+    return Calibration(document["version"], heads, document["made_by"], ladders)
 
 
 def venn_abers(logits: np.ndarray, positive: np.ndarray, logit: float) -> tuple[float, float]:

@@ -38,12 +38,12 @@ class NullConfig:
 
 @dataclass
 class DimensionConfig:
-    """Pass mark of one dimension, 0 to 100."""
+    """Pass mark of one dimension."""
 
-    threshold: float = 65.0
+    threshold: float | None = None  # score (0 to 100) below which it fails; None: as calibrated
 
     def __post_init__(self) -> None:
-        if not 0 <= self.threshold <= 100:
+        if self.threshold is not None and not 0 <= self.threshold <= 100:
             raise ConfigError(f"must lie in 0 to 100, not {self.threshold}", where="detector.dimensions.*.threshold")
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Feature", "MetricSpec", "excess"]
+__all__ = ["Feature", "MetricSpec", "excess", "excess_of"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class MetricSpec:
         null's spread alone would make a trifle significant, and detectable is not harmful.
       unit: Empty where dimensionless.
       judged: Whether the dimension's score counts it; the rest explains.
+      proxies: Whether it is read off trained proxies, so that there is none without a cascade.
       two_sided: Whether a value below the null is as bad as one above.
       higher_is_worse: Direction of harm where one-sided.
     """
@@ -62,15 +63,15 @@ class MetricSpec:
     floor: float
     unit: str = ""
     judged: bool = False
+    proxies: bool = False
     two_sided: bool = False
     higher_is_worse: bool = True
 
 
 def excess(feature: Feature, spec: MetricSpec) -> float | None:
-    """Returns how far a value lies on the harmful side of its null: log(1 + max(0, z - 1)), 0 where it does not.
+    """Returns how far a value lies on the harmful side of its null, see `excess_of`; 0 where it does not.
 
-    z = (value - null mean) / hypot(null deviation, floor). The logarithm is the monotone reshaping that heavy-tailed
-    features need before anything linear reads them; the first deviation is free, being what fresh rows show.
+    z = (value - null mean) / hypot(null deviation, floor).
 
     Returns:
       At least 0; None where the value or its null is missing.
@@ -82,4 +83,13 @@ def excess(feature: Feature, spec: MetricSpec) -> float | None:
         shift = abs(shift)
     elif not spec.higher_is_worse:
         shift = -shift
-    return float(np.log1p(max(0.0, shift / np.hypot(feature.null_std, spec.floor) - 1.0)))
+    return float(excess_of(shift / np.hypot(feature.null_std, spec.floor)))
+
+
+def excess_of(z: np.ndarray | float) -> np.ndarray:
+    """Returns log(1 + max(0, z - 1)) of deviations in the harmful direction; NaN stays NaN.
+
+    The logarithm is the monotone reshaping that heavy-tailed features need before anything linear reads them; the first
+    deviation is free, being what fresh rows show.
+    """
+    return np.log1p(np.maximum(0.0, np.asarray(z, float) - 1.0))

@@ -13,9 +13,10 @@ from vr.data.schema import ColumnKind
 from vr.data.source import Source
 from vr.detector.calibration import load_calibration
 from vr.detector.config import DetectorConfig
-from vr.detector.dimensions.base import Measurement, provisional_score
+from vr.detector.dimensions.base import Measurement
 from vr.detector.dimensions.distribution_fidelity import column_drift
 from vr.detector.inputs import Inputs, Side
+from vr.detector.ladder import distance
 from vr.detector.metric import Feature, MetricSpec
 from vr.detector.reference_free import METRICS
 from vr.detector.registry import DIMENSIONS
@@ -79,13 +80,25 @@ def all_features(measurements: Mapping[str, Measurement]) -> tuple[dict[str, Fea
     return features, specs
 
 
-def dimension_sections(measurements: Mapping[str, Measurement], config: DetectorConfig) -> dict[str, Dimension]:
-    """Returns the eight dimensions as the report holds them; one without a score says why."""
-    sections = {}
+def dimension_sections(
+    measurements: Mapping[str, Measurement], config: DetectorConfig, situation: str
+) -> dict[str, Dimension]:
+    """Returns the eight dimensions as the report holds them; one without a score says why.
+
+    Args:
+      measurements: By dimension.
+      config: Pass marks, where they are not to be the calibrated ones.
+      situation: Whose ladders give the scores their scale, `trained` or `untrained`.
+    """
+    sections, ladders = {}, load_calibration().ladders
     for name, dimension in DIMENSIONS.items():
         found = measurements[name]
-        threshold = config.dimensions[name].threshold
-        score = provisional_score(found, dimension.metrics)
+        # What was not measured has the threshold of a run that measures it.
+        ladder = ladders[situation if name in ladders[situation] else "trained"][name]
+        set_by_user = config.dimensions[name].threshold
+        threshold = ladder.threshold if set_by_user is None else set_by_user
+        away = distance(found.features, dimension.metrics)
+        score = None if away is None else ladder.score(away)
         reason = found.reason
         if score is None and reason is None:
             reason = "nothing that its score counts could be measured against a null"

@@ -46,7 +46,8 @@ def profile(
     entropy = DIMENSIONS["entropy_stability"].measure(inputs)
     consistency = DIMENSIONS["statistical_consistency"].measure(inputs)
     section = assemble.dataset_section(dataset, intake.candidate_profile, intake, inputs, is_candidate=True)
-    sections = assemble.dimension_sections({**_nothing(), "statistical_consistency": consistency}, config.detector)
+    measured = {**_nothing(), "statistical_consistency": consistency}
+    sections = assemble.dimension_sections(measured, config.detector, "untrained")
     document = {
         "dataset": section.model_dump(mode="json"),
         "diversity": assemble.diversity_section(inputs, entropy).model_dump(mode="json"),

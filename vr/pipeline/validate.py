@@ -92,7 +92,8 @@ def validate(
         alone = {} if reference is not None else reference_free.measure(inputs)
         features, specs = features | alone, specs | reference_free.METRICS
         judgement = judge(features, specs, config.detector, with_reference=reference is not None)
-        sections = assemble.dimension_sections(measurements, config.detector)
+        scale = "untrained" if cascade is None else "trained"
+        sections = assemble.dimension_sections(measurements, config.detector, scale)
         if judgement.situation == "trained" and config.cascade.preset != _CALIBRATED_CASCADE:
             strange = f"cascade={config.cascade.preset} (calibrated with {_CALIBRATED_CASCADE})"
             judgement = replace(judgement, beyond=(*judgement.beyond, strange))

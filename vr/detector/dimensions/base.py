@@ -3,13 +3,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from vr.core.chart import Chart
 from vr.detector.inputs import Inputs
-from vr.detector.metric import Feature, MetricSpec, excess
+from vr.detector.metric import Feature, MetricSpec
 
-__all__ = ["Dimension", "Measurement", "needs_cascade", "needs_reference", "provisional_score"]
+__all__ = ["Dimension", "Measurement", "needs_cascade", "needs_reference"]
 
 
 @dataclass(frozen=True)
@@ -40,26 +38,6 @@ class Dimension:
     question: str
     metrics: Mapping[str, MetricSpec]
     measure: Callable[[Inputs], Measurement]
-
-
-def provisional_score(measurement: Measurement, metrics: Mapping[str, MetricSpec]) -> float | None:
-    """Returns a score of 0 to 100 until the ladder gives the dimension its scale.
-
-    100 * exp(-0.39 D), D the root mean square of the judged metrics' `excess`. A single metric 3 deviations beyond its
-    null scores 65; one within its null scores 100.
-
-    Returns:
-      None where no judged metric has both a value and a null.
-    """
-    distances = [
-        distance
-        for name, spec in metrics.items()
-        if spec.judged and name in measurement.features
-        if (distance := excess(measurement.features[name], spec)) is not None
-    ]
-    if not distances:
-        return None
-    return float(100.0 * np.exp(-0.39 * np.sqrt(np.mean(np.square(distances)))))
 
 
 def needs_reference(inputs: Inputs) -> str | None:

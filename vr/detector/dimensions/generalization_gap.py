@@ -36,12 +36,14 @@ _METRICS = {
         floor=0.008,
         unit="log ratio",
         judged=True,
+        proxies=True,
     ),
     "log_ratio_half": MetricSpec(
         "Loss ratio, half the cells hidden",
         "The same when half of a row's cells are hidden at once.",
         floor=0.008,
         unit="log ratio",
+        proxies=True,
     ),
     "log_ratio_rare": MetricSpec(
         "Loss ratio, rare rows",
@@ -49,14 +51,16 @@ _METRICS = {
         floor=0.015,
         unit="log ratio",
         judged=True,
+        proxies=True,
     ),
     "skill_lost": MetricSpec(
         "Skill lost, proxies",
         "Mean over predictable columns of (L_candidate - L_reference) / (L_marginal - L_reference) on held-out real "
         "rows, of the largest tier with a null: 0 none of the reference's skill is lost, 1 all of it.",
         floor=0.1,
+        proxies=True,
     ),
-    "skill_lost_rare": MetricSpec("Skill lost, proxies, rare rows", "The same on rare rows.", floor=0.2),
+    "skill_lost_rare": MetricSpec("Skill lost, proxies, rare rows", "The same on rare rows.", floor=0.2, proxies=True),
     "copied_fraction": MetricSpec(
         "Rows copied from the reference",
         "Share of candidate rows that equal a reference row in every code and number; null: between two parts of it.",

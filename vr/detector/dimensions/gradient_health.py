@@ -15,6 +15,7 @@ _METRICS = {
         "noise by half-batches, pooled over seeds; null: other real rows.",
         floor=0.1,
         higher_is_worse=False,
+        proxies=True,
     ),
     "noise_change": MetricSpec(
         "Gradient noise change",
@@ -23,6 +24,7 @@ _METRICS = {
         floor=0.1,
         two_sided=True,
         judged=True,
+        proxies=True,
     ),
     "norm_range_change": MetricSpec(
         "Gradient norm range change",
@@ -30,6 +32,7 @@ _METRICS = {
         floor=0.1,
         two_sided=True,
         judged=True,
+        proxies=True,
     ),
 }
 _READINGS = {

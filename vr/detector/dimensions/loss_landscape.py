@@ -16,6 +16,7 @@ _METRICS = {
         floor=0.15,
         two_sided=True,
         judged=True,
+        proxies=True,
     ),
     "plateau": MetricSpec(
         "Plateau in rows",
@@ -23,6 +24,7 @@ _METRICS = {
         "rows go on teaching and the candidate's do not.",
         floor=0.01,
         unit="log ratio",
+        proxies=True,
     ),
 }
 

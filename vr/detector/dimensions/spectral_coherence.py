@@ -69,6 +69,7 @@ _METRICS = {
         "Divergence between the energy by frequency of candidate- and reference-trained proxies on real rows; the null "
         "is the third arm's.",
         floor=0.002,
+        proxies=True,
     ),
 }
 
