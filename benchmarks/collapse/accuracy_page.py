@@ -70,8 +70,11 @@ def _tables() -> dict[str, list[str]]:
             {k: v for k, v in trained["by_dataset"].items() if v["misses"] + v["false_alarms"]}, "dataset"
         ),
         "labels": _labels(),
+        "ladders": _ladders(),
     }
-    for name in ("peers", "ablation"):
+    if (path := RESULTS / "in_situ.json").exists():
+        tables["in_situ"] = _in_situ(json.loads(path.read_text(encoding="utf-8")))
+    for name in ("peers", "ablation", "whole_cascade"):
         if (path := RESULTS / f"{name}.json").exists():
             tables[name] = _compared(json.loads(path.read_text(encoding="utf-8")))
     return tables
@@ -150,6 +153,30 @@ def _labels() -> list[str]:
     for kind in ("real", "harmless", "damage", "lineage"):
         counts = [sum(row["kind"] == kind and row["label"] == label for row in rows) for label in _COLOURS]
         lines.append(f"| {kind} | {' | '.join(map(str, counts))} |")
+    return lines
+
+
+def _ladders() -> list[str]:
+    lines = [
+        "| dimension | threshold | healthy that fail | collapsed that pass | AUROC of the score alone |",
+        "|---|---|---|---|---|",
+    ]
+    for name, ladder in load_calibration().ladders["trained"].items():
+        rates = " | ".join(f"{100 * rate:.0f} %" for rate in (ladder.false_alarms, ladder.misses))
+        lines.append(f"| {name} | {ladder.threshold:.0f} | {rates} | {ladder.auroc:.3f} |")
+    return lines
+
+
+def _in_situ(found: Mapping[str, Any]) -> list[str]:
+    lines = [
+        "| weight of each own case | AUROC, clear | Spearman, all | gain in AUROC | gain in Spearman |",
+        "|---|---|---|---|---|",
+    ]
+    for weight, each in found["by_weight"].items():
+        gains = " | ".join(f"{v:+.4f} ({low:+.4f} to {high:+.4f})" for v, low, high in each["gain"].values())
+        lines.append(f"| {weight} | {each['auroc']:.4f} | {each['spearman']:.3f} | {gains} |")
+    rungs, seconds = found["rungs"], found["seconds_a_rung"]
+    lines.append(f"\n{rungs:.0f} cases of a dataset on average; {seconds:.1f} s for the features of each (median).")
     return lines
 
 

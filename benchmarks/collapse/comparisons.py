@@ -1,10 +1,13 @@
-"""Do public tools judge as well as the verdict, and what does each of its parts add?
+"""Do public tools judge as well as the verdict, what does each of its parts add, and what would a ladder in situ?
 
-    python -m benchmarks.collapse.comparisons [peers] [ablation] [--workers 2]
+    python -m benchmarks.collapse.comparisons [peers ablation whole_cascade in_situ] [--workers 2]
 
 Minutes. Every peer gets what the verdict's head gets: a monotone reshaping, a probability and thresholds fitted by
 leave-dataset-and-source-out, on the same cases; a head on all of them is their stack. The ablation fits the verdict's
-head without one of its parts, or with one more. Writes benchmarks/results/collapse/{peers,ablation}.json.
+head without one of its parts, or with one more; `whole_cascade` with what only a third of the cases has. `in_situ` fits
+it with cases of the judged case's own dataset beside the others, made by other sources: the most that degrading
+a user's own reference could give: these have measured labels, which a user's would not. Writes
+benchmarks/results/collapse/<part>.json.
 """
 
 import argparse
@@ -13,29 +16,35 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
+from scipy.special import expit
 
 from benchmarks.collapse.evidence import RESULTS, SPECS, load_cases
+from benchmarks.collapse.fitting import soft_target
 from benchmarks.collapse.judging import Answers, answer, card, differences
 from benchmarks.collapse.peers import PEERS
 from benchmarks.collapse.protocol import Cases, figures
 from experiments.calibrate import HEADS
 from vr.detector.config import DIMENSIONS
+from vr.detector.head import fit_head
 
 _TIERS = ("tier_1", "tier_2")
+_PROBED = ("gradient_health", "loss_landscape")
+_OWN_WEIGHTS = (1.0, 3.0, 10.0, 30.0)
 _LOG_RATIO, _READING = "generalization_gap.log_ratio", "log_ratio_all"
 
 
 def main() -> None:
     """Runs what is asked for and writes it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", default=["peers", "ablation"])
+    parser.add_argument("parts", nargs="*", default=list(PARTS))
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
     for part in args.parts:
         if part == "peers" and not (RESULTS / "peers.parquet").exists():
             print("peers are not measured yet: python -m benchmarks.collapse.study peers")
             continue
-        found = {"peers": peers, "ablation": ablation}[part](args.workers)
+        found = PARTS[part](args.workers)
         (RESULTS / f"{part}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
@@ -49,9 +58,7 @@ def peers(workers: int) -> dict[str, Any]:
 
 def ablation(workers: int) -> dict[str, Any]:
     """Returns what the trained head is without each of its parts, and with each dimension that it does not read."""
-    parts = ("", ":null_mean", ":null_std")
-    columns = [f"{tier}.{_READING}{part}" for tier in _TIERS for part in parts]
-    cases, _ = load_cases(columns=columns)
+    cases, _ = load_cases(columns=_readings(_TIERS))
     names = HEADS["trained"]
     groups: dict[str, Sequence[str]] = {"without_null_centring": tuple(dict.fromkeys(_raw(name) for name in names))}
     for dimension in DIMENSIONS:
@@ -73,6 +80,70 @@ def ablation(workers: int) -> dict[str, Any]:
         groups[f"{tier}_alone"] = tuple(alone if name == _LOG_RATIO else name for name in names)
     groups["untrained"] = HEADS["untrained"]
     return _compared(cases, groups, workers)
+
+
+def whole_cascade(workers: int) -> dict[str, Any]:
+    """Returns what the tier without a null and the probes add, on the cases that went through the whole cascade."""
+    tiers = (*_TIERS, "tier_3")
+    cases, _ = load_cases(["cascade"], _readings(tiers))
+    names = HEADS["trained"]
+    groups: dict[str, Sequence[str]] = {f"with_{name}": (*names, *_measured_of(cases, name)) for name in _PROBED}
+    for tier in tiers:
+        # The third tier has no null of its own: by its value alone, and the others beside it likewise.
+        groups[f"{tier}_by_value"] = tuple(_add_raw(cases, tier) if name == _LOG_RATIO else name for name in names)
+    groups["with_tier_3"] = (*names, _add_raw(cases, "tier_3"))
+    return _compared(cases, groups, workers)
+
+
+def in_situ(workers: int) -> dict[str, Any]:
+    """Returns what the trained head gains from labelled cases of the judged dataset, by the weight of each of them."""
+    cases, _ = load_cases()
+    own = [np.sum((cases.datasets == name) & (cases.sources != source)) for name, source in _dataset_and_source(cases)]
+    seconds = pq.read_table(RESULTS / "features.parquet", columns=["seconds"])["seconds"].to_numpy()
+    alone = _with_own(cases, 0.0)
+    found: dict[str, Any] = {
+        "rungs": round(float(np.mean(own)), 1),
+        "seconds_a_rung": round(float(np.median(seconds)), 1),
+        "by_weight": {},
+    }
+    for weight in _OWN_WEIGHTS:
+        answers = _with_own(cases, weight)
+        clear = figures(answers.probability[cases.clear], cases.harm[cases.clear])
+        found["by_weight"][f"{weight:g}"] = {
+            "auroc": round(clear["auroc"], 4),
+            "spearman": round(figures(answers.probability, cases.harm)["spearman"], 4),
+            "gain": differences(cases, answers, alone),
+        }
+        print(f"in_situ, weight {weight:g}: {found['by_weight'][f'{weight:g}']}", flush=True)
+    return found
+
+
+def _dataset_and_source(cases: Cases) -> list[tuple[str, str]]:
+    return sorted(set(zip(cases.datasets.tolist(), cases.sources.tolist(), strict=True)))
+
+
+def _with_own(cases: Cases, weight: float) -> Answers:
+    """Returns answers of heads fitted to other sources: on other datasets, and on the case's own at a weight."""
+    target, logit = soft_target(cases.harm), np.empty(len(cases))
+    for dataset, source in _dataset_and_source(cases):
+        own, others = cases.datasets == dataset, cases.sources != source
+        rows, weights = own & ~others, np.where(own, weight, 1.0)[others]
+        head = fit_head(cases.take(others).features, HEADS["trained"], target[others], weights)
+        logit[rows] = head.logit(cases.take(rows).features)
+    probability = expit(logit)
+    nothing = np.zeros(len(cases), bool)
+    return Answers(probability, probability >= 0.5, nothing, nothing)
+
+
+def _readings(tiers: Sequence[str]) -> list[str]:
+    return [f"{tier}.{_READING}{part}" for tier in tiers for part in ("", ":null_mean", ":null_std")]
+
+
+def _add_raw(cases: Cases, tier: str) -> str:
+    """Adds a tier's loss ratio by its value to the features, and returns its name."""
+    name = f"{tier}.{_LOG_RATIO}:raw"
+    cases.features[name] = cases.features[f"{tier}.{_READING}"]  # type: ignore[index]
+    return name
 
 
 def _compared(cases: Cases, groups: Mapping[str, Sequence[str]], workers: int) -> dict[str, Any]:
@@ -116,6 +187,8 @@ def _print(name: str, found: Mapping[str, Any]) -> None:
         text += f"  lead in {key} {value:+.3f} ({low:+.3f} to {high:+.3f})"
     print(f"{name:55} {text}", flush=True)
 
+
+PARTS = {"peers": peers, "ablation": ablation, "whole_cascade": whole_cascade, "in_situ": in_situ}
 
 if __name__ == "__main__":
     main()

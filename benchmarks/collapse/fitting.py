@@ -15,7 +15,7 @@ from benchmarks.skill_loss import COLLAPSED_ABOVE, HEALTHY_BELOW
 from vr.detector.calibration import Calibrated
 from vr.detector.head import Head, fit_head
 
-__all__ = ["fit_calibrated", "fit_platt", "risk_thresholds"]
+__all__ = ["fit_calibrated", "fit_platt", "risk_thresholds", "soft_target"]
 
 RIDGE = 1.0
 # Approvals among the clearly collapsed, rejections among the clearly healthy. At 2 % each more than 2 % of the answers
@@ -52,6 +52,11 @@ def fit_calibrated(cases: Cases, names: Sequence[str], ridge: float = RIDGE) -> 
         ranges={name: _range(cases.features[name]) for name in names},
         card={},
     )
+
+
+def soft_target(harm: np.ndarray) -> np.ndarray:
+    """Returns what a head is fitted to: 0 healthy, 1 collapsed, in the grey band by where in it the harm lies."""
+    return np.clip((harm - HEALTHY_BELOW) / (COLLAPSED_ABOVE - HEALTHY_BELOW), 0.0, 1.0)
 
 
 def fit_platt(logits: np.ndarray, positive: np.ndarray) -> tuple[float, float]:
@@ -104,9 +109,7 @@ def _most_permissive(probability: np.ndarray, level: float) -> float:
 
 
 def _head(cases: Cases, names: Sequence[str], ridge: float) -> Head:
-    # A case in the grey band counts by where in it the measured harm lies.
-    target = np.clip((cases.harm - HEALTHY_BELOW) / (COLLAPSED_ABOVE - HEALTHY_BELOW), 0.0, 1.0)
-    return fit_head(cases.features, names, target, ridge=ridge)
+    return fit_head(cases.features, names, soft_target(cases.harm), ridge=ridge)
 
 
 def _median(values: np.ndarray) -> float:

@@ -24,7 +24,7 @@ from vr.stats.predictability import ColumnBasis, fit_column_basis, predictabilit
 
 __all__ = ["SkillLost", "SkillTest", "prepare_skill_test"]
 
-_TREES, _LEAF_ROWS = 24, 3
+_TREES, _LEAF_ROWS = 12, 3
 _DRAWS = 2  # forests of a candidate, on other rows where there are more than one takes
 _MOST_COLUMNS = 10
 _MOST_FOLDS = 5
