@@ -167,9 +167,9 @@ def _measured(parts: Parts, cases: list[tuple[Case, pa.Table]], tiers: int, prob
 # A stage's version goes up when its code changes what it gives.
 STAGES: dict[str, tuple[int, Callable[[Split, Parts, list[tuple[Case, pa.Table]]], list[Row]]]] = {
     "labels": (4, labels),
-    "features": (4, features),
-    "cascade": (4, cascade),
-    "peers": (1, peers),
+    "features": (5, features),
+    "cascade": (5, cascade),
+    "peers": (2, peers),
     "reference_free": (1, reference_free),
 }
 

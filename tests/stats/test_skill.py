@@ -55,7 +55,7 @@ def test_a_column_loses_what_two_forests_of_scikit_learn_differ_by(rng):
     losses = []
     for i in range(2):
         rows = np.random.default_rng([0, 3, i]).permutation(100)
-        forest = ExtraTreesRegressor(24, min_samples_leaf=3, random_state=i)
+        forest = ExtraTreesRegressor(12, min_samples_leaf=3, random_state=i)
         forest.fit(candidate[rows][:, others], target[candidate[rows, 1]])
         losses.append(np.mean((forest.predict(test.codes[:, others]) - target[test.codes[:, 1]]) ** 2))
     lost = test.lost(candidate)
