@@ -73,7 +73,13 @@ def validate(
     ],
     overrides: _Overrides = None,
     reference: Annotated[
-        str | None, typer.Option("--reference", "-r", help="Real rows to compare with.", show_default=False)
+        str | None,
+        typer.Option(
+            "--reference",
+            "-r",
+            help="Real rows to compare with, unseen by what made the candidate.",
+            show_default=False,
+        ),
     ] = None,
     output: _Output = None,
     gate: Annotated[bool, typer.Option("--gate", help="Exit 1 where the verdict is reject.")] = False,

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from benchmarks.collapse.evidence import RESULTS, is_settled
 from vr.detector.calibration import load_calibration
 
-__all__ = ["fill", "main"]
+__all__ = ["fill", "main", "tables"]
 
 PAGE = Path(__file__).parents[2] / "docs" / "accuracy.md"
 IMAGES = PAGE.parent / "images"
@@ -35,7 +35,7 @@ _COLOURS = {"healthy": "#2a7f62", "grey": "#9a9a9a", "collapsed": "#b3432b"}
 def main() -> None:
     """Writes the page and its pictures."""
     page = PAGE.read_text(encoding="utf-8")
-    for name, lines in _tables().items():
+    for name, lines in tables().items():
         page = fill(page, name, lines)
     PAGE.write_text(page, encoding="utf-8")
     matplotlib.rcParams.update({"svg.hashsalt": "vr", "font.size": 9, "axes.spines.top": False})
@@ -56,7 +56,8 @@ def fill(page: str, name: str, lines: Sequence[str]) -> str:
     return pattern.sub(lambda found: found[1] + "\n".join(lines) + "\n" + found[2], page)
 
 
-def _tables() -> dict[str, list[str]]:
+def tables() -> dict[str, list[str]]:
+    """Returns the lines of every table by its mark on the page."""
     heads = load_calibration().heads
     trained = heads["trained"].card
     tables = {
@@ -98,6 +99,8 @@ def _cards(cards: Mapping[str, Mapping[str, Any]]) -> list[str]:
 def _cell(found: Sequence[float] | None, key: str) -> str:
     if not found:
         return ""
+    if len(found) == 1:
+        return f"{found[0]:.3f}"
     value, low, high = found
     if key in _RATES:
         return f"{100 * value:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
@@ -169,14 +172,15 @@ def _ladders() -> list[str]:
 
 def _in_situ(found: Mapping[str, Any]) -> list[str]:
     lines = [
-        "| weight of each own case | AUROC, clear | Spearman, all | gain in AUROC | gain in Spearman |",
-        "|---|---|---|---|---|",
+        "| weight of each own case | AUROC, clear | false alarms | misses | Spearman, all | gain in AUROC | "
+        "gain in Spearman |",
+        "|---|---|---|---|---|---|---|",
     ]
     for weight, each in found["by_weight"].items():
         gains = " | ".join(f"{v:+.4f} ({low:+.4f} to {high:+.4f})" for v, low, high in each["gain"].values())
-        lines.append(f"| {weight} | {each['auroc']:.4f} | {each['spearman']:.3f} | {gains} |")
-    rungs, seconds = found["rungs"], found["seconds_a_rung"]
-    lines.append(f"\n{rungs:.0f} cases of a dataset on average; {seconds:.1f} s for the features of each (median).")
+        rates = " | ".join(f"{100 * each[key]:.1f} %" for key in ("fpr", "fnr"))
+        lines.append(f"| {weight} | {each['auroc']:.4f} | {rates} | {each['spearman']:.3f} | {gains or ' | '} |")
+    lines.append(f"\n{found['rungs']:.0f} own cases on average. Rates are those of the answer from one half.")
     return lines
 
 

@@ -16,7 +16,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from scipy.special import expit
 
 from benchmarks.collapse.evidence import RESULTS, SPECS, load_cases
@@ -99,20 +98,15 @@ def in_situ(workers: int) -> dict[str, Any]:
     """Returns what the trained head gains from labelled cases of the judged dataset, by the weight of each of them."""
     cases, _ = load_cases()
     own = [np.sum((cases.datasets == name) & (cases.sources != source)) for name, source in _dataset_and_source(cases)]
-    seconds = pq.read_table(RESULTS / "features.parquet", columns=["seconds"])["seconds"].to_numpy()
     alone = _with_own(cases, 0.0)
-    found: dict[str, Any] = {
-        "rungs": round(float(np.mean(own)), 1),
-        "seconds_a_rung": round(float(np.median(seconds)), 1),
-        "by_weight": {},
-    }
-    for weight in _OWN_WEIGHTS:
+    found: dict[str, Any] = {"rungs": round(float(np.mean(own)), 1), "by_weight": {}}
+    for weight in (0.0, *_OWN_WEIGHTS):
         answers = _with_own(cases, weight)
         clear = figures(answers.probability[cases.clear], cases.harm[cases.clear])
         found["by_weight"][f"{weight:g}"] = {
-            "auroc": round(clear["auroc"], 4),
+            **{key: round(clear[key], 4) for key in ("auroc", "accuracy", "fpr", "fnr")},
             "spearman": round(figures(answers.probability, cases.harm)["spearman"], 4),
-            "gain": differences(cases, answers, alone),
+            "gain": differences(cases, answers, alone) if weight else {},
         }
         print(f"in_situ, weight {weight:g}: {found['by_weight'][f'{weight:g}']}", flush=True)
     return found
@@ -127,8 +121,9 @@ def _with_own(cases: Cases, weight: float) -> Answers:
     target, logit = soft_target(cases.harm), np.empty(len(cases))
     for dataset, source in _dataset_and_source(cases):
         own, others = cases.datasets == dataset, cases.sources != source
-        rows, weights = own & ~others, np.where(own, weight, 1.0)[others]
-        head = fit_head(cases.take(others).features, HEADS["trained"], target[others], weights)
+        rows, train = own & ~others, others if weight else others & ~own
+        weights = np.where(own, weight, 1.0)[train]
+        head = fit_head(cases.take(train).features, HEADS["trained"], target[train], weights)
         logit[rows] = head.logit(cases.take(rows).features)
     probability = expit(logit)
     nothing = np.zeros(len(cases), bool)

@@ -59,7 +59,7 @@ def answer(cases: Cases, names: Sequence[str], workers: int = 2) -> Answers:
 
 
 def card(cases: Cases, answers: Answers, draws: int = 500) -> dict[str, dict[str, list[float]]]:
-    """Returns the error card: `{"all" | "clear" | "abstaining": {figure: [value, lower, upper]}}`.
+    """Returns the error card: `{"all" | "clear" | "abstaining": {figure: [value, lower, upper]}}`; ECE without bounds.
 
     `abstaining` are the clear cases, with the answers that are no `review`. In the others `fpr`, `fnr` and `accuracy`
     are those of the two-way answer; `collapsed_approved`, `healthy_rejected` and `review_share` are the verdict's.
@@ -139,4 +139,6 @@ def _bracketed(
         return {name: found[name] for name in known}
 
     intervals = cluster_intervals(of_known, datasets, draws)
+    # Resampled cases have more ties, and so a greater binned error: its percentiles are no interval of it.
+    intervals |= {name: () for name in ("ece",) if name in intervals}
     return {name: [round(value, 4), *(round(end, 4) for end in intervals[name])] for name, value in known.items()}

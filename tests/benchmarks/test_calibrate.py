@@ -1,10 +1,12 @@
 """The shipped calibration is what the committed results give, and its card what the committed answers say."""
 
+import json
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.collapse.accuracy_page import PAGE, fill
+from benchmarks.collapse.accuracy_page import PAGE, fill, tables
 from benchmarks.collapse.evidence import RESULTS, load_cases
 from benchmarks.collapse.fitting import fit_calibrated
 from benchmarks.collapse.ladders import fit_ladders
@@ -73,7 +75,23 @@ def test_a_page_is_filled_between_its_marks_only():
         fill(page, "c", [])
 
 
-def test_the_accuracy_page_holds_the_shipped_card():
+def test_the_accuracy_page_is_that_of_the_shipped_calibration_and_the_committed_results():
     page = PAGE.read_text(encoding="utf-8")
+    for name, lines in tables().items():
+        assert fill(page, name, lines) == page, name
+
+
+@pytest.mark.parametrize("name", ["peers", "ablation"])
+def test_comparisons_were_made_with_the_shipped_head(name):
+    ours = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))["vr"]
+    shipped = load_calibration().heads["trained"]
+    assert tuple(ours["features"]) == shipped.head.names
+    assert ours["clear"] == shipped.card["clear"]
+
+
+def test_no_interval_leaves_out_its_own_figure():
     for head in load_calibration().heads.values():
-        assert f"{head.card['clear']['auroc'][0]:.3f} (" in page
+        for kind in ("all", "clear", "abstaining"):
+            for name, found in head.card[kind].items():
+                if len(found) == 3:
+                    assert found[1] <= found[0] <= found[2], f"{kind} {name}"

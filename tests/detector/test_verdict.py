@@ -166,3 +166,28 @@ def test_nothing_measured_has_no_probability():
 def test_an_approval_can_be_withheld_and_nothing_else():
     assert withhold_approval(verdict(features()), "why").verdict == "review"
     assert withhold_approval(verdict(features(log_ratio=9.0)), "why").verdict == "reject"
+
+
+def test_data_that_knows_the_reference_is_not_approved():
+    share = "generalization_gap.skill_lost_trees"
+    floor = SPECS[share].floor
+    quiet = features()
+    for value, expected in ((-1.9 * floor, "approve"), (-2.1 * floor, "review")):
+        found = verdict(quiet | {share: Feature(value, 0.0, 0.0, 0.0)})
+        assert found.verdict == expected
+    assert "its generator has not seen" in found.reason
+    # Any other verdict stays.
+    assert verdict(features(log_ratio=20.0) | {share: Feature(-1.0, 0.0, 0.0, 0.0)}).verdict == "reject"
+
+
+def test_the_words_of_a_verdict_go_with_its_risk():
+    def reason(probability):
+        # One feature of weight 6 over ten deviations, bias -4.
+        deviations = (np.log(probability / (1 - probability)) + 4.0) / 0.6
+        return verdict(features(log_ratio=deviations)).reason
+
+    assert reason(0.1).startswith("no sign")
+    assert reason(0.25).startswith("no strong sign")
+    assert "lean towards collapse" not in reason(0.35)
+    assert "lean towards collapse" in reason(0.5)
+    assert "will lose skill" in reason(0.7)

@@ -18,7 +18,7 @@ from vr.pipeline.validate import validate
 
 # Nulls without a reason of their own, as paths with * for any key or position, and why.
 EXCEPTIONS = {
-    "collapse_type": "a word, null where no collapse was found",
+    "collapse_type": "a word, null where no collapse was found or no dimension that names one fails",
     "risk_level": "a word; verdict_reason says why there is no risk",
     "risk_score": "verdict_reason, beside it, says why",
     "reference": "a section, null where no reference was given",

@@ -81,7 +81,7 @@ def fit_head(
       names: Those to use.
       target: float `[n]` in 0..1: 1 collapsed, 0 healthy, between where the measured harm lies between.
       weight: float `[n]` of each case, 1 by default.
-      ridge: Penalty on the squared weights, in units of one case of average weight.
+      ridge: Penalty on the squared weights, in units of one case of weight 1.
     """
     knots, heights = zip(*(_knots(features[name]) for name in names), strict=True)
     absent = np.array([_absent(name, features[name]) for name in names])

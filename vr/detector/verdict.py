@@ -19,7 +19,11 @@ __all__ = ["Driver", "Judgement", "judge", "withhold_approval"]
 
 # With proxies the head that reads them; it needs their null, without which a ratio cannot be told from chance.
 _PROXIES = "generalization_gap.log_ratio"
+# Far below its null the share of skill lost says that the candidate knows the very rows that judge it. The least that
+# any of the study's cases had, none of them made from its reference, is -1.3 deviations.
+_SKILL_LOST, _KNOWS_THE_REFERENCE = "generalization_gap.skill_lost_trees", -2.0
 _LEVEL = 0.9
+_LOW_RISK = 20.0
 _MOST_MISSING = 0.25  # share of a head's weight that may be unmeasured in an approval
 _DEVIATIONS = 1.645  # of a feature's error on either side, for the interval's level
 
@@ -118,10 +122,13 @@ def judge(
         verdict, text = "reject", "a model trained on this data will lose skill on real data"
     elif risk >= review_from:
         verdict, text = "review", "the signs are mixed: look at what drives the risk before training"
+        if probability >= fitted.detected_from:
+            text = "the signs are mixed and lean towards collapse: look at what drives the risk before training"
         if not with_reference:
             text = "without real rows to compare with nothing can be approved or rejected: give some with --reference"
     else:
-        verdict, text = "approve", "no sign that a model trained on this data will lose skill on real data"
+        sign = "no sign" if risk < _LOW_RISK else "no strong sign"
+        verdict, text = "approve", f"{sign} that a model trained on this data will lose skill on real data"
     judgement = Judgement(
         probability,
         min(lower, probability),
@@ -142,6 +149,12 @@ def judge(
     if _weight_of(missing, fitted) > _MOST_MISSING:
         words = ", ".join(specs[name].label for name in missing if name in specs)
         judgement = withhold_approval(judgement, f"what the verdict reads could not all be measured: {words}")
+    if values.get(_SKILL_LOST, 0.0) < _KNOWS_THE_REFERENCE:
+        judgement = withhold_approval(
+            judgement,
+            "it teaches more about the reference's own rows than other real rows do, as data made from them does: "
+            "judge it by real rows that its generator has not seen",
+        )
     return judgement
 
 
@@ -189,8 +202,8 @@ def _moved(feature: Feature, spec: MetricSpec, deviations: float) -> Feature:
     """Returns the feature with its value moved towards (positive) or away from harm by deviations of its mean."""
     if feature.value is None:
         return feature
-    # Splits of one sample overlap, so a mean over them is hardly surer than half of them.
-    error = np.hypot(feature.spread or 0.0, feature.null_std or 0.0) * deviations / np.sqrt(2.0)
+    # A mean over splits of one sample, which overlap, is taken to be no surer than one of them.
+    error = np.hypot(feature.spread or 0.0, feature.null_std or 0.0) * deviations
     if spec.two_sided:
         distance = feature.value - (feature.null_mean or 0.0)
         # Away from harm is towards the null, not beyond it.

@@ -59,7 +59,7 @@ __all__ = [
     "severity",
 ]
 
-# Which dimension's failure is called what; the first that explains most of the risk names the collapse.
+# Which dimension's failure is called what.
 _TYPES = {
     "distribution_fidelity": "distribution",
     "correlation_preservation": "correlation",
@@ -81,27 +81,29 @@ def all_features(measurements: Mapping[str, Measurement]) -> tuple[dict[str, Fea
 
 
 def dimension_sections(
-    measurements: Mapping[str, Measurement], config: DetectorConfig, situation: str
+    measurements: Mapping[str, Measurement], config: DetectorConfig, situation: str, unscored: str | None = None
 ) -> dict[str, Dimension]:
     """Returns the eight dimensions as the report holds them; one without a score says why.
 
     Args:
       measurements: By dimension.
       config: Pass marks, where they are not to be the calibrated ones.
-      situation: Whose ladders give the scores their scale, `trained` or `untrained`.
+      situation: That of the verdict; without a reference there are no scores.
+      unscored: Why nothing can be scored; None where it can.
     """
-    sections, ladders = {}, load_calibration().ladders
+    ladders = load_calibration().ladders
+    sections, scale = {}, ladders.get(situation, ladders["untrained"])
     for name, dimension in DIMENSIONS.items():
         found = measurements[name]
         # What was not measured has the threshold of a run that measures it.
-        ladder = ladders[situation if name in ladders[situation] else "trained"][name]
+        ladder = scale.get(name, ladders["trained"][name])
         set_by_user = config.dimensions[name].threshold
         threshold = ladder.threshold if set_by_user is None else set_by_user
         away = distance(found.features, dimension.metrics)
         score = None if away is None else ladder.score(away)
         reason = found.reason
         if score is None and reason is None:
-            reason = "nothing that its score counts could be measured against a null"
+            reason = unscored or "nothing that its score counts could be measured against a null"
         sections[name] = Dimension(
             score=None if score is None else round(score, 2),
             threshold=threshold,
@@ -373,19 +375,23 @@ def risk_level(risk: float | None) -> str | None:
     return "low" if risk < 20 else "medium" if risk <= 50 else "high"
 
 
-def severity(risk: float | None, detected: bool) -> str:
-    """Returns none, low, medium or high."""
+def severity(risk: float | None, detected: bool, reject_from: float) -> str:
+    """Returns none where no collapse was detected, high where it is rejected, between them low up to a risk of 50."""
     if risk is None or not detected:
         return "none"
-    return "low" if risk < 65 else "medium" if risk < 85 else "high"
+    return "high" if risk >= reject_from else "low" if risk <= 50 else "medium"
 
 
 def collapse_type(sections: Mapping[str, Dimension], detected: bool) -> str | None:
-    """Returns the kind of collapse: that of the worst-scored dimension that names one; None without collapse."""
+    """Returns the kind of collapse: that of the dimension that fails by most; None where none that names one fails."""
     if not detected:
         return None
-    scored = [(sections[name].score, name) for name in _TYPES if sections[name].score is not None]
-    return _TYPES[min(scored)[1]] if scored else None
+    short = {
+        name: found.threshold - found.score
+        for name in _TYPES
+        if (found := sections[name]).score is not None and not found.passed
+    }
+    return _TYPES[max(short, key=lambda name: short[name])] if short else None
 
 
 def cascade_section(result: Any, preset: str, reason: str | None) -> CascadeSection:

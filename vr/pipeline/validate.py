@@ -92,8 +92,7 @@ def validate(
         alone = {} if reference is not None else reference_free.measure(inputs)
         features, specs = features | alone, specs | reference_free.METRICS
         judgement = judge(features, specs, config.detector, with_reference=reference is not None)
-        scale = "untrained" if cascade is None else "trained"
-        sections = assemble.dimension_sections(measurements, config.detector, scale)
+        sections = assemble.dimension_sections(measurements, config.detector, judgement.situation, intake.splits_reason)
         if judgement.situation == "trained" and config.cascade.preset != _CALIBRATED_CASCADE:
             strange = f"cascade={config.cascade.preset} (calibrated with {_CALIBRATED_CASCADE})"
             judgement = replace(judgement, beyond=(*judgement.beyond, strange))
@@ -122,7 +121,7 @@ def validate(
         collapse_probability=assemble.collapse_probability(judgement),
         collapse_detected=detected,
         collapse_type=assemble.collapse_type(sections, detected),  # type: ignore[arg-type]
-        severity=assemble.severity(risk, detected),  # type: ignore[arg-type]
+        severity=assemble.severity(risk, detected, judgement.reject_from),  # type: ignore[arg-type]
         not_measured=[name for name, section in sections.items() if section.status is Status.not_measured],
         drivers=[
             {"feature": d.name, "contribution": round(d.contribution, 4)}

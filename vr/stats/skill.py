@@ -105,7 +105,7 @@ def prepare_skill_test(
     """Fits the forests of the real rows, by folds, and the null.
 
     The null lets two halves of a fold's training rows teach, one against the other. They are half as many rows as a
-    forest gets otherwise, so that it errs on the side of too wide.
+    forest gets otherwise, which widens it; the candidate's own draw of rows is not in it.
 
     Args:
       codes: Unsigned `[n, d]`, real rows in any order.
