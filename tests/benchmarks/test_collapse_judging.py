@@ -38,10 +38,11 @@ def test_the_card_is_that_of_the_figures(judged):
     known, good, _ = judged
     found = card(known, good, 20)
     expected = figures(good.probability[known.clear], known.harm[known.clear], good.collapsed[known.clear])
-    for name in ("auroc", "accuracy", "fpr", "fnr", "ece"):
+    for name in ("auroc", "accuracy", "fpr", "fnr"):
         value, low, high = found["clear"][name]
         assert value == pytest.approx(expected[name], abs=1e-4)
         assert low <= value <= high
+    assert found["clear"]["ece"] == [pytest.approx(expected["ece"], abs=1e-4)]
     assert found["clear"]["cases"] == [int(known.clear.sum())]
 
 
