@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vr.core.errors import CheckpointError, ConfigError, VrError
+from vr.core.files import write_synced
 from vr.data.source import Source
 from vr.pipeline.report import ValidationReport
 
@@ -308,10 +309,7 @@ def _grown(path: Path, content: bytes) -> Iterator[None]:
     """Makes a temporary file, all of it on the disk; removes it where the block fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with path.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        write_synced(path, content)
         yield
     except BaseException:
         path.unlink(missing_ok=True)
