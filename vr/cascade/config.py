@@ -43,6 +43,8 @@ class TierConfig:
     steps: int = 200  # optimiser steps
     batch_rows: int = 128  # rows in a step
     learning_rate: float = 3e-3  # peak; AdamW, linear warm-up over a tenth of the steps, then cosine to zero
+    micro_batches: int = 1  # parts that a batch is taken in; more where memory asks for it
+    patience: int = 0  # twentieths of the training without gain on the arm's own rows after which it stops; 0: never
     null_arm: bool = False  # train a third arm, on another part of the reference: the null of every paired reading
     gradients: bool = False  # gradient alignment and noise scale at the reference-trained proxy
     curvature: bool = False  # largest Hessian eigenvalue of both arms
@@ -50,7 +52,7 @@ class TierConfig:
 
     def __post_init__(self) -> None:
         where = f"cascade.tiers.{self.name}"
-        for name in ("seeds", "width", "depth", "steps", "batch_rows"):
+        for name in ("seeds", "width", "depth", "steps", "batch_rows", "micro_batches"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be 1 or more, not {getattr(self, name)}", where=where)
         if self.steps % CURVE_POINTS:
@@ -60,6 +62,12 @@ class TierConfig:
             )
         if self.growth < 0:
             raise ConfigError(f"growth must be 0 or more, not {self.growth}", where=where)
+        if self.patience < 0:
+            raise ConfigError(f"patience must be 0 or more, not {self.patience}", where=where)
+        if self.batch_rows % self.micro_batches:
+            raise ConfigError(
+                f"micro_batches ({self.micro_batches}) must divide batch_rows ({self.batch_rows})", where=where
+            )
         if not self.learning_rate > 0:
             raise ConfigError(f"learning_rate must be positive, not {self.learning_rate}", where=where)
 
@@ -85,6 +93,8 @@ class CascadeConfig:
     test_rows: int = 1_000  # most held-out reference rows that judge a member
     execution: Execution = Execution.auto
     threads: int = 2  # members in flight at once in looped form
+    memory_limit_bytes: int | None = None  # of a device to count with; None: what it has free
+    checkpoint_seconds: float = 30.0  # between two states kept of a training under way
     compilation_cache: bool = True  # keep compiled programs in the user's cache folder
     target_parameters: float | None = None  # size extrapolated to; None: ten times the largest proxy's
     confidence_level: float = 0.95  # of the extrapolation's intervals
