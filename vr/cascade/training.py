@@ -177,8 +177,6 @@ class Trainer:
                     raise out_of_memory(self.settings.batch_rows, self.settings.micro_batches) from error
             # The state that the failed call was given may be gone.
             kept = (keeper.restore(before) if keeper is not None else None) or before
-        if keeper is not None:
-            keeper.keep(kept)
         return [
             TrainOutputs(kept.state.averaged[i], kept.curve[i], kept.norms[i].reshape(-1)) for i in range(len(jobs))
         ]
@@ -210,13 +208,15 @@ class Trainer:
         self, jobs: Sequence[Job], kept: Kept, threads: int, on_job: Callable[[str], None], keeper: Keeper | None
     ) -> Kept:
         """Every job by itself, some at a time."""
-        kept, lock = _own(kept), threading.Lock()
+        kept, lock, stopped = _own(kept), threading.Lock(), threading.Event()
 
         def train(index: int) -> None:
             job = jobs[index]
             state = jax.tree.map(lambda leaf: leaf[index], kept.state)
             data = jax.device_put(job.data)
             for number in range(int(kept.segments[index]), CURVE_POINTS):
+                if stopped.is_set():
+                    return
                 state, reading = self.program(state, data, job.segment(number))
                 last = number + 1 == CURVE_POINTS
                 if keeper is None and not last:
@@ -236,9 +236,11 @@ class Trainer:
             try:
                 for future in pending:
                     future.result()
-            except BaseException:
-                # What has not begun need not: the rest of the run is lost anyway.
-                pool.shutdown(wait=False, cancel_futures=True)
+            except BaseException as error:
+                stopped.set()
+                pool.shutdown(cancel_futures=True)
+                if keeper is not None and isinstance(error, KeyboardInterrupt):
+                    keeper.keep(kept)
                 raise
         return kept
 

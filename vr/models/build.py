@@ -14,7 +14,16 @@ from vr.models import dft
 from vr.models.mlp import MaskedMlp
 from vr.models.resonance import EXPANSION, Resonance
 
-__all__ = ["Apply", "Model", "mlp", "mlp_parameters", "resonance", "resonance_parameters", "resonance_width"]
+__all__ = [
+    "Apply",
+    "Model",
+    "mlp",
+    "mlp_parameters",
+    "mlp_shape",
+    "resonance",
+    "resonance_parameters",
+    "resonance_width",
+]
 
 Apply = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 
@@ -46,7 +55,14 @@ def resonance(num_columns: int, num_codes: int, channels: int, depth: int) -> Mo
 
 
 def mlp(num_columns: int, num_codes: int, parameters: int, depth: int) -> Model:
-    """Returns the MLP whose size comes nearest to `parameters`.
+    """Returns the MLP whose size comes nearest to `parameters`."""
+    channels, hidden = mlp_shape(num_columns, num_codes, parameters, depth)
+    build = functools.partial(MaskedMlp, num_columns, num_codes, channels, hidden, depth)
+    return _cut(build, mlp_parameters(num_columns, num_codes, channels, hidden, depth), hidden)
+
+
+def mlp_shape(num_columns: int, num_codes: int, parameters: int, depth: int) -> tuple[int, int]:
+    """Returns channels and hidden units of the MLP whose size comes nearest to `parameters`.
 
     The narrowest cell vector, 4 to 16, that leads within 2 %: what it saves goes to the hidden layers, where the
     columns meet.
@@ -60,9 +76,7 @@ def mlp(num_columns: int, num_codes: int, parameters: int, depth: int) -> Model:
             if best is None or error < best[0]:
                 best = (error, channels, candidate)
     assert best is not None
-    _, channels, hidden = best
-    build = functools.partial(MaskedMlp, num_columns, num_codes, channels, hidden, depth)
-    return _cut(build, mlp_parameters(num_columns, num_codes, channels, hidden, depth), hidden)
+    return best[1:]
 
 
 def resonance_parameters(num_columns: int, num_codes: int, channels: int, depth: int) -> int:
