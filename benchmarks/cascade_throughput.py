@@ -3,8 +3,8 @@
     python -m benchmarks.cascade_throughput [--dataset randhie] [--repeats 3] [--steps-share 1.0]
 
 The `laptop` preset's 18 seeds, both arms: the same rows, batches, hidden cells, steps and recipe, looped and stacked in
-JAX and one model after the other in PyTorch, as somebody would write it by hand (needs `pip install torch`). In turn, in
-one process, round by round; what is compared is the ratio within a round. Compiling is timed apart. Also says how many
+JAX and one model after the other in PyTorch, as somebody would write it by hand (`pip install torch`). In turn, in one
+process, round by round; what is compared is the ratio within a round. Compiling is timed apart. Also says how many
 rows and floating-point operations a second that is, as a share of what this machine's own matrix product reaches, and
 whether all reach the same loss. Writes results/cascade_throughput.json.
 """
@@ -169,29 +169,12 @@ def main() -> None:
     tiers: list[dict[str, Any]] = []
     with ThreadPoolExecutor(2) as pool:
         for each in config.tiers:
-            made: dict[str, Tier] = {}
-            compiling = {}
-            for form in (Execution.looped, Execution.stacked):
-                begun = time.perf_counter()
-                made[form.name] = Tier(
-                    each, models[each.name], sizes, share, reference, replace(config, execution=form), 0, pool
-                )
-                _ = made[form.name].trainer.program.compiled
-                compiling[form.name] = round(time.perf_counter() - begun, 2)
-            jobs = jobs_of(made["looped"], candidate)
-            ways: dict[str, Callable[[], list[float]]] = {
-                name: lambda tier=tier: [float(o.curve[-1]) for o in tier.trainer.run(jobs, config.threads)]
-                for name, tier in made.items()
-            }
-            ways["torch"] = lambda tier=made["looped"]: torch_losses(tier, jobs, int(sizes.max()))
-            seconds: dict[str, list[float]] = {name: [] for name in ways}
-            losses: dict[str, float] = {}
-            for _ in range(args.repeats):
-                for name, way in ways.items():
-                    took, found = timed(way)
-                    seconds[name].append(round(took, 3))
-                    losses[name] = round(float(np.mean(found)), 5)
-            tiers.append(_row(each, made["looped"], jobs, compiling, seconds, losses, rate))
+
+            def made(form: Execution, each: TierConfig = each) -> Tier:
+                chosen = replace(config, execution=form)
+                return Tier(each, models[each.name], sizes, share, reference, chosen, 0, pool)
+
+            tiers.append(measured(made, candidate, args.repeats, rate))
             print(tiers[-1], flush=True)
     whole = {
         name: [round(sum(tier["seconds"][name][i] for tier in tiers), 3) for i in range(args.repeats)]
@@ -211,6 +194,35 @@ def main() -> None:
     save("cascade_throughput", result, "python -m benchmarks.cascade_throughput")
 
 
+def measured(made: Callable[[Execution], Tier], candidate: np.ndarray, repeats: int, rate: float) -> dict[str, Any]:
+    """Returns one tier's row: every way of training its models, in turn."""
+    compiling, tiers = {}, {}
+    for form in (Execution.looped, Execution.stacked):
+        begun = time.perf_counter()
+        tiers[form.name] = made(form)
+        _ = tiers[form.name].trainer.program.compiled
+        compiling[form.name] = round(time.perf_counter() - begun, 2)
+    looped = tiers["looped"]
+    jobs = jobs_of(looped, candidate)
+
+    def train(tier: Tier) -> list[float]:
+        return [float(outputs.curve[-1]) for outputs in tier.trainer.run(jobs, looped.config.threads)]
+
+    ways: dict[str, Callable[[], list[float]]] = {
+        "looped": lambda: train(looped),
+        "stacked": lambda: train(tiers["stacked"]),
+        "torch": lambda: torch_losses(looped, jobs, int(looped.num_codes.max())),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    losses: dict[str, float] = {}
+    for _ in range(repeats):
+        for name, way in ways.items():
+            took, found = timed(way)
+            seconds[name].append(round(took, 3))
+            losses[name] = round(float(np.mean(found)), 5)
+    return _row(looped, jobs, compiling, seconds, losses, rate)
+
+
 def _plain(tier: TierConfig, steps_share: float) -> TierConfig:
     """Returns a tier with two arms and nothing else."""
     steps = max(20, int(tier.steps * steps_share) // 20 * 20)
@@ -218,7 +230,6 @@ def _plain(tier: TierConfig, steps_share: float) -> TierConfig:
 
 
 def _row(
-    config: TierConfig,
     tier: Tier,
     jobs: list[Job],
     compiling: dict[str, float],
@@ -226,6 +237,7 @@ def _row(
     losses: dict[str, float],
     rate: float,
 ) -> dict[str, Any]:
+    config = tier.tier
     steps = len(jobs) * config.steps
     # Three passes over the dense layers for each row: forward, and two backward.
     d, k = len(tier.num_codes), int(tier.num_codes.max())

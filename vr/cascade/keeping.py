@@ -5,9 +5,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from vr.cascade.checkpoint import Checkpoints
 from vr.cascade.training import Kept
+
+if TYPE_CHECKING:
+    from vr.cascade.checkpoint import Checkpoints
 
 __all__ = ["TimedKeeper", "kept_in"]
 
@@ -20,7 +23,7 @@ class TimedKeeper:
       seconds: Between two of them.
     """
 
-    def __init__(self, checkpoints: Checkpoints, seconds: float):
+    def __init__(self, checkpoints: "Checkpoints", seconds: float):
         self._checkpoints, self._seconds = checkpoints, seconds
         self._last = time.monotonic()
 
@@ -49,6 +52,8 @@ def kept_in(folder: Path | None, identity: str, seconds: float) -> Iterator[Time
     if folder is None:
         yield None
         return
+    from vr.cascade.checkpoint import Checkpoints
+
     with Checkpoints(folder, identity) as checkpoints:
         yield TimedKeeper(checkpoints, seconds)
     shutil.rmtree(folder, ignore_errors=True)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vr.cascade import compilation_cache
-from vr.cascade.config import CascadeConfig, Network
+from vr.cascade.config import CascadeConfig, Network, Precision
 from vr.cascade.keeping import kept_in
 from vr.cascade.members import shares
 from vr.cascade.result import NO_NULL, CascadeResult, ModelResult, Reading, TierResult
@@ -106,20 +106,27 @@ def run_cascade(
 def _models(config: CascadeConfig, num_codes: np.ndarray) -> dict[str, build.Model]:
     """Returns each tier's network; a tier with `growth` is sized by the one before it."""
     d, k = len(num_codes), int(num_codes.max())
+    options = {"dtype": _inner_type(config.precision), "remat": config.remat}
     models: dict[str, build.Model] = {}
     parameters = 0
     for tier in config.tiers:
-        width = tier.width
-        if tier.growth > 0 and parameters:
-            width = build.resonance_width(d, k, tier.depth, tier.growth * parameters, tier.width)
+        width = build.tier_width(d, k, tier, parameters)
         parameters = build.resonance_parameters(d, k, width, tier.depth)
         # The control has the resonance network's parameters, whatever width that takes.
         models[tier.name] = (
-            build.mlp(d, k, parameters, tier.depth)
+            build.mlp(d, k, parameters, tier.depth, **options)
             if config.network is Network.mlp
-            else build.resonance(d, k, width, tier.depth)
+            else build.resonance(d, k, width, tier.depth, **options)
         )
     return models
+
+
+def _inner_type(precision: Precision) -> Any:
+    import jax
+
+    if precision is Precision.auto:
+        precision = Precision.float32 if jax.default_backend() == "cpu" else Precision.bfloat16
+    return np.dtype("float32") if precision is Precision.float32 else jax.numpy.bfloat16
 
 
 def _mean_curves(models: list[dict[str, Any]]) -> dict[str, list[float]]:
