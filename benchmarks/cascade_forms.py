@@ -60,9 +60,9 @@ def forms(intake: Intake, repeats: int) -> dict[str, Any]:
         for repeat in range(repeats + 1):
             for form, each in tiers.items():
                 drawn = [each._drawn(intake.candidate.codes, member) for member in range(tier.seeds)]
-                inputs = [each._inputs(member, arm, each._rows[member], drawn[member]) for member, arm in jobs]
+                prepared = [each._job(member, arm, drawn[member]) for member, arm in jobs]
                 begun = time.perf_counter()
-                list(each.train.map(iter(inputs), config.threads))
+                each.trainer.run(prepared, config.threads)
                 # The first round waits for the compiler and is not counted.
                 if repeat:
                     seconds.setdefault(form.name, []).append(round(time.perf_counter() - begun, 3))

@@ -13,6 +13,7 @@ from vr.core.errors import ConfigError
 from vr.pipeline.config import Config, TrackerKind
 from vr.session import configure
 
+PRESETS = ["none", "smoke", "laptop", "workstation", "h100", "h100_large"]
 EXPERIMENTS = sorted(file.stem for file in (config_folder() / "experiment").glob("*.yaml"))
 
 
@@ -20,13 +21,13 @@ def test_the_yaml_defaults_are_the_dataclass_defaults():
     assert compose([]) == Config()
 
 
-@pytest.mark.parametrize("name", ["none", "smoke", "laptop"])
+@pytest.mark.parametrize("name", PRESETS)
 def test_cascade_files_equal_the_presets(name):
     assert compose([f"cascade={name}"]).cascade == preset(name)
 
 
 def test_every_cascade_file_has_a_preset():
-    assert sorted(file.stem for file in (config_folder() / "cascade").glob("*.yaml")) == ["laptop", "none", "smoke"]
+    assert sorted(file.stem for file in (config_folder() / "cascade").glob("*.yaml")) == sorted(PRESETS)
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -66,7 +67,10 @@ def test_column_types_need_no_plus_sign():
         ),
         ("detector.null.num_split=9", "did you mean detector.null.num_splits"),
         ("+foo=1", "foo: no such configuration key"),
-        ("cascade=smok", "cascade: no option 'smok'; did you mean smoke? use one of laptop, none, smoke"),
+        (
+            "cascade=smok",
+            "cascade: no option 'smok'; did you mean smoke? use one of h100, h100_large, laptop, none, smoke",
+        ),
         ("cascade=null", "cascade: no option None"),
         ("seed=abc", "seed: Value 'abc' of type 'str' could not be converted to Integer"),
         ("seed=", "seed: Value '' of type 'str'"),

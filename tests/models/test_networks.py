@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -65,3 +66,42 @@ def test_widths_are_the_smallest_that_reach_the_size():
     assert build.resonance_parameters(10, 16, width - 4, 2) < 50_000
     assert build.resonance_width(10, 16, 2, 1e12, 64) == 64
     assert INVALID < -20
+
+
+@pytest.mark.parametrize("make", [build.resonance, build.mlp])
+def test_bfloat16_inside_gives_the_logits_of_float32_to_its_rounding(make):
+    size = 16 if make is build.resonance else 3_000
+    exact, rounded = make(6, 8, size, 2), make(6, 8, size, 2, dtype=jnp.bfloat16)
+    rng = np.random.default_rng(0)
+    params = jnp.asarray(exact.init(rng, log_uniform(6, 8)) + 0.1 * rng.standard_normal(exact.parameters), jnp.float32)
+    codes, masked = jnp.asarray(rng.integers(0, 8, (6, 32))), jnp.asarray(rng.random((6, 32)) < 0.4)
+    (a, energy_a), (b, energy_b) = (model.apply(params, codes, masked) for model in (exact, rounded))
+    assert a.dtype == b.dtype == energy_b.dtype == jnp.float32
+    assert 0 < np.abs(a - b).max() < 0.05 * np.abs(a).max()
+    np.testing.assert_allclose(energy_a, energy_b, rtol=0.05, atol=0.05)
+    gradients = [
+        jax.grad(lambda p, m=model: jnp.mean(jax.nn.logsumexp(m.apply(p, codes, masked)[0], axis=-1)))(params)
+        for model in (exact, rounded)
+    ]
+    cosine = gradients[0] @ gradients[1] / (jnp.linalg.norm(gradients[0]) * jnp.linalg.norm(gradients[1]))
+    assert cosine > 0.99
+
+
+@pytest.mark.parametrize("make", [build.resonance, build.mlp])
+def test_rematerialised_blocks_give_the_same_gradient_and_keep_less(make):
+    size = 32 if make is build.resonance else 40_000
+    rng = np.random.default_rng(0)
+    codes, masked = jnp.asarray(rng.integers(0, 8, (6, 256))), jnp.asarray(rng.random((6, 256)) < 0.4)
+    found, needs = [], []
+    for remat in (False, True):
+        model = make(6, 8, size, 6, remat=remat)
+        params = jnp.asarray(model.init(np.random.default_rng(1), log_uniform(6, 8)))
+        params = params + 0.05 * jnp.asarray(np.random.default_rng(2).standard_normal(len(params)), jnp.float32)
+        gradient = jax.jit(
+            jax.grad(lambda p, m=model: jnp.mean(jax.nn.logsumexp(m.apply(p, codes, masked)[0], axis=-1)))
+        )
+        found.append(gradient(params))
+        jaxpr = jax.make_jaxpr(gradient)(params)
+        needs.append("remat" in str(jaxpr) or "checkpoint" in str(jaxpr))
+    np.testing.assert_allclose(found[0], found[1], atol=1e-6)
+    assert needs == [False, True]

@@ -6,7 +6,7 @@ from enum import Enum
 
 from vr.core.errors import ConfigError
 
-__all__ = ["CURVE_POINTS", "CascadeConfig", "Execution", "Network", "TierConfig", "preset"]
+__all__ = ["CURVE_POINTS", "CascadeConfig", "Execution", "Network", "Precision", "TierConfig", "preset"]
 
 
 CURVE_POINTS = 20  # readings of the held-out loss over training
@@ -17,6 +17,14 @@ class Network(Enum):
 
     resonance = "resonance"  # learned complex gates over the columns' frequencies
     mlp = "mlp"  # the control: a residual MLP with as many parameters
+
+
+class Precision(Enum):
+    """What type a network's inner values are; parameters, sums, norms, transforms and losses are float32 always."""
+
+    auto = "auto"  # bfloat16 on an accelerator, float32 on a CPU
+    float32 = "float32"
+    bfloat16 = "bfloat16"
 
 
 class Execution(Enum):
@@ -31,8 +39,8 @@ class Execution(Enum):
 class TierConfig:
     """One size of proxy.
 
-    A tier's width is the smallest for which it has `growth` times the previous tier's parameters, at most `width`;
-    with `growth` 0 it is `width` itself.
+    A tier's width is the smallest for which it has `parameters`, or `growth` times the previous tier's, at most
+    `width`; with both 0 it is `width` itself.
     """
 
     name: str
@@ -40,9 +48,12 @@ class TierConfig:
     width: int  # channels for each column (the largest allowed where growth > 0)
     depth: int = 2  # residual blocks
     growth: float = 0.0  # parameters as a multiple of the previous tier's
+    parameters: int = 0  # of the network
     steps: int = 200  # optimiser steps
     batch_rows: int = 128  # rows in a step
     learning_rate: float = 3e-3  # peak; AdamW, linear warm-up over a tenth of the steps, then cosine to zero
+    micro_batches: int = 1  # parts that a batch is taken in; more where memory asks for it
+    patience: int = 0  # twentieths of the training without gain on the arm's own rows after which it stops; 0: never
     null_arm: bool = False  # train a third arm, on another part of the reference: the null of every paired reading
     gradients: bool = False  # gradient alignment and noise scale at the reference-trained proxy
     curvature: bool = False  # largest Hessian eigenvalue of both arms
@@ -50,7 +61,7 @@ class TierConfig:
 
     def __post_init__(self) -> None:
         where = f"cascade.tiers.{self.name}"
-        for name in ("seeds", "width", "depth", "steps", "batch_rows"):
+        for name in ("seeds", "width", "depth", "steps", "batch_rows", "micro_batches"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be 1 or more, not {getattr(self, name)}", where=where)
         if self.steps % CURVE_POINTS:
@@ -58,8 +69,17 @@ class TierConfig:
                 f"steps must be a multiple of {CURVE_POINTS}, the readings of the loss curve, not {self.steps}",
                 where=where,
             )
-        if self.growth < 0:
-            raise ConfigError(f"growth must be 0 or more, not {self.growth}", where=where)
+        for name in ("growth", "parameters"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} must be 0 or more, not {getattr(self, name)}", where=where)
+        if self.growth and self.parameters:
+            raise ConfigError("growth and parameters exclude each other", where=where)
+        if self.patience < 0:
+            raise ConfigError(f"patience must be 0 or more, not {self.patience}", where=where)
+        if self.batch_rows % self.micro_batches:
+            raise ConfigError(
+                f"micro_batches ({self.micro_batches}) must divide batch_rows ({self.batch_rows})", where=where
+            )
         if not self.learning_rate > 0:
             raise ConfigError(f"learning_rate must be positive, not {self.learning_rate}", where=where)
 
@@ -85,6 +105,10 @@ class CascadeConfig:
     test_rows: int = 1_000  # most held-out reference rows that judge a member
     execution: Execution = Execution.auto
     threads: int = 2  # members in flight at once in looped form
+    precision: Precision = Precision.auto
+    remat: bool = False  # work out a block's inner values again for its gradient, rather than keep them
+    memory_limit_bytes: int | None = None  # of a device to count with; None: what it has free
+    checkpoint_seconds: float = 30.0  # between two states kept of a training under way
     compilation_cache: bool = True  # keep compiled programs in the user's cache folder
     target_parameters: float | None = None  # size extrapolated to; None: ten times the largest proxy's
     confidence_level: float = 0.95  # of the extrapolation's intervals
@@ -129,14 +153,86 @@ def _smoke() -> CascadeConfig:
     )
 
 
-_PRESETS: dict[str, Callable[[], CascadeConfig]] = {"none": _none, "smoke": _smoke, "laptop": CascadeConfig}
+def _accelerator(preset: str, sizes: tuple[tuple[str, int, int, int, int, int, int, float], ...]) -> CascadeConfig:
+    """Returns a preset of tiers given by name, seeds, parameters, depth, steps, batch rows, parts and learning rate.
+
+    The resonance network, whose products are what an accelerator is fast at; none of it is measured yet.
+    """
+    return CascadeConfig(
+        preset=preset,
+        network=Network.resonance,
+        tiers=[
+            TierConfig(
+                name=name,
+                seeds=seeds,
+                width=8_192,
+                depth=depth,
+                parameters=parameters,
+                steps=steps,
+                batch_rows=rows,
+                micro_batches=parts,
+                learning_rate=rate,
+                null_arm=number < 2,
+                gradients=number == 0,
+                curvature=number == 0,
+                half_arms=number == 0,
+            )
+            for number, (name, seeds, parameters, depth, steps, rows, parts, rate) in enumerate(sizes)
+        ],
+        train_rows=2_000_000,
+        test_rows=20_000,
+    )
+
+
+def _workstation() -> CascadeConfig:
+    return _accelerator(
+        "workstation",
+        (
+            ("tier_1", 10, 100_000, 2, 1_000, 512, 1, 2e-3),
+            ("tier_2", 5, 1_600_000, 4, 2_000, 1_024, 1, 1e-3),
+            ("tier_3", 3, 25_000_000, 6, 3_000, 1_024, 1, 5e-4),
+        ),
+    )
+
+
+def _h100() -> CascadeConfig:
+    return _accelerator(
+        "h100",
+        (
+            ("tier_1", 10, 1_000_000, 4, 2_000, 1_024, 1, 1e-3),
+            ("tier_2", 5, 16_000_000, 6, 4_000, 2_048, 1, 5e-4),
+            ("tier_3", 3, 256_000_000, 12, 8_000, 2_048, 4, 2e-4),
+        ),
+    )
+
+
+def _h100_large() -> CascadeConfig:
+    return _accelerator(
+        "h100_large",
+        (
+            ("tier_1", 10, 76_000_000, 8, 4_000, 2_048, 1, 4e-4),
+            ("tier_2", 5, 454_000_000, 12, 8_000, 2_048, 4, 2e-4),
+            ("tier_3", 3, 983_000_000, 16, 12_000, 2_048, 8, 1e-4),
+        ),
+    )
+
+
+_PRESETS: dict[str, Callable[[], CascadeConfig]] = {
+    "none": _none,
+    "smoke": _smoke,
+    "laptop": CascadeConfig,
+    "workstation": _workstation,
+    "h100": _h100,
+    "h100_large": _h100_large,
+}
 
 
 def preset(name: str) -> CascadeConfig:
     """Returns a fresh configuration.
 
     Args:
-      name: `none` (nothing is trained), `smoke` (seconds, for tests) or `laptop` (the default; half a minute).
+      name: `none` (nothing is trained), `smoke` (seconds, for tests), `laptop` (the default; half a minute), or, for
+        accelerators, `workstation` (one of them), `h100` and `h100_large` (eight).
 
     Raises:
       ConfigError: No preset has this name.

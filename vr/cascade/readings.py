@@ -33,7 +33,9 @@ class ArmOutcome:
         by_row, rare = left_out.mean(axis=0), rare_rows(rarity)
         norms = np.asarray(trained.gradient_norms)[len(trained.gradient_norms) // 2 :]
         energy = np.asarray(judged.energy, float)
-        shares = energy / max(float(energy.sum()), 1e-12)
+        # A member that diverged may have infinite energy, and no spectrum.
+        total = energy.sum() if np.isfinite(energy.sum()) else np.nan
+        shares = energy / max(float(total), 1e-12)
         return cls(
             losses={
                 "all": float(by_row.mean()),

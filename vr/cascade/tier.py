@@ -20,7 +20,8 @@ from vr.cascade.probes import gradient_products, top_eigenvalue
 from vr.cascade.programs import Program, chosen_form
 from vr.cascade.readings import ArmOutcome, MemberOutcome, all_and_rare, tier_readings
 from vr.cascade.result import ModelResult, TierResult, finite
-from vr.cascade.step import TrainInputs, TrainSettings, random_masks, train
+from vr.cascade.step import Data, Segment, TrainSettings, random_masks, start
+from vr.cascade.training import Job, Keeper, Trainer
 from vr.core.errors import DivergedError
 from vr.core.rng import generator
 from vr.models.build import Model
@@ -28,6 +29,7 @@ from vr.models.table import INVALID
 
 __all__ = ["Tier", "arms_of"]
 
+_OWN_SHARE = 10  # one row in so many of an arm's own tells it when to stop early
 _JUDGED_COLUMNS = 32  # cells left out one at a time; of a wider table a fixed random choice
 
 
@@ -57,7 +59,11 @@ class Tier:
     ):
         self.tier, self.model, self.num_codes, self.share = tier, model, num_codes, share
         self.reference, self.config, self.seed = reference, config, seed
-        self.settings = TrainSettings(tier.steps, min(tier.batch_rows, share.train), tier.learning_rate)
+        # A part of the rows stays out of training where early stopping asks for it.
+        self._own_rows = share.train // _OWN_SHARE if tier.patience else 0
+        batch = min(tier.batch_rows, share.train - self._own_rows)
+        parts = tier.micro_batches if batch % tier.micro_batches == 0 else 1
+        self.settings = TrainSettings(tier.steps, batch, parts, tier.patience)
         d = len(num_codes)
         rng = generator(seed, "cascade", "positions")
         self.positions = np.sort(rng.permutation(d)[:_JUDGED_COLUMNS]).astype(np.int32)
@@ -68,27 +74,37 @@ class Tier:
         self._null_products: list[Any] = []
         jobs, rows = tier.seeds * len(arms_of(tier)), self._rows[0]
 
-        def program(function: Callable[[Any], Any], example: Any, members: int) -> Program:
+        def program(function: Callable[..., Any], example: Any, members: int) -> Program:
             return Program(function, example, members, self.form, pool)
 
-        self.train = program(
-            lambda x: train(model, self.settings, x), self._inputs(0, "reference", rows, reference), jobs
+        job = self._job(0, "reference", reference)
+        self.trainer = Trainer(
+            model,
+            self.settings,
+            (job.start, job.data, job.segment(0)),
+            jobs,
+            self.form,
+            pool,
+            memory_limit=config.memory_limit_bytes,
         )
-        params = self.train.result_shape.params
-        self.judge = program(lambda x: judge(model, *x), self._judging(0, rows, params), jobs)
+        params = job.start.params
+        self.judge = program(lambda *x: judge(model, *x), self._judging(0, rows, params), jobs)
         self.products = self.curvature = None
         if tier.gradients:
             probes = self._gradients(0, rows, params, reference[rows.null])
-            self.products = program(lambda x: gradient_products(model, *x), probes, tier.seeds)
+            self.products = program(lambda *x: gradient_products(model, *x), probes, tier.seeds)
         if tier.curvature:
-            self.curvature = program(lambda x: top_eigenvalue(model, *x), self._sharpness(0, rows, params), jobs)
+            self.curvature = program(lambda *x: top_eigenvalue(model, *x), self._sharpness(0, rows, params), jobs)
 
-    def run(self, candidate: np.ndarray, on_model: Callable[[str], None]) -> dict[str, Any]:
+    def run(
+        self, candidate: np.ndarray, on_model: Callable[[str], None], keeper: Keeper | None = None
+    ) -> dict[str, Any]:
         """Returns the tier as a document: {"tier": ..., "models": [...], "readings": ...}.
 
         Args:
           candidate: Unsigned codes `[m, d]`, at least as many rows as an arm trains on.
           on_model: Told of every model, trained now or before.
+          keeper: Keeps the training on its way.
         """
         begun = time.perf_counter()
         drawn = [self._drawn(candidate, member) for member in range(self.tier.seeds)]
@@ -97,7 +113,7 @@ class Tier:
         for member, arm in found:
             on_model(self._name(member, arm))
         pending = [job for job in jobs if job not in found]
-        found |= zip(pending, self._train(pending, drawn, on_model), strict=True)
+        found |= zip(pending, self._train(pending, drawn, on_model, keeper), strict=True)
         # A stacked program holds every member, so there all of them run again.
         if self.form is Execution.looped:
             self._real = {job: result for job, result in found.items() if job[1] in _REAL_ARMS}
@@ -126,15 +142,17 @@ class Tier:
         return f"seed {member + 1} of {self.tier.seeds}, {arm.replace('_', ' ')}"
 
     def _train(
-        self, jobs: list[tuple[int, str]], drawn: list[np.ndarray], on_model: Callable[[str], None]
+        self,
+        jobs: list[tuple[int, str]],
+        drawn: list[np.ndarray],
+        on_model: Callable[[str], None],
+        keeper: Keeper | None,
     ) -> list[tuple[Any, Judged, Any]]:
         """Trains and judges `jobs`, pairs of member and arm."""
         rows, threads = self._rows, self.config.threads
-        trained = []
-        inputs = (self._inputs(member, arm, rows[member], drawn[member]) for member, arm in jobs)
-        for (member, arm), output in zip(jobs, self.train.map(inputs, threads), strict=True):
-            trained.append(output)
-            on_model(self._name(member, arm))
+        trained = self.trainer.run(
+            [self._job(member, arm, drawn[member]) for member, arm in jobs], threads, on_model, keeper=keeper
+        )
         params = [(member, output.params) for (member, _), output in zip(jobs, trained, strict=True)]
         judged = list(self.judge.map((self._judging(m, rows[m], p) for m, p in params), threads))
         eigenvalues: list[Any] = [None] * len(jobs)
@@ -160,7 +178,9 @@ class Tier:
             self._null_products = of([self.reference[rows[m].null] for m in members])
         return {"candidate": of(drawn), "null": self._null_products}
 
-    def _inputs(self, member: int, arm: str, rows: Rows, drawn: np.ndarray) -> TrainInputs:
+    def _job(self, member: int, arm: str, drawn: np.ndarray) -> Job:
+        """Returns one arm of a member; `drawn` are the candidate's rows that it trains on."""
+        rows = self._rows[member]
         codes = {
             "reference": self.reference[rows.reference],
             "candidate": drawn,
@@ -168,24 +188,33 @@ class Tier:
             "reference_half": self.reference[rows.reference],
             "candidate_half": drawn,
         }[arm]
-        # Every arm draws the same batches, masks and initial weights; only the rows behind the numbers differ.
-        rng = generator(self.seed, "cascade", self.tier.name, member, "train")
         settings, d = self.settings, codes.shape[1]
-        batches = _epochs(rng, self.share.train, settings.steps * settings.batch_rows)
-        known = codes
+
+        # Every arm draws the same batches, masks and initial weights; only the rows behind the numbers differ.
+        def draws(*names: str | int) -> np.random.Generator:
+            return generator(self.seed, "cascade", self.tier.name, member, "train", *names)
+
+        own, codes = codes[: self._own_rows], codes[self._own_rows :]
+        known, count = codes, len(codes)
         if arm.endswith("_half"):
-            known = codes[: max(1, self.share.train // 2)]
-            batches = batches % len(known)
-        masks = random_masks(rng, (settings.steps, d, settings.batch_rows))
+            count = max(1, count // 2)
+            known = codes[:count]
         held_out = self.reference[rows.test]
-        return TrainInputs(
-            params=jnp.asarray(self.model.init(rng, log_marginals(known, self.num_codes, INVALID))),
-            codes=jnp.asarray(codes.T, jnp.int32),
-            batches=jnp.asarray(batches.reshape(settings.steps, settings.batch_rows), jnp.int32),
-            masks=jnp.asarray(masks),
-            held_out=jnp.asarray(held_out.T, jnp.int32),
-            held_out_mask=jnp.asarray(random_masks(rng, (d, len(held_out)))),
-        )
+
+        def segment(number: int) -> Segment:
+            batches = _epochs(draws, len(codes), settings, number) % count
+            masks = random_masks(draws("masks", number), (settings.segment_steps, d, settings.batch_rows))
+            return Segment(batches.astype(np.int32), masks)  # type: ignore[arg-type]
+
+        data = Data(
+            codes=codes.T.astype(np.int32),
+            real=held_out.T.astype(np.int32),
+            real_mask=random_masks(draws("held_out"), (d, len(held_out))),
+            own=own.T.astype(np.int32),
+            own_mask=random_masks(draws("own"), (d, len(own))) if len(own) else np.zeros((d, 0), bool),
+        )  # type: ignore[arg-type]
+        params = self.model.init(draws("weights"), log_marginals(known, self.num_codes, INVALID))
+        return Job(self._name(member, arm), start(params, self.tier.learning_rate), data, segment)
 
     def _judging(self, member: int, rows: Rows, params: jax.Array) -> tuple[Any, ...]:
         codes = self.reference[rows.test].T
@@ -264,7 +293,13 @@ class Tier:
                 )
 
 
-def _epochs(rng: np.random.Generator, num_rows: int, wanted: int) -> np.ndarray:
-    """Returns `wanted` row numbers, every row once before any comes again."""
-    rounds = -(-wanted // num_rows)
-    return np.concatenate([rng.permutation(num_rows) for _ in range(rounds)])[:wanted]
+def _epochs(
+    draws: Callable[..., np.random.Generator], num_rows: int, settings: TrainSettings, number: int
+) -> np.ndarray:
+    """Returns the positions of a segment's batches, `[s, B]`; every row comes once before any comes again."""
+    size = settings.segment_steps * settings.batch_rows
+    first, last = number * size, (number + 1) * size
+    rounds = range(first // num_rows, -(-last // num_rows))
+    order = np.concatenate([draws("epoch", each).permutation(num_rows) for each in rounds])
+    offset = first - rounds.start * num_rows
+    return order[offset : offset + size].reshape(settings.segment_steps, settings.batch_rows)

@@ -1,15 +1,18 @@
 """Trains the cascade: tiers of members, each member on the candidate and on the reference with one seed."""
 
+import hashlib
 import itertools
 from collections.abc import Callable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vr.cascade import compilation_cache
-from vr.cascade.config import CascadeConfig, Network
+from vr.cascade.config import CascadeConfig, Network, Precision
+from vr.cascade.keeping import kept_in
 from vr.cascade.members import shares
 from vr.cascade.result import NO_NULL, CascadeResult, ModelResult, Reading, TierResult
 from vr.cascade.scaling import extrapolate
@@ -42,6 +45,7 @@ def run_cascade(
     progress: Callable[[Progress], None] | None = None,
     saved: MutableMapping[str, dict] | None = None,
     prepared: MutableMapping[str, Tier] | None = None,
+    checkpoints: Path | None = None,
 ) -> CascadeResult:
     """Trains all tiers and returns what they say.
 
@@ -55,6 +59,8 @@ def run_cascade(
       saved: Finished tiers by name; a tier found here is not trained again, one trained is stored.
       prepared: Tiers made for this reference, by name and size: whoever asks about several candidates passes one
         mapping, and the real arms are trained once. It must not be shared between references, seeds or configurations.
+      checkpoints: Folder where tiers under way are kept, every `config.checkpoint_seconds`, and found again. It must
+        not be shared between datasets, seeds or configurations.
 
     Raises:
       DataError: with too few rows.
@@ -63,6 +69,7 @@ def run_cascade(
     if config.compilation_cache:
         compilation_cache.enable()
     sizes = np.asarray(num_codes)
+    identity = hashlib.sha256(repr((config, seed, list(num_codes))).encode()).hexdigest()
     share = shares(len(reference_codes), len(candidate_codes), config)
     total = sum(tier.seeds * len(arms_of(tier)) for tier in config.tiers)
     tell = progress or (lambda step: None)
@@ -82,12 +89,15 @@ def run_cascade(
             name, count = tier.name, tier.seeds * len(arms_of(tier))
             if name not in store:
                 counted = itertools.count(done + 1)
-                store[name] = tiers.pop(name).run(
-                    candidate_codes,
-                    lambda message, name=name, counted=counted: tell(
-                        Progress(next(counted), total, f"{name}: {message}")
-                    ),
-                )
+                folder = None if checkpoints is None else checkpoints / name
+                with kept_in(folder, identity, config.checkpoint_seconds) as keeper:
+                    store[name] = tiers.pop(name).run(
+                        candidate_codes,
+                        lambda message, name=name, counted=counted: tell(
+                            Progress(next(counted), total, f"{name}: {message}")
+                        ),
+                        keeper,
+                    )
             done += count
             tell(Progress(done, total, f"{name}: done", {f"cascade/{name}": _mean_curves(store[name]["models"])}))
     return _assemble([store[tier.name] for tier in config.tiers], config, seed)
@@ -96,20 +106,27 @@ def run_cascade(
 def _models(config: CascadeConfig, num_codes: np.ndarray) -> dict[str, build.Model]:
     """Returns each tier's network; a tier with `growth` is sized by the one before it."""
     d, k = len(num_codes), int(num_codes.max())
+    options = {"dtype": _inner_type(config.precision), "remat": config.remat}
     models: dict[str, build.Model] = {}
     parameters = 0
     for tier in config.tiers:
-        width = tier.width
-        if tier.growth > 0 and parameters:
-            width = build.resonance_width(d, k, tier.depth, tier.growth * parameters, tier.width)
+        width = build.tier_width(d, k, tier, parameters)
         parameters = build.resonance_parameters(d, k, width, tier.depth)
         # The control has the resonance network's parameters, whatever width that takes.
         models[tier.name] = (
-            build.mlp(d, k, parameters, tier.depth)
+            build.mlp(d, k, parameters, tier.depth, **options)
             if config.network is Network.mlp
-            else build.resonance(d, k, width, tier.depth)
+            else build.resonance(d, k, width, tier.depth, **options)
         )
     return models
+
+
+def _inner_type(precision: Precision) -> Any:
+    import jax
+
+    if precision is Precision.auto:
+        precision = Precision.float32 if jax.default_backend() == "cpu" else Precision.bfloat16
+    return np.dtype("float32") if precision is Precision.float32 else jax.numpy.bfloat16
 
 
 def _mean_curves(models: list[dict[str, Any]]) -> dict[str, list[float]]:

@@ -9,6 +9,7 @@ __all__ = [
     "DataError",
     "DivergedError",
     "NotCalibratedError",
+    "OutOfMemoryError",
     "VrError",
 ]
 
@@ -56,3 +57,7 @@ class CheckpointError(VrError):
 
 class DivergedError(VrError):
     """Too many proxies ended in NaN or infinity to say anything."""
+
+
+class OutOfMemoryError(VrError):
+    """A proxy does not fit into a device's memory, however small the part of a batch that is taken at once."""

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,20 @@ from vr.models import dft
 from vr.models.mlp import MaskedMlp
 from vr.models.resonance import EXPANSION, Resonance
 
-__all__ = ["Apply", "Model", "mlp", "mlp_parameters", "resonance", "resonance_parameters", "resonance_width"]
+if TYPE_CHECKING:
+    from vr.cascade.config import TierConfig
+
+__all__ = [
+    "Apply",
+    "Model",
+    "mlp",
+    "mlp_parameters",
+    "mlp_shape",
+    "resonance",
+    "resonance_parameters",
+    "resonance_width",
+    "tier_width",
+]
 
 Apply = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 
@@ -39,14 +52,25 @@ class Model:
     width: int
 
 
-def resonance(num_columns: int, num_codes: int, channels: int, depth: int) -> Model:
-    """Returns the resonance network of this shape."""
-    build = functools.partial(Resonance, num_columns, num_codes, channels, depth)
+def resonance(
+    num_columns: int, num_codes: int, channels: int, depth: int, *, dtype: Any = jnp.float32, remat: bool = False
+) -> Model:
+    """Returns the resonance network of this shape, its inner values in `dtype`, parameters in float32."""
+    build = functools.partial(Resonance, num_columns, num_codes, channels, depth, dtype=dtype, remat=remat)
     return _cut(build, resonance_parameters(num_columns, num_codes, channels, depth), channels)
 
 
-def mlp(num_columns: int, num_codes: int, parameters: int, depth: int) -> Model:
-    """Returns the MLP whose size comes nearest to `parameters`.
+def mlp(
+    num_columns: int, num_codes: int, parameters: int, depth: int, *, dtype: Any = jnp.float32, remat: bool = False
+) -> Model:
+    """Returns the MLP whose size comes nearest to `parameters`."""
+    channels, hidden = mlp_shape(num_columns, num_codes, parameters, depth)
+    build = functools.partial(MaskedMlp, num_columns, num_codes, channels, hidden, depth, dtype=dtype, remat=remat)
+    return _cut(build, mlp_parameters(num_columns, num_codes, channels, hidden, depth), hidden)
+
+
+def mlp_shape(num_columns: int, num_codes: int, parameters: int, depth: int) -> tuple[int, int]:
+    """Returns channels and hidden units of the MLP whose size comes nearest to `parameters`.
 
     The narrowest cell vector, 4 to 16, that leads within 2 %: what it saves goes to the hidden layers, where the
     columns meet.
@@ -60,9 +84,7 @@ def mlp(num_columns: int, num_codes: int, parameters: int, depth: int) -> Model:
             if best is None or error < best[0]:
                 best = (error, channels, candidate)
     assert best is not None
-    _, channels, hidden = best
-    build = functools.partial(MaskedMlp, num_columns, num_codes, channels, hidden, depth)
-    return _cut(build, mlp_parameters(num_columns, num_codes, channels, hidden, depth), hidden)
+    return best[1:]
 
 
 def resonance_parameters(num_columns: int, num_codes: int, channels: int, depth: int) -> int:
@@ -84,6 +106,12 @@ def resonance_width(num_columns: int, num_codes: int, depth: int, parameters: fl
     """Returns the smallest width with at least `parameters` parameters (a multiple of 4 from 16 on), up to `widest`."""
     width = 1 + _widest(lambda c: resonance_parameters(num_columns, num_codes, c, depth), int(parameters) - 1)
     return min(width if width < 16 else -(-width // 4) * 4, widest)
+
+
+def tier_width(num_columns: int, num_codes: int, tier: "TierConfig", before: int) -> int:
+    """Returns the resonance network's channels of a tier; `before` are the previous one's parameters, 0 without."""
+    wanted = tier.parameters or tier.growth * before
+    return resonance_width(num_columns, num_codes, tier.depth, wanted, tier.width) if wanted else tier.width
 
 
 def _widest(size: Callable[[int], int], limit: int) -> int:

@@ -1,5 +1,7 @@
 """The control: a residual MLP over the concatenated cells, with as many parameters as the resonance network."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,11 +16,23 @@ __all__ = ["MaskedMlp"]
 class MaskedMlp(nnx.Module):
     """Masked cells in, logits for every cell out; columns meet in dense layers."""
 
-    def __init__(self, num_columns: int, num_codes: int, channels: int, hidden: int, depth: int, *, draw: Draw):
+    def __init__(
+        self,
+        num_columns: int,
+        num_codes: int,
+        channels: int,
+        hidden: int,
+        depth: int,
+        *,
+        draw: Draw,
+        dtype: Any = jnp.float32,
+        remat: bool = False,
+    ):
         def dense(fan_in: int, fan_out: int) -> nnx.Param:
             return nnx.Param(draw((fan_in, fan_out), fan_in**-0.5))
 
-        self.embedding = CellEmbedding(num_columns, num_codes, channels, draw=draw)
+        self.remat = remat
+        self.embedding = CellEmbedding(num_columns, num_codes, channels, draw=draw, dtype=dtype)
         self.into = dense(num_columns * channels, hidden)
         self.norms = nnx.Param(np.ones((depth + 1, hidden), np.float32))
         self.ups = nnx.List([dense(hidden, hidden) for _ in range(depth)])
@@ -32,11 +46,11 @@ class MaskedMlp(nnx.Module):
         """Returns logits `[d, B, K]` for codes `[d, B]` of which `masked` are hidden."""
         num_columns, rows = codes.shape
         cells = self.embedding(codes, masked)
-        x = jnp.swapaxes(cells, 0, 1).reshape(rows, -1) @ self.into[...]
+        x = jnp.swapaxes(cells, 0, 1).reshape(rows, -1) @ self.into[...].astype(cells.dtype)
         norms = self.norms[...]
+        block = jax.checkpoint(_block) if self.remat else _block
         for index, (up, down) in enumerate(zip(self.ups, self.downs, strict=True)):
-            inner = rms_norm(x, norms[index]) @ up[...] + self.up_biases[...][index][None, :]
-            x = x + jax.nn.silu(inner) @ down[...]
+            x = block(x, norms[index], up[...], self.up_biases[...][index], down[...])
         logits = self.head(rms_norm(x, norms[-1])[None])
         return jnp.swapaxes(logits.reshape(rows, *self.shape), 0, 1)
 
@@ -47,3 +61,9 @@ class MaskedMlp(nnx.Module):
         """
         real, imaginary = dft.forward(self.embedding(codes, masked))
         return self(codes, masked), jnp.mean(real**2 + imaginary**2, axis=(1, 2))[None]
+
+
+def _block(x: jax.Array, norm: jax.Array, up: jax.Array, bias: jax.Array, down: jax.Array) -> jax.Array:
+    """A residual block in the type of `x`, norms in float32."""
+    inner = rms_norm(x, norm) @ up.astype(x.dtype) + bias.astype(x.dtype)[None, :]
+    return x + jax.nn.silu(inner) @ down.astype(x.dtype)

@@ -7,6 +7,8 @@ order, so the convolution is a mixer and nothing more; what belongs to a column 
 leaves through its own head. The equal-parameter control is `vr.models.mlp`.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -45,16 +47,32 @@ class ResonanceBlock(nnx.Module):
         """Returns the block's output `[d, B, C]` and the mean energy of its gated spectrum at each frequency `[F]`."""
         real, imag = self.spectrum(x)
         energy = jnp.mean(real**2 + imag**2, axis=(1, 2))
-        x = x + dft.inverse(real, imag, x.shape[0])
-        inner = jax.nn.silu(rms_norm(x, self.mlp_norm[...]) @ self.up[...] + self.up_bias[...][None, None, :])
-        return x + inner @ self.down[...], energy
+        x = x + dft.inverse(real, imag, x.shape[0]).astype(x.dtype)
+        up, bias, down = (each[...].astype(x.dtype) for each in (self.up, self.up_bias, self.down))
+        inner = jax.nn.silu(rms_norm(x, self.mlp_norm[...]) @ up + bias[None, None, :])
+        return x + inner @ down, energy
 
 
 class Resonance(nnx.Module):
-    """Masked cells in, logits for every cell out."""
+    """Masked cells in, logits for every cell out.
 
-    def __init__(self, num_columns: int, num_codes: int, channels: int, depth: int, *, draw: Draw):
-        self.embedding = CellEmbedding(num_columns, num_codes, channels, draw=draw)
+    Transforms, norms and logits are float32 whatever `dtype` the rest is in; with `remat` a block's inner values are
+    worked out again for its gradient rather than kept.
+    """
+
+    def __init__(
+        self,
+        num_columns: int,
+        num_codes: int,
+        channels: int,
+        depth: int,
+        *,
+        draw: Draw,
+        dtype: Any = jnp.float32,
+        remat: bool = False,
+    ):
+        self.remat = remat
+        self.embedding = CellEmbedding(num_columns, num_codes, channels, draw=draw, dtype=dtype)
         self.blocks = nnx.List([ResonanceBlock(num_columns, channels, draw=draw) for _ in range(depth)])
         self.norm = nnx.Param(np.ones((channels,), np.float32))
         self.head = ColumnHead(num_columns, num_codes, channels)
@@ -68,6 +86,6 @@ class Resonance(nnx.Module):
         x = self.embedding(codes, masked)
         energies = []
         for block in self.blocks:
-            x, energy = block(x)
+            x, energy = (nnx.remat(ResonanceBlock.__call__) if self.remat else ResonanceBlock.__call__)(block, x)
             energies.append(energy)
         return self.head(rms_norm(x, self.norm[...])), jnp.stack(energies)

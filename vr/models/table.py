@@ -24,18 +24,20 @@ Draw = Callable[[tuple[int, ...], float], Any]
 class CellEmbedding(nnx.Module):
     """A vector for each cell: a table of codes for each column, a vector for the column, one for a masked cell."""
 
-    def __init__(self, num_columns: int, num_codes: int, channels: int, *, draw: Draw):
+    def __init__(self, num_columns: int, num_codes: int, channels: int, *, draw: Draw, dtype: Any = jnp.float32):
+        self.dtype = dtype
         self.value = nnx.Param(draw((num_columns, num_codes, channels), 0.7))
         self.column = nnx.Param(draw((num_columns, 1, channels), 0.7))
         self.mask = nnx.Param(draw((channels,), 0.7))
 
     def __call__(self, codes: jax.Array, masked: jax.Array) -> jax.Array:
-        """Returns `[d, B, C]` for codes `[d, B]` (int) of which `masked` (bool) are hidden."""
+        """Returns `[d, B, C]` in the module's type for codes `[d, B]` (int) of which `masked` (bool) are hidden."""
         # A product with one-hot codes: its gradient is a product too, where a gather's is a slow scatter on a CPU.
         num_codes = self.value.shape[1]
-        onehot = jax.nn.one_hot(jnp.where(masked, -1, codes), num_codes, dtype=jnp.float32)
-        value = jnp.einsum("dbk,dkc->dbc", onehot, self.value[...])
-        return value + self.column[...] + masked[..., None] * self.mask[...][None, None, :]
+        onehot = jax.nn.one_hot(jnp.where(masked, -1, codes), num_codes, dtype=self.dtype)
+        value = jnp.einsum("dbk,dkc->dbc", onehot, self.value[...].astype(self.dtype))
+        mask = masked[..., None] * self.mask[...].astype(self.dtype)[None, None, :]
+        return value + self.column[...].astype(self.dtype) + mask
 
 
 class ColumnHead(nnx.Module):
@@ -46,11 +48,13 @@ class ColumnHead(nnx.Module):
         self.bias = nnx.Param(np.zeros((num_columns, 1, num_codes), np.float32))
 
     def __call__(self, hidden: jax.Array) -> jax.Array:
-        """Returns `[d, B, K]` for hidden `[d, B, C]`."""
-        return jnp.einsum("dbc,dck->dbk", hidden, self.kernel[...]) + self.bias[...]
+        """Returns float32 `[d, B, K]` for hidden `[d, B, C]`, whatever type that has."""
+        kernel = self.kernel[...].astype(hidden.dtype)
+        return jnp.einsum("dbc,dck->dbk", hidden, kernel, preferred_element_type=jnp.float32) + self.bias[...]
 
 
 def rms_norm(x: jax.Array, scale: jax.Array) -> jax.Array:
-    """Returns `x` `[..., C]` over its root mean square along the channels, times `scale` `[C]`."""
+    """Returns `x` `[..., C]` over its root mean square by channels, times `scale` `[C]`; in float32 inside."""
     scale = scale.reshape(*(1,) * (x.ndim - 1), -1)
-    return x * jax.lax.rsqrt(jnp.mean(x * x, axis=-1, keepdims=True) + 1e-6) * scale
+    wide = x.astype(jnp.float32)
+    return (wide * jax.lax.rsqrt(jnp.mean(wide * wide, axis=-1, keepdims=True) + 1e-6) * scale).astype(x.dtype)

@@ -219,6 +219,12 @@ class RunFolder:
                 hint="--force computes it again",
             ) from err
 
+    def room(self, name: str, key: str) -> Path | None:
+        """Returns a folder for what stage `name` keeps on its way, see `stages`; None where nothing is kept."""
+        if self.path is None:
+            return None
+        return self.path / _STATE / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+
     def stages(self, name: str, key: str) -> SavedStages:
         """Returns the finished parts of stage `name`, kept under a digest of what it depends on beside the identity."""
         if self.path is None:

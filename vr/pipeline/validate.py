@@ -173,6 +173,7 @@ def _train(intake: Intake, config: Config, folder: RunFolder, tell: ProgressCall
         config.seed,
         progress=lambda step: tell(Event("cascade", step.done, step.total, step.message, step.values)),
         saved=folder.stages("cascade", key),
+        checkpoints=folder.room("training", key),
     )
     return result, None
 

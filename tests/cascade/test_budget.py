@@ -1,0 +1,70 @@
+"""What a preset asks for, before anything runs: against shapes, against XLA's own count, and as the docs say."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vr.cascade.budget import budgets, row_flops
+from vr.cascade.config import Network, preset
+from vr.cascade.step import masked_loss
+from vr.cascade.train import _models
+from vr.models import build
+
+COLUMNS, CODES = 32, 64
+WANTED = {
+    "workstation": (1e5, 1.6e6, 25e6),
+    "h100": (1e6, 16e6, 256e6),
+    "h100_large": (76e6, 454e6, 983e6),
+}
+DOCS = Path(__file__).parents[2] / "docs" / "cascade.md"
+
+
+@pytest.mark.parametrize("name", ["laptop", *WANTED])
+@pytest.mark.parametrize("network", list(Network))
+def test_a_presets_parameters_are_those_of_its_networks_shapes(name, network):
+    config = replace(preset(name), network=network)
+    models = _models(config, np.full(COLUMNS, CODES))
+    for tier, budget in zip(config.tiers, budgets(config, COLUMNS, CODES), strict=True):
+        model = models[tier.name]
+        assert budget.parameters == model.parameters
+        codes = jax.ShapeDtypeStruct((COLUMNS, 8), jnp.int32)
+        params = jax.ShapeDtypeStruct((model.parameters,), jnp.float32)
+        logits, _ = jax.eval_shape(model.apply, params, codes, jax.ShapeDtypeStruct((COLUMNS, 8), jnp.bool_))
+        assert logits.shape == (COLUMNS, 8, CODES)
+        assert logits.dtype == jnp.float32
+
+
+@pytest.mark.parametrize("name", list(WANTED))
+def test_the_sizes_of_the_accelerators_presets(name):
+    found = budgets(preset(name), COLUMNS, CODES)
+    assert [tier.seeds for tier in preset(name).tiers] == [10, 5, 3]
+    for budget, wanted in zip(found, WANTED[name], strict=True):
+        assert budget.parameters == pytest.approx(wanted, rel=0.1)
+
+
+@pytest.mark.parametrize(("channels", "depth"), [(64, 2), (24, 3)])
+def test_operations_are_those_that_xla_counts(channels, depth):
+    model, rows = build.resonance(COLUMNS, CODES, channels, depth), 128
+
+    def gradient(params, codes, masked):
+        return jax.grad(lambda p: masked_loss(model.apply, p, codes, masked))(params)
+
+    shapes = (
+        jax.ShapeDtypeStruct((model.parameters,), jnp.float32),
+        jax.ShapeDtypeStruct((COLUMNS, rows), jnp.int32),
+        jax.ShapeDtypeStruct((COLUMNS, rows), jnp.bool_),
+    )
+    counted = jax.jit(gradient).lower(*shapes).compile().cost_analysis()["flops"]
+    assert 3 * row_flops(COLUMNS, CODES, channels, depth) * rows == pytest.approx(counted, rel=0.25)
+
+
+def test_the_docs_state_every_preset():
+    text = DOCS.read_text(encoding="utf-8")
+    for name in ("laptop", *WANTED):
+        for budget in budgets(preset(name), COLUMNS, CODES):
+            row = f"| {name} | {budget.name} | {budget.models} | {budget.parameters:,} | {budget.cells:.1e} | "
+            assert row + f"{budget.flops:.1e} |" in text

@@ -1,0 +1,295 @@
+"""Training a tier's members, segment by segment: looped or stacked, resumed where it was, in less memory on need.
+
+What a member draws depends on its name and the segment alone. A training that was stopped goes on from the last state
+that was kept and ends with the same numbers.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import numpy as np
+
+from vr.cascade.config import CURVE_POINTS, Execution
+from vr.cascade.memory import MAX_HALVINGS, available_bytes, is_exhausted, need_of, out_of_memory
+from vr.cascade.mesh import placement, tier_mesh
+from vr.cascade.programs import Program, stack
+from vr.cascade.step import Data, Segment, TrainSettings, TrainState, advance
+from vr.models.build import Model
+
+_log = logging.getLogger(__name__)
+
+__all__ = ["Job", "Keeper", "Kept", "TrainOutputs", "Trainer"]
+
+
+class TrainOutputs(NamedTuple):
+    """What is left of training: averaged parameters `[P]`, the held-out curve `[20]`, gradient norms `[steps]`."""
+
+    params: np.ndarray
+    curve: np.ndarray
+    gradient_norms: np.ndarray
+
+
+@dataclass(frozen=True)
+class Job:
+    """One arm of one member.
+
+    Attributes:
+      name: For a person.
+      start: Its state before the first step, NumPy.
+      data: Its rows, NumPy.
+      segment: What each of the 20 segments draws, by number.
+    """
+
+    name: str
+    start: TrainState
+    data: Data
+    segment: Callable[[int], Segment]
+
+
+class Kept(NamedTuple):
+    """All jobs' training so far, jobs first: what a checkpoint holds.
+
+    Attributes:
+      state: Of every job.
+      curve: float32 `[J, 20]`, NaN where not reached.
+      norms: float32 `[J, steps]`.
+      segments: int32 `[J]`, how many are done.
+    """
+
+    state: TrainState
+    curve: np.ndarray
+    norms: np.ndarray
+    segments: np.ndarray
+
+    @classmethod
+    def before(cls, jobs: Sequence[Job], steps: int) -> "Kept":
+        """Returns that of jobs which have not begun."""
+        shape = len(jobs), CURVE_POINTS
+        return cls(
+            stack(job.start for job in jobs),
+            np.full(shape, np.nan, np.float32),
+            np.zeros((len(jobs), steps), np.float32),
+            np.zeros(len(jobs), np.int32),
+        )
+
+
+class Keeper(Protocol):
+    """Where training is kept; see `vr.cascade.checkpoint`."""
+
+    def restore(self, like: Kept) -> Kept | None:
+        """Returns what was kept last, None where nothing was."""
+        ...
+
+    def due(self) -> bool:
+        """Whether it is time to keep again."""
+        ...
+
+    def keep(self, kept: Kept) -> None:
+        """Keeps it; `kept` is the keeper's own from here on."""
+        ...
+
+
+class Trainer:
+    """The training program of a tier, and how its members go through it.
+
+    Args:
+      model: Their network.
+      settings: Of every member.
+      example: Arguments of one member, for their shapes.
+      members: How many there are in stacked form.
+      form: Looped or stacked.
+      pool: Where programs are compiled.
+      devices: Those to use in stacked form; all by default.
+      memory_limit: Bytes of a device to count with; what it has free by default, no limit where it does not say.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        settings: TrainSettings,
+        example: tuple[TrainState, Data, Segment],
+        members: int,
+        form: Execution,
+        pool: ThreadPoolExecutor,
+        devices: Sequence[Any] | None = None,
+        memory_limit: int | None = None,
+    ):
+        self.model, self.settings, self.form, self.members = model, settings, form, members
+        self._example, self._pool, self._memory_limit = example, pool, memory_limit
+        self._mesh = tier_mesh(members, settings.batch_rows, devices) if form is Execution.stacked else None
+        self._most_parts = settings.micro_batches * 2**MAX_HALVINGS
+        self.program = self._compiled()
+
+    def _compiled(self) -> Program:
+        model, settings, places = self.model, self.settings, {}
+        if self._mesh is not None:
+            shardings = placement(self._mesh)
+            places = {"shardings": shardings, "result_sharding": shardings[0]}
+        return Program(
+            lambda *args: advance(model, settings, *args),
+            self._example,
+            self.members,
+            self.form,
+            self._pool,
+            donate=(0,),
+            **places,
+        )
+
+    def run(
+        self,
+        jobs: Sequence[Job],
+        threads: int,
+        on_job: Callable[[str], None] = lambda name: None,
+        on_segment: Callable[[int, float], None] = lambda done, loss: None,
+        keeper: Keeper | None = None,
+    ) -> list[TrainOutputs]:
+        """Returns what training every job gives, in order.
+
+        Args:
+          jobs: As many as `members` in stacked form.
+          threads: Jobs at a time in looped form.
+          on_job: Told of each job that ends, from any thread.
+          on_segment: Told of each segment of a stacked training: how many are done, and the mean loss.
+          keeper: Keeps the training on its way; it is asked for an earlier one first.
+
+        Raises:
+          OutOfMemoryError: where it does not fit into a device's memory at an eighth of the batch at a time either.
+        """
+        self._fit()
+        before = Kept.before(jobs, self.settings.steps)
+        kept = (keeper.restore(before) if keeper is not None else None) or before
+        while True:
+            try:
+                if self._mesh is None:
+                    kept = self._looped(jobs, kept, threads, on_job, keeper)
+                else:
+                    kept = self._stacked(jobs, kept, on_job, on_segment, keeper)
+                break
+            except jax.errors.JaxRuntimeError as error:
+                if not is_exhausted(error):
+                    raise
+                if not self._halve():
+                    raise out_of_memory(self.settings.batch_rows, self.settings.micro_batches) from error
+            # The state that the failed call was given may be gone.
+            kept = (keeper.restore(before) if keeper is not None else None) or before
+        return [
+            TrainOutputs(kept.state.averaged[i], kept.curve[i], kept.norms[i].reshape(-1)) for i in range(len(jobs))
+        ]
+
+    def _fit(self) -> None:
+        """Takes batches in as many parts as the program needs to fit into memory, by what its compiler says."""
+        limit = available_bytes(self._memory_limit)
+        while limit is not None and (need := need_of(self.program.compiled)) is not None:
+            _log.info("a training program takes %.0f MiB of %.0f", need.peak / 2**20, limit / 2**20)
+            if need.peak <= limit:
+                return
+            if not self._halve():
+                raise out_of_memory(self.settings.batch_rows, self.settings.micro_batches, need.peak, limit)
+
+    def _halve(self) -> bool:
+        """Halves the part of a batch that is taken at once, the step stays that of the whole; False where it is enough.
+
+        At most three times in all.
+        """
+        parts = 2 * self.settings.micro_batches
+        if parts > self._most_parts or self.settings.batch_rows % parts:
+            return False
+        _log.warning("out of a device's memory: batches of %d rows in %d parts", self.settings.batch_rows, parts)
+        self.settings = replace(self.settings, micro_batches=parts)
+        self.program = self._compiled()
+        return True
+
+    def _looped(
+        self, jobs: Sequence[Job], kept: Kept, threads: int, on_job: Callable[[str], None], keeper: Keeper | None
+    ) -> Kept:
+        """Every job by itself, some at a time."""
+        kept, lock, stopped = _own(kept), threading.Lock(), threading.Event()
+
+        def train(index: int) -> None:
+            job = jobs[index]
+            state = jax.tree.map(lambda leaf: leaf[index], kept.state)
+            data = jax.device_put(job.data)
+            for number in range(int(kept.segments[index]), CURVE_POINTS):
+                if stopped.is_set():
+                    return
+                state, reading = self.program(state, data, job.segment(number))
+                last = number + 1 == CURVE_POINTS
+                if keeper is None and not last:
+                    self._read(kept, index, number, reading)
+                    continue
+                with lock:
+                    self._read(kept, index, number, reading)
+                    # Copies: the arrays behind these are given away at the next call.
+                    jax.tree.map(lambda to, leaf: to.__setitem__(index, np.asarray(leaf)), kept.state, state)
+                    kept.segments[index] = number + 1
+                    if keeper is not None and keeper.due():
+                        keeper.keep(_own(kept))
+            on_job(job.name)
+
+        with ThreadPoolExecutor(max(1, threads)) as pool:
+            pending = [pool.submit(train, index) for index in range(len(jobs))]
+            try:
+                for future in pending:
+                    future.result()
+            except BaseException as error:
+                stopped.set()
+                pool.shutdown(cancel_futures=True)
+                if keeper is not None and isinstance(error, KeyboardInterrupt):
+                    keeper.keep(kept)
+                raise
+        return kept
+
+    def _stacked(
+        self,
+        jobs: Sequence[Job],
+        kept: Kept,
+        on_job: Callable[[str], None],
+        on_segment: Callable[[int, float], None],
+        keeper: Keeper | None,
+    ) -> Kept:
+        """All jobs at once; what the next segment draws is drawn while the device works on this one."""
+        assert self._mesh is not None
+        of_state, of_data, of_segment = placement(self._mesh)
+        kept = _own(kept)
+        state = jax.device_put(kept.state, of_state)
+        data = jax.device_put(stack(job.data for job in jobs), of_data)
+        begun = int(kept.segments.min())
+
+        with ThreadPoolExecutor(1) as drawing:
+            for number, drawn in _ahead(
+                drawing, lambda n: stack(job.segment(n) for job in jobs), range(begun, CURVE_POINTS)
+            ):
+                state, reading = self.program(state, data, jax.device_put(drawn, of_segment))
+                for index in range(len(jobs)):
+                    self._read(kept, index, number, jax.tree.map(lambda leaf, i=index: leaf[i], reading))
+                kept.segments[:] = number + 1
+                on_segment(number + 1, float(np.nanmean(kept.curve[:, number])))
+                if keeper is not None and number + 1 < CURVE_POINTS and keeper.due():
+                    keeper.keep(_own(kept._replace(state=state)))
+        for job in jobs:
+            on_job(job.name)
+        return _own(kept._replace(state=state))
+
+    def _read(self, kept: Kept, index: int, number: int, reading: Any) -> None:
+        size = self.settings.segment_steps
+        kept.curve[index, number] = reading.loss
+        kept.norms[index, number * size : (number + 1) * size] = reading.gradient_norms
+
+
+def _own(kept: Kept) -> Kept:
+    """Returns a copy in NumPy that nobody else writes to."""
+    return jax.tree.map(lambda leaf: np.array(leaf), kept)
+
+
+def _ahead(pool: ThreadPoolExecutor, draw: Callable[[int], Any], numbers: Sequence[int]) -> Iterator[tuple[int, Any]]:
+    """Yields every number with what was drawn for it, one drawn ahead."""
+    pending: Future | None = None
+    for position, number in enumerate(numbers):
+        drawn = draw(number) if pending is None else pending.result()
+        pending = pool.submit(draw, numbers[position + 1]) if position + 1 < len(numbers) else None
+        yield number, drawn
