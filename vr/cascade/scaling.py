@@ -1,66 +1,42 @@
-"""Extrapolation in size: L(N) = A N^-B + C by variable projection, with intervals that own up to what is unknown.
+"""Extrapolation in size, with intervals that own up to what is unknown, and the largest tier's own ranking beside it.
 
-For a fixed exponent B the law is linear in (A, C), so only B is searched: a grid over [0.02, 2], then a refinement. No
-starting point, no local minimum (Golub and Pereyra 1973; arXiv 2603.22339). The interval is the union of a hierarchical
-bootstrap over seeds and of the profile over B with a t quantile; it is shown beside the plain ranking of the largest
-tier, which no fitted law has been seen to beat (DataDecide, arXiv 2504.11393).
+Both arms' losses over the tiers are fitted by `power_law`. The interval unites a bootstrap over seeds, both arms of a
+seed together, with the profile over the exponent, and is widened by the factors in `widening.json`. The plain ranking
+of the largest tier stands beside it always: no fitted law has been seen to beat it (DataDecide, arXiv 2504.11393).
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.stats import t as student_t
 
-__all__ = ["WIDENING", "PowerLaw", "extrapolate", "fit_power_law"]
+from vr.cascade.power_law import EXPONENTS, Sample, finer, fit, penalty, project
 
-_LOW, _HIGH, _GRID = 0.02, 2.0, 200
-# Both intervals together cover too little of what a true power law would give at ten times the largest size; widened so
-# much they cover about 95 % (benchmarks/results/scaling_coverage.json). The benchmark of real tiers will replace it.
-WIDENING = 2.5
-_HORIZON = 10.0  # times the largest fitted size; further, the form itself is a guess
+__all__ = ["HORIZON", "Widening", "extrapolate", "load_widening"]
+
+HORIZON = 10.0  # times the largest fitted size; further, the form itself is a guess
+_COARSE = EXPONENTS[::4]  # for the bootstrap: its quantiles do not feel a step of a tenth in the exponent
+_UNIT = "log ratio to the reference-trained proxy"
 
 
 @dataclass(frozen=True)
-class PowerLaw:
-    """L(N) = a N^-b + c with a, c at least 0; `residual` is the weighted sum of squares."""
+class Widening:
+    """Factors on the half-widths of the two intervals at level 0.95, and where they come from."""
 
-    a: float
-    b: float
-    c: float
-    residual: float
-
-    def __call__(self, sizes: Any) -> Any:
-        """Returns the loss at `sizes` parameters."""
-        return self.a * np.asarray(sizes, float) ** -self.b + self.c
+    loss: float
+    excess: float
+    origin: dict[str, Any]
 
 
-def fit_power_law(sizes: np.ndarray, losses: np.ndarray, weights: np.ndarray) -> PowerLaw:
-    """Returns the weighted least-squares fit.
-
-    Args:
-      sizes: Parameters `[n]`, at least two different ones.
-      losses: `[n]`, positive.
-      weights: `[n]`, inverse variances.
-    """
-    # In units of the smallest size, so that a is a loss.
-    unit = float(np.min(sizes))
-    x = np.asarray(sizes, float) / unit
-
-    def at(exponent: float) -> tuple[float, float, float]:
-        return _linear(x**-exponent, losses, weights)
-
-    grid = np.geomspace(_LOW, _HIGH, _GRID)
-    residuals = np.array([at(b)[2] for b in grid])
-    best = int(residuals.argmin())
-    bounds = (float(grid[max(best - 1, 0)]), float(grid[min(best + 1, _GRID - 1)]))
-    b = float(minimize_scalar(lambda e: at(e)[2], bounds=bounds, method="bounded").x)
-    if residuals[best] < at(b)[2]:
-        b = float(grid[best])
-    a, c, residual = at(b)
-    return PowerLaw(a * unit**b, b, c, residual)
+@cache
+def load_widening() -> Widening:
+    """Returns the factors that the package ships."""
+    return Widening(**json.loads(files("vr.cascade").joinpath("widening.json").read_text(encoding="utf-8")))
 
 
 def extrapolate(
@@ -72,65 +48,57 @@ def extrapolate(
     level: float,
     rng: np.random.Generator,
     num_resamples: int = 200,
+    widening: Widening | None = None,
 ) -> dict[str, Any] | None:
     """Returns the candidate's law, its loss at the target size, and its excess over the reference's there.
 
     Args:
       sizes: Parameters of each tier, ascending.
       reference: Losses of each tier's members trained on the reference, finite.
-      candidate: Losses of the same members trained on the candidate.
+      candidate: Losses of the same members trained on the candidate, in the same order.
       target: Size to extrapolate to; capped at ten times the largest tier, which None means.
       level: Coverage of the intervals.
       rng: Of the bootstrap.
       num_resamples: Of the bootstrap.
+      widening: Instead of the shipped one.
 
     Returns:
-      JSON-able values, or None with fewer than two tiers of finite losses.
+      JSON-able values, or None with fewer than two tiers of finite losses. `single_tier_excess_loss` is what the
+      largest tier says by itself: the log ratio of its paired seeds with Student's interval, and the arm that it finds
+      worse.
     """
     kept = [i for i in range(len(sizes)) if len(reference[i]) and len(candidate[i])]
     if len(kept) < 2:
         return None
+    widening = widening or load_widening()
     n = np.array([float(sizes[i]) for i in kept])
     arms = [[np.asarray(arm[i], float) for i in kept] for arm in (candidate, reference)]
-    horizon = _HORIZON * float(n.max())
-    goal = min(target or horizon, horizon)
-    laws = [_fit_arm(n, arm) for arm in arms]
-    resampled = []
-    for _ in range(num_resamples):
-        # Both arms of a seed are drawn together: they share initialisation and batches.
-        picks = [rng.integers(0, len(x), len(x)) for x in arms[0]]
-        pair = [_fit_arm(n, [x[p[: len(x)] % len(x)] for x, p in zip(arm, picks, strict=True)]) for arm in arms]
-        resampled.append((pair[0](goal), np.log(pair[0](goal) / pair[1](goal))))
-    tail = (1.0 - level) / 2.0
-    low, high = np.quantile(np.array(resampled, float), [tail, 1.0 - tail], axis=0)
-    profile = _profile_interval(n, arms[0], goal, level)
-    value = float(laws[0](goal))
-    excess = float(np.log(laws[0](goal) / laws[1](goal)))
-    x, y = np.repeat(n, [len(v) for v in arms[0]]), np.concatenate(arms[0])
+    horizon = HORIZON * float(n.max())
+    goal = float(np.clip(target or horizon, n.min(), horizon))
+    samples = [Sample.of(n, arm) for arm in arms]
+    laws = [fit(sample) for sample in samples]
+    losses = [float(law(goal)) for law in laws]
+    ends = _ends(samples, arms, goal, level, rng, num_resamples)
+    loss = _interval(losses[0], ends[0], widening.loss, level)
+    x, y = samples[0].sizes, samples[0].losses
     spread = float(np.sum((y - y.mean()) ** 2))
-    identified = profile is not None and profile[2] > 0.0
-    largest = [float(arm[-1].mean()) for arm in arms]
     return {
         "a": laws[0].a,
         "b": laws[0].b,
         "c": laws[0].c,
         "r_squared": 1.0 - float(np.sum((y - laws[0](x)) ** 2)) / spread if spread > 0 else None,
         "target_parameters": goal,
-        "asymptote_identified": identified,
-        "predicted_loss": {
-            "value": value,
-            "lower": max(0.0, value - WIDENING * (value - min(low[0], value, *(profile[:1] if profile else ())))),
-            "upper": value + WIDENING * (max(high[0], value, *(profile[1:2] if profile else ())) - value),
-            "level": level,
+        "target_capped": target is not None and target > horizon,
+        "asymptote_identified": _identified(samples[0], level),
+        "predicted_loss": loss | {"lower": max(0.0, loss["lower"])},
+        "predicted_excess_loss": _interval(float(np.log(losses[0] / losses[1])), ends[1], widening.excess, level)
+        | {"unit": _UNIT},
+        "single_tier_excess_loss": _single_tier(arms[0][-1], arms[1][-1], level),
+        "largest_tier": {
+            "parameters": float(n[-1]),
+            "candidate_loss": float(arms[0][-1].mean()),
+            "reference_loss": float(arms[1][-1].mean()),
         },
-        "predicted_excess_loss": {
-            "value": excess,
-            "lower": float(excess - WIDENING * (excess - min(low[1], excess))),
-            "upper": float(excess + WIDENING * (max(high[1], excess) - excess)),
-            "level": level,
-            "unit": "log ratio to the reference-trained proxy",
-        },
-        "largest_tier": {"parameters": float(n[-1]), "candidate_loss": largest[0], "reference_loss": largest[1]},
         "points": [
             {"parameters": float(size), "candidate": c.tolist(), "reference": r.tolist()}
             for size, c, r in zip(n, *arms, strict=True)
@@ -139,47 +107,107 @@ def extrapolate(
     }
 
 
-def _linear(power: np.ndarray, losses: np.ndarray, weights: np.ndarray) -> tuple[float, float, float]:
-    """Returns the best (a, c), both at least 0, of a power + c, and the weighted sum of squares."""
-    total = weights.sum()
-    mean_x, mean_y = weights @ power / total, weights @ losses / total
-    variance = weights @ (power - mean_x) ** 2
-    a = max(0.0, float(weights @ ((power - mean_x) * (losses - mean_y)) / variance)) if variance > 0 else 0.0
-    c = mean_y - a * mean_x
-    if c < 0:
-        a, c = float(weights @ (power * losses) / (weights @ power**2)), 0.0
-    return max(a, 0.0), float(c), float(weights @ (losses - a * power - c) ** 2)
+def _ends(
+    samples: list[Sample],
+    arms: list[list[np.ndarray]],
+    goal: float,
+    level: float,
+    rng: np.random.Generator,
+    num_resamples: int,
+) -> list[tuple[float, float]]:
+    """Returns the ends, not yet widened, of the candidate's loss at `goal` and of its log ratio to the reference's."""
+    drawn = _resampled(samples, arms, goal, rng, num_resamples)
+    profiled = _profiled(samples, goal, level)
+    tail = (1.0 - level) / 2.0
+    found = []
+    for bootstrap, profile in zip((drawn[0], np.log(drawn[0] / drawn[1])), profiled, strict=True):
+        low, high = np.quantile(bootstrap, [tail, 1.0 - tail])
+        found.append((min(float(low), profile[0]), max(float(high), profile[1])))
+    return found
 
 
-def _fit_arm(sizes: np.ndarray, losses: list[np.ndarray]) -> PowerLaw:
-    x, y, weights = _flat(sizes, losses)
-    return fit_power_law(x, y, weights)
+def _resampled(
+    samples: list[Sample], arms: list[list[np.ndarray]], goal: float, rng: np.random.Generator, count: int
+) -> list[np.ndarray]:
+    """Returns both arms' losses at `goal` `[count]`, from seeds drawn again within each tier."""
+    # Both arms of a seed are drawn together: they share initialisation and batches.
+    picks = [rng.integers(0, len(x), (count, len(x))) for x in arms[0]]
+    found = []
+    for sample, arm in zip(samples, arms, strict=True):
+        losses = np.concatenate([x[p] for x, p in zip(arm, picks, strict=True)], axis=-1)
+        # Weights are those of all seeds: a resample of three may be one seed three times.
+        again = Sample(sample.sizes, losses, np.broadcast_to(sample.weights, losses.shape))
+        a, c, cost = project(again, _COARSE)
+        best = (cost + penalty(_COARSE)).argmin(axis=-1)[:, None]
+        power = sample.powers([goal], _COARSE)[best[:, 0], 0]
+        found.append(np.take_along_axis(a, best, 1)[:, 0] * power + np.take_along_axis(c, best, 1)[:, 0])
+    return found
 
 
-def _flat(sizes: np.ndarray, losses: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    # A tier of one or two seeds has no spread to speak of: every tier borrows from the pooled one.
-    pooled = np.mean([np.var(v, ddof=1) for v in losses if len(v) > 1] or [1.0]) + 1e-12
-    variances = [0.5 * (np.var(v, ddof=1) if len(v) > 1 else pooled) + 0.5 * pooled for v in losses]
-    counts = [len(v) for v in losses]
-    return np.repeat(sizes, counts), np.concatenate(losses), 1.0 / np.repeat(variances, counts)
+def _profiled(samples: list[Sample], goal: float, level: float) -> list[tuple[float, float]]:
+    """Returns the ends of the candidate's loss and of the log ratio over the exponents that are not ruled out.
+
+    The log ratio's exponent is shared by both arms: two free ones would leave nothing of their pairing.
+    """
+    found = []
+    for arms in (samples[:1], samples):
+        exponents, laws = _allowed_laws(arms, level, prior=True)
+        power = arms[0].powers([goal], exponents)[:, 0]
+        losses = [a * power + c for a, c in laws]
+        values = losses[0] if len(losses) == 1 else np.log(losses[0] / losses[1])
+        found.append((float(values.min()), float(values.max())))
+    return found
 
 
-def _profile_interval(
-    sizes: np.ndarray, losses: list[np.ndarray], goal: float, level: float
-) -> tuple[float, float, float] | None:
-    """Returns least and greatest loss at `goal`, and least asymptote, over exponents the data do not rule out."""
-    x, y, weights = _flat(sizes, losses)
-    freedom = len(y) - 3
-    if freedom < 1:
-        return None
-    best = fit_power_law(x, y, weights)
-    scale = max(best.residual / freedom, 1e-12)
-    limit = best.residual + scale * student_t.ppf(0.5 + level / 2.0, freedom) ** 2
-    unit = float(x.min())
-    allowed = []
-    for b in np.geomspace(_LOW, _HIGH, _GRID):
-        a, c, residual = _linear((x / unit) ** -b, y, weights)
-        if residual <= limit:
-            allowed.append((a * (goal / unit) ** -b + c, c))
-    values = np.array(allowed or [(best(goal), best.c)])
-    return float(values[:, 0].min()), float(values[:, 0].max()), float(values[:, 1].min())
+def _allowed_laws(
+    samples: list[Sample], level: float, *, prior: bool
+) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
+    """Returns the exponents within Student's t of the best that all samples share, and each one's a and c at them."""
+
+    def cost_of(fitted: list[tuple[np.ndarray, ...]], grid: np.ndarray) -> np.ndarray:
+        return np.sum([each[2] for each in fitted], axis=0) + prior * penalty(grid)
+
+    coarse = cost_of([project(sample, EXPONENTS) for sample in samples], EXPONENTS)
+    grid = np.union1d(EXPONENTS, finer(int(coarse.argmin())))
+    fitted = [project(sample, grid) for sample in samples]
+    cost = cost_of(fitted, grid)
+    freedom = max(1, sum(len(sample.losses) for sample in samples) - 3)
+    # Where the law misses the tiers by more than their seeds spread, the misfit is the scale.
+    scale = max(1.0, float(cost.min()) / freedom)
+    allowed = cost <= cost.min() + scale * student_t.ppf(0.5 + level / 2.0, freedom) ** 2
+    return grid[allowed], [(a[allowed], c[allowed]) for a, c, _ in fitted]
+
+
+def _identified(sample: Sample, level: float) -> bool:
+    """Returns whether the losses alone, without the prior, rule out an asymptote of 0 and that there is none."""
+    if len(np.unique(sample.sizes)) < 3:
+        return False
+    exponents, ((_, c),) = _allowed_laws([sample], level, prior=False)
+    # At the least exponent the law is a straight line in log N, up or down.
+    return bool(exponents[0] > EXPONENTS[0] and (c > 0).all())
+
+
+def _interval(value: float, ends: tuple[float, float], factor: float, level: float) -> dict[str, Any]:
+    return {
+        "value": value,
+        "lower": float(value - factor * max(0.0, value - ends[0])),
+        "upper": float(value + factor * max(0.0, ends[1] - value)),
+        "level": level,
+    }
+
+
+def _single_tier(candidate: np.ndarray, reference: np.ndarray, level: float) -> dict[str, Any]:
+    ratios = np.log(candidate / reference)
+    mean, count = float(ratios.mean()), len(ratios)
+    if count < 2:
+        return {"value": mean, "lower": None, "upper": None, "level": level, "unit": _UNIT, "worse": "undecided"}
+    half = float(student_t.ppf(0.5 + level / 2.0, count - 1) * ratios.std(ddof=1) / np.sqrt(count))
+    worse = "undecided" if abs(mean) <= half else "candidate" if mean > 0 else "reference"
+    return {
+        "value": mean,
+        "lower": mean - half,
+        "upper": mean + half,
+        "level": level,
+        "unit": _UNIT,
+        "worse": worse,
+    }

@@ -143,11 +143,11 @@ def _assemble(documents: list[dict[str, Any]], config: CascadeConfig, seed: int)
         readings = {name: Reading(**reading) for name, reading in document["readings"].items()}
         tiers.append(TierResult(**(document["tier"] | {"readings": readings})))
         models += [ModelResult(**model) for model in document["models"]]
-    losses = {arm: [_losses(models, tier.name, arm) for tier in tiers] for arm in ("reference", "candidate")}
+    losses = [_paired_losses(models, tier.name) for tier in tiers]
     scaling = extrapolate(
         [tier.parameters for tier in tiers],
-        losses["reference"],
-        losses["candidate"],
+        [reference for reference, _ in losses],
+        [candidate for _, candidate in losses],
         target=config.target_parameters,
         level=config.confidence_level,
         rng=generator(seed, "cascade", "scaling"),
@@ -155,9 +155,12 @@ def _assemble(documents: list[dict[str, Any]], config: CascadeConfig, seed: int)
     return CascadeResult(tuple(tiers), tuple(models), _pooled(tiers), scaling)
 
 
-def _losses(models: list[ModelResult], tier: str, arm: str) -> np.ndarray:
-    found = [m.losses["all"] for m in models if m.tier == tier and m.arm == arm]
-    return np.array([loss for loss in found if loss is not None])
+def _paired_losses(models: list[ModelResult], tier: str) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the reference's and the candidate's losses of the seeds of which neither diverged."""
+    found = {(m.seed, m.arm): m.losses["all"] for m in models if m.tier == tier}
+    pairs = [(found[seed, "reference"], found[seed, "candidate"]) for seed in sorted({seed for seed, _ in found})]
+    kept = np.array([pair for pair in pairs if None not in pair], float).reshape(-1, 2)
+    return kept[:, 0], kept[:, 1]
 
 
 def _pooled(tiers: list[TierResult]) -> dict[str, Reading]:

@@ -411,7 +411,8 @@ def scaling_section(result: Any, reason: str | None) -> dict[str, Any]:
     reason = reason or "needs two tiers or more"
     missing = {"value": None, "lower": None, "upper": None, "level": None, "reason": reason}
     keys = dict.fromkeys(("a", "b", "c", "r_squared", "target_parameters"))
-    return keys | {"predicted_loss": missing, "predicted_excess_loss": missing, "reason": reason}
+    intervals = dict.fromkeys(("predicted_loss", "predicted_excess_loss", "single_tier_excess_loss"), missing)
+    return keys | intervals | {"reason": reason}
 
 
 def _metric(feature: Feature, spec: MetricSpec) -> Metric:

@@ -160,9 +160,11 @@ def _scaling(inputs: Inputs, settings: Settings) -> tuple[Chart, ...]:
         }
         for arm in laws
     ]
-    caption = "L(N) = A N^-B + C fitted to every seed; the largest tier's own ranking is the safer guide."
+    caption = (
+        "L(N) = A N^-B + C fitted to every seed, A of either sign; the largest tier's own ranking is the safer guide."
+    )
     if not found["asymptote_identified"]:
-        caption += " The asymptote is not identified: the data allow C = 0."
+        caption += " The asymptote is not identified: the data allow C = 0, or no asymptote at all."
     return (
         Chart(
             id="scaling",

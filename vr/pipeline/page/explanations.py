@@ -116,8 +116,9 @@ SECTIONS = {
     "goes. A dimension that could not be measured has no score and takes no part in the verdict.",
     "cascade": "Small models of several sizes, each trained on the candidate and on the reference under the same seed. "
     "Losses are on real rows held out from both.",
-    "scaling": "The loss over the number of parameters N is fitted by A·N⁻ᴮ + C. The forecast is shown beside the "
-    "measured tiers and carries no weight in the verdict: a few sizes pin down a curve only loosely.",
+    "scaling": "The loss over the number of parameters N is fitted by A·N⁻ᴮ + C; A is negative where more parameters "
+    "raise the loss on real rows. The forecast is shown beside what the largest tier alone says of the excess, and "
+    "carries no weight in the verdict: a few sizes pin down a curve only loosely.",
     "rows": "Each candidate row gets a score from 0 to 1: the share of real rows that look less suspicious, so that "
     "real rows average one half. It joins the odds of a classifier, the distance to the reference, and copies of "
     "the row. row_scores.parquet has every row.",
