@@ -41,7 +41,7 @@ def budgets(config: CascadeConfig, num_columns: int, num_codes: int) -> list[Bud
     """Returns every tier's budget on a table of so many columns, each of at most so many codes."""
     found, before = [], 0
     for tier in config.tiers:
-        width = build.tier_width(num_columns, num_codes, tier, before)
+        width = tier.width_on(num_columns, num_codes, before)
         before = build.resonance_parameters(num_columns, num_codes, width, tier.depth)
         parameters, flops = before, row_flops(num_columns, num_codes, width, tier.depth)
         if config.network is Network.mlp:

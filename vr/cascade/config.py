@@ -83,6 +83,14 @@ class TierConfig:
         if not self.learning_rate > 0:
             raise ConfigError(f"learning_rate must be positive, not {self.learning_rate}", where=where)
 
+    def width_on(self, num_columns: int, num_codes: int, before: int) -> int:
+        """Returns the resonance network's channels; `before` are the previous tier's parameters, 0 without one."""
+        # Only where it is used: the command line reads this module at start-up, and build imports jax.
+        from vr.models.build import resonance_width
+
+        wanted = self.parameters or self.growth * before
+        return resonance_width(num_columns, num_codes, self.depth, wanted, self.width) if wanted else self.width
+
 
 def _laptop_tiers() -> list[TierConfig]:
     return [

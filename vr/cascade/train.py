@@ -110,7 +110,7 @@ def _models(config: CascadeConfig, num_codes: np.ndarray) -> dict[str, build.Mod
     models: dict[str, build.Model] = {}
     parameters = 0
     for tier in config.tiers:
-        width = build.tier_width(d, k, tier, parameters)
+        width = tier.width_on(d, k, parameters)
         parameters = build.resonance_parameters(d, k, width, tier.depth)
         # The control has the resonance network's parameters, whatever width that takes.
         models[tier.name] = (

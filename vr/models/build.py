@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +14,6 @@ from vr.models import dft
 from vr.models.mlp import MaskedMlp
 from vr.models.resonance import EXPANSION, Resonance
 
-if TYPE_CHECKING:
-    from vr.cascade.config import TierConfig
-
 __all__ = [
     "Apply",
     "Model",
@@ -26,7 +23,6 @@ __all__ = [
     "resonance",
     "resonance_parameters",
     "resonance_width",
-    "tier_width",
 ]
 
 Apply = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
@@ -106,12 +102,6 @@ def resonance_width(num_columns: int, num_codes: int, depth: int, parameters: fl
     """Returns the smallest width with at least `parameters` parameters (a multiple of 4 from 16 on), up to `widest`."""
     width = 1 + _widest(lambda c: resonance_parameters(num_columns, num_codes, c, depth), int(parameters) - 1)
     return min(width if width < 16 else -(-width // 4) * 4, widest)
-
-
-def tier_width(num_columns: int, num_codes: int, tier: "TierConfig", before: int) -> int:
-    """Returns the resonance network's channels of a tier; `before` are the previous one's parameters, 0 without."""
-    wanted = tier.parameters or tier.growth * before
-    return resonance_width(num_columns, num_codes, tier.depth, wanted, tier.width) if wanted else tier.width
 
 
 def _widest(size: Callable[[int], int], limit: int) -> int:
