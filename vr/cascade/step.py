@@ -5,7 +5,7 @@ a row is the mean over its masked cells.
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +27,9 @@ __all__ = [
     "random_masks",
     "start",
 ]
+
+# On the device under way, in NumPy before and after.
+Array: TypeAlias = jax.Array | np.ndarray
 
 AVERAGED_SHARE = 0.3  # of the steps: the memory of the late-checkpoint average
 _LEAST_GAIN = 1e-4  # nats a cell by which a segment has to lower the loss, or it counts as none gained
@@ -70,14 +73,14 @@ class TrainState(NamedTuple):
       alive: bool, False from the first gradient on that is not finite; the parameters stay as they were before it.
     """
 
-    params: jax.Array
-    averaged: jax.Array
+    params: Array
+    averaged: Array
     moments: Any
-    index: jax.Array
-    peak: jax.Array
-    best: jax.Array
-    stale: jax.Array
-    alive: jax.Array
+    index: Array
+    peak: Array
+    best: Array
+    stale: Array
+    alive: Array
 
 
 class Data(NamedTuple):
@@ -91,18 +94,18 @@ class Data(NamedTuple):
       own_mask: bool `[d, v]`.
     """
 
-    codes: jax.Array
-    real: jax.Array
-    real_mask: jax.Array
-    own: jax.Array
-    own_mask: jax.Array
+    codes: Array
+    real: Array
+    real_mask: Array
+    own: Array
+    own_mask: Array
 
 
 class Segment(NamedTuple):
     """What a segment's steps draw: positions int32 `[s, B]`, and hidden cells bool `[s, d, B]`."""
 
-    batches: jax.Array
-    masks: jax.Array
+    batches: Array
+    masks: Array
 
 
 class Reading(NamedTuple):
@@ -112,7 +115,7 @@ class Reading(NamedTuple):
     gradient_norms: jax.Array
 
 
-def cell_losses(apply: Apply, params: Any, codes: jax.Array, masked: jax.Array) -> jax.Array:
+def cell_losses(apply: Apply, params: Any, codes: Any, masked: Any) -> jax.Array:
     """Returns the negative log-likelihood of every cell in nats, float32 `[d, B]`, with `masked` hidden."""
     logits, _ = apply(params, codes, masked)
     # A product with one-hot codes rather than a gather, for the sake of the gradient on a CPU.
@@ -120,7 +123,7 @@ def cell_losses(apply: Apply, params: Any, codes: jax.Array, masked: jax.Array) 
     return jax.nn.logsumexp(logits, axis=-1) - chosen
 
 
-def masked_loss(apply: Apply, params: Any, codes: jax.Array, masked: jax.Array) -> jax.Array:
+def masked_loss(apply: Apply, params: Any, codes: Any, masked: Any) -> jax.Array:
     """Returns the mean over rows of the mean loss of their masked cells."""
     losses = cell_losses(apply, params, codes, masked) * masked
     return jnp.mean(jnp.sum(losses, axis=0) / jnp.sum(masked, axis=0))
@@ -162,10 +165,10 @@ def advance(
     adam = optax.scale_by_adam(b2=0.99)
     decay = 1.0 - 2.0 / max(2.0, AVERAGED_SHARE * settings.steps)
 
-    def loss_of(params: jax.Array, codes: jax.Array, masked: jax.Array) -> jax.Array:
+    def loss_of(params: Array, codes: Array, masked: Array) -> jax.Array:
         return masked_loss(model.apply, params, codes, masked)
 
-    def gradient(params: jax.Array, rows: jax.Array, masked: jax.Array) -> jax.Array:
+    def gradient(params: Array, rows: Array, masked: Array) -> jax.Array:
         parts = settings.micro_batches
         if parts == 1:
             return jax.grad(loss_of)(params, data.codes[:, rows], masked)
@@ -173,14 +176,15 @@ def advance(
         def add(total: jax.Array, part: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
             return total + jax.grad(loss_of)(params, data.codes[:, part[0]], part[1]), None
 
-        split = jnp.moveaxis(masked.reshape(masked.shape[0], parts, -1), 1, 0)
-        total, _ = jax.lax.scan(add, jnp.zeros_like(params), (rows.reshape(parts, -1), split))
+        split = jnp.moveaxis(jnp.reshape(masked, (masked.shape[0], parts, -1)), 1, 0)
+        total, _ = jax.lax.scan(add, jnp.zeros_like(params), (jnp.reshape(rows, (parts, -1)), split))
         return total / parts
 
     def step(state: TrainState, drawn: Segment) -> tuple[TrainState, jax.Array]:
         grads = gradient(state.params, drawn.batches, drawn.masks)
         norm = jnp.sqrt(jnp.sum(grads**2))
         clipped = grads / jnp.maximum(norm, 1.0)
+        direction: Any
         direction, moments = adam.update(clipped, state.moments)
         rate = state.peak * schedule(state.index)
         params = state.params - rate * (direction + settings.weight_decay * state.params)

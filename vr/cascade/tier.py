@@ -20,7 +20,7 @@ from vr.cascade.probes import gradient_products, top_eigenvalue
 from vr.cascade.programs import Program, chosen_form
 from vr.cascade.readings import ArmOutcome, MemberOutcome, all_and_rare, tier_readings
 from vr.cascade.result import ModelResult, TierResult, finite
-from vr.cascade.step import Data, Segment, TrainSettings, random_masks, start
+from vr.cascade.step import Array, Data, Segment, TrainSettings, random_masks, start
 from vr.cascade.training import Job, Keeper, Trainer
 from vr.core.errors import DivergedError
 from vr.core.rng import generator
@@ -216,13 +216,13 @@ class Tier:
         params = self.model.init(draws("weights"), log_marginals(known, self.num_codes, INVALID))
         return Job(self._name(member, arm), start(params, self.tier.learning_rate), data, segment)
 
-    def _judging(self, member: int, rows: Rows, params: jax.Array) -> tuple[Any, ...]:
+    def _judging(self, member: int, rows: Rows, params: Array) -> tuple[Any, ...]:
         codes = self.reference[rows.test].T
         rng = generator(self.seed, "cascade", self.tier.name, member, "judge")
         half = rng.permuted(np.arange(codes.shape[0])[:, None] < max(1, codes.shape[0] // 2) + 0 * codes, axis=0)
         return params, jnp.asarray(codes, jnp.int32), jnp.asarray(self.positions), jnp.asarray(half)
 
-    def _gradients(self, member: int, rows: Rows, params: jax.Array, other: np.ndarray) -> tuple[Any, ...]:
+    def _gradients(self, member: int, rows: Rows, params: Array, other: np.ndarray) -> tuple[Any, ...]:
         """Half-batches of an arm's rows, `other`, and of the held-out real rows, the same masks for both."""
         size = min(self.share.test, self.share.train) // 2
         rng = generator(self.seed, "cascade", self.tier.name, member, "gradients")
@@ -233,7 +233,7 @@ class Tier:
 
         return params, halves(other), halves(self.reference[rows.test]), jnp.asarray(masks)
 
-    def _sharpness(self, member: int, rows: Rows, params: jax.Array) -> tuple[Any, ...]:
+    def _sharpness(self, member: int, rows: Rows, params: Array) -> tuple[Any, ...]:
         codes = self.reference[rows.test][:256].T
         rng = generator(self.seed, "cascade", self.tier.name, member, "curvature")
         masks = random_masks(rng, codes.shape)

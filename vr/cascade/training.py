@@ -178,7 +178,8 @@ class Trainer:
             # The state that the failed call was given may be gone.
             kept = (keeper.restore(before) if keeper is not None else None) or before
         return [
-            TrainOutputs(kept.state.averaged[i], kept.curve[i], kept.norms[i].reshape(-1)) for i in range(len(jobs))
+            TrainOutputs(np.asarray(kept.state.averaged[i]), kept.curve[i], kept.norms[i].reshape(-1))
+            for i in range(len(jobs))
         ]
 
     def _fit(self) -> None:
