@@ -26,7 +26,6 @@ _RUN = """
 import json, sys
 from pathlib import Path
 from benchmarks.cascade_kills import train
-print("begun", flush=True)
 document = train(Path(sys.argv[1]))
 Path(sys.argv[2]).write_text(json.dumps(document))
 """
@@ -87,7 +86,7 @@ def recovered(folder: Path, kills: int, seed: int = 0) -> dict[str, Any]:
 
     Args:
       folder: Empty.
-      kills: At least one run ends before as many where the training is over sooner.
+      kills: How often; a training that is over sooner is begun again.
       seed: Of the moments.
     """
     expected, seconds = _finished(folder / "whole")

@@ -68,3 +68,14 @@ def test_the_docs_state_every_preset():
         for budget in budgets(preset(name), COLUMNS, CODES):
             row = f"| {name} | {budget.name} | {budget.models} | {budget.parameters:,} | {budget.cells:.1e} | "
             assert row + f"{budget.flops:.1e} |" in text
+
+
+def test_the_docs_hours_follow_from_the_operations():
+    rate = 8 * 0.4 * 989e12
+    minutes = {
+        name: sum(budget.seconds(rate) for budget in budgets(preset(name), COLUMNS, CODES)) / 60
+        for name in ("h100", "h100_large")
+    }
+    assert round(minutes["h100"]) == 26
+    assert 240 < minutes["h100_large"] < 300
+    assert "take 26 minutes for `h100` and under five hours for `h100_large`" in DOCS.read_text(encoding="utf-8")

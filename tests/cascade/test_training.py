@@ -141,7 +141,11 @@ def test_a_member_that_diverges_is_marked_and_the_others_go_on(whole, form):
 def test_a_member_without_gain_stops_and_stays_as_it_is():
     settings = replace(SETTINGS, patience=1)
     # Nothing is learnt at a rate of 0, so that the second segment is without gain.
-    still, learning = trainer(settings=settings).run([job(0, peak=0.0, settings=settings), job(1)], 1)
+    keeper = Memory()
+    still, learning = trainer(settings=settings).run([job(0, peak=0.0, settings=settings), job(1)], 1, keeper=keeper)
+    # Two segments, of which the second was without gain; from there on no step is taken.
+    taken = keeper.kept[-1].state.index
+    assert taken[0] == 2 * settings.segment_steps < taken[1]
     norms = still.gradient_norms.reshape(CURVE_POINTS, -1)
     assert np.ptp(still.curve) == 0.0
     assert learning.curve[-1] < learning.curve[0]

@@ -25,20 +25,26 @@ class TimedKeeper:
 
     def __init__(self, checkpoints: "Checkpoints", seconds: float):
         self._checkpoints, self._seconds = checkpoints, seconds
-        self._last = time.monotonic()
+        self._last, self._step = time.monotonic(), -1
 
     def restore(self, like: Kept) -> Kept | None:
         """Returns the newest state that verifies."""
         found = self._checkpoints.latest(like)
-        return None if found is None else found.state
+        if found is None:
+            return None
+        self._step = found.step
+        return found.state
 
     def due(self) -> bool:
         """Whether the last one is old enough."""
         return time.monotonic() - self._last >= self._seconds
 
     def keep(self, kept: Kept) -> None:
-        """Saves in the background."""
-        self._checkpoints.save(int(kept.segments.sum()), kept)
+        """Saves in the background; where no segment has been added to the last state there is nothing to save."""
+        step = int(kept.segments.sum())
+        if step > self._step:
+            self._checkpoints.save(step, kept)
+            self._step = step
         self._last = time.monotonic()
 
 

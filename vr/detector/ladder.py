@@ -1,4 +1,4 @@
-"""The scale of a dimension's score: what share of a ladder of known harm is worse than the candidate.
+"""The scale of a dimension's score: what share of a ladder of degraded tables is worse than the candidate.
 
     score = 100 (1 - F(D))
 
@@ -70,7 +70,7 @@ def fit_rungs(distances: np.ndarray) -> np.ndarray:
     """Returns a ladder's quantiles, rounded as they are kept.
 
     Args:
-      distances: float `[n]`, of the harmed candidates, none missing.
+      distances: float `[n]`, of the degraded candidates, none missing.
     """
     return np.round(np.quantile(distances, np.linspace(0.0, 1.0, _LEVELS + 1)), 5)
 

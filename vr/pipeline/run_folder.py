@@ -227,9 +227,9 @@ class RunFolder:
 
     def stages(self, name: str, key: str) -> SavedStages:
         """Returns the finished parts of stage `name`, kept under a digest of what it depends on beside the identity."""
-        if self.path is None:
+        folder = self.room(name, key)
+        if self.path is None or folder is None:
             return SavedStages(None)
-        folder = self.path / _STATE / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
         with _written(folder):
             folder.mkdir(parents=True, exist_ok=True)
         return SavedStages(folder, scratch_of(self.path))
