@@ -20,7 +20,7 @@ from synthetic.harmless import HARMLESS
 from synthetic.lineage import lineage
 from synthetic.table import derive_key, stream
 
-__all__ = ["Case", "Parts", "Split", "cases_of", "make_cases", "parts_of", "splits"]
+__all__ = ["Case", "Parts", "Split", "cases_of", "made_of", "make_cases", "parts_of", "splits"]
 
 KEY = 20_26  # of every draw below; another key is another benchmark
 MIN_ROWS = 500  # of a dataset that takes part
@@ -36,6 +36,9 @@ _TEMPERATURES = (0.3, 0.5, 0.7)
 _DAMAGE_STRENGTHS = (0.05, 0.1, 0.2, 0.4, 0.8)
 _HARMLESS_STRENGTHS = (0.05, 0.1, 0.2, 0.3)
 _NUM_DAMAGES, _NUM_HARMLESS = 5, 5
+# Made from the reference itself; changes that only copy rows leave nothing to compare, as copies are set aside.
+_NUM_SEEN_FAMILIES, _NUM_SEEN_DAMAGES = 4, 2
+_SEEN_HARMLESS = ("jitter", "round_numbers")
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ class Case:
       real_share: Of a `mix` lineage.
       strength: Of a damage or harmless change.
       temperature: Of a lineage's sampling.
+      seen: Made from the reference's own rows, as by somebody who fits a generator to the file that is to judge it.
     """
 
     dataset: str
@@ -99,6 +103,7 @@ class Case:
     real_share: float = 0.0
     strength: float = 0.0
     temperature: float = 1.0
+    seen: bool = False
 
     @property
     def id(self) -> str:
@@ -110,6 +115,7 @@ class Case:
             parts += [f"t{self.temperature:g}"] if self.temperature != 1 else []
         elif self.kind != "real":
             parts.append(f"s{self.strength:g}")
+        parts += ["seen"] if self.seen else []
         return "/".join(parts)
 
     def to_dict(self) -> dict[str, Any]:
@@ -184,7 +190,30 @@ def cases_of(split: Split) -> list[Case]:
             # Strengths move on once for each full turn through the names, so that all pairs come up.
             turn_number = (number * k + i) // len(names)
             found.append(case(kind, name, strength=strengths[(turn_number + i) % len(strengths)]))
-    return found
+    return found + _seen_cases(split)
+
+
+def _seen_cases(split: Split) -> list[Case]:
+    """Returns the cases that are made from the reference."""
+    k = split.ordinal
+    families, damages = list(FAMILIES), list(DAMAGES)
+
+    def case(kind: str, source: str, **rest: Any) -> Case:
+        return Case(split.dataset, split.name, kind, source, seen=True, **rest)
+
+    turn = [families[(_NUM_SEEN_FAMILIES * k + i) % len(families)] for i in range(_NUM_SEEN_FAMILIES + 1)]
+    found = [case("lineage", family, generation=1, workflow="replace") for family in turn[:_NUM_SEEN_FAMILIES]]
+    for i, family in enumerate(turn[:2]):
+        found.append(
+            case("lineage", family, generation=2 if family in _SLOW else (4, 8)[(k + i) % 2], workflow="replace")
+        )
+    found.append(case("lineage", turn[-1], generation=1, workflow="mix", real_share=_REAL_SHARES[k % 3]))
+    for i in range(_NUM_SEEN_DAMAGES):
+        place = _NUM_SEEN_DAMAGES * k + i
+        strength = _DAMAGE_STRENGTHS[(place // len(damages) + place) % len(_DAMAGE_STRENGTHS)]
+        found.append(case("damage", damages[place % len(damages)], strength=strength))
+    name = _SEEN_HARMLESS[k % len(_SEEN_HARMLESS)]
+    return [*found, case("harmless", name, strength=_HARMLESS_STRENGTHS[k // 2 % len(_HARMLESS_STRENGTHS)])]
 
 
 def make_cases(split: Split, parts: Parts, cases: Iterable[Case] | None = None) -> Iterator[tuple[Case, pa.Table]]:
@@ -193,27 +222,33 @@ def make_cases(split: Split, parts: Parts, cases: Iterable[Case] | None = None) 
     lineages: dict[tuple, list[Case]] = {}
     for case in cases:
         if case.kind == "lineage":
-            lineages.setdefault((case.source, case.workflow, case.real_share, case.temperature), []).append(case)
+            walked = (case.source, case.workflow, case.real_share, case.temperature, case.seen)
+            lineages.setdefault(walked, []).append(case)
         else:
-            yield case, _single(case, parts)
-    for (family, workflow, share, temperature), members in lineages.items():
+            yield case, _single(case, split, parts)
+    for (family, workflow, share, temperature, seen), members in lineages.items():
         key = derive_key(KEY, split.name, family, workflow)
-        walk = lineage(
-            parts.train, family, max(m.generation for m in members), key, workflow, share, temperature=temperature
-        )
+        real = parts.reference if seen else parts.train
+        walk = lineage(real, family, max(m.generation for m in members), key, workflow, share, temperature=temperature)
         wanted = {member.generation: member for member in members}
         for generation, table in enumerate(walk, start=1):
             if generation in wanted:
                 yield wanted[generation], _fitted(table, split, wanted[generation])
 
 
-def _single(case: Case, parts: Parts) -> pa.Table:
+def made_of(case: Case, split: Split, parts: Parts) -> pa.Table:
+    """Returns the rows that a damage or a harmless change was done to."""
+    return _fitted(parts.reference, split, case) if case.seen else parts.train
+
+
+def _single(case: Case, split: Split, parts: Parts) -> pa.Table:
     key = derive_key(KEY, case.id)
     if case.kind == "real":
         return parts.fresh
+    rows = made_of(case, split, parts)
     if case.kind == "damage":
-        return DAMAGES[case.source](parts.train, case.strength, key).table
-    return HARMLESS[case.source](parts.train, case.strength, key)
+        return DAMAGES[case.source](rows, case.strength, key).table
+    return HARMLESS[case.source](rows, case.strength, key)
 
 
 def _fitted(table: pa.Table, split: Split, case: Case) -> pa.Table:

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from benchmarks.collapse.cases import Case, Parts, Split, cases_of, make_cases, parts_of
+from benchmarks.collapse.cases import Case, Parts, Split, cases_of, made_of, make_cases, parts_of
 
 __all__ = ["STAGES", "WORK", "first_round", "missing_cases", "run_stage", "stage_table"]
 
@@ -69,7 +69,7 @@ def labels(split: Split, parts: Parts, cases: list[tuple[Case, pa.Table]]) -> li
                 "noise": loss.noise,
                 "label": label(loss) if np.isfinite(loss.harm) else "unknown",
                 # A change that finds nothing to change, as jitter without numbers, leaves no case of its kind.
-                "unchanged": case.kind in ("damage", "harmless") and table.equals(parts.train),
+                "unchanged": case.kind in ("damage", "harmless") and table.equals(made_of(case, split, parts)),
                 "by_target": json.dumps({name: list(pair) for name, pair in loss.by_target.items()}),
             }
         )
@@ -190,6 +190,28 @@ def missing_cases(stage: str, split: Split) -> list[Case]:
     path = stage_path(stage, split)
     there = set(pq.read_table(path, columns=["case"])["case"].to_pylist()) if path.exists() else set()
     return [case for case in stage_cases(stage, split) if case.id not in there]
+
+
+def take_committed(stage: str, splits: list[Split], results: Path) -> int:
+    """Puts a stage's committed rows where a run looks for what is done, for splits without a file; returns how many.
+
+    Raises:
+      ValueError: The committed rows were made by another version of the stage.
+    """
+    found = pq.read_table(results / f"{stage}.parquet")
+    version = (found.schema.metadata or {}).get(b"stage_version", b"").decode()
+    if version != str(STAGES[stage][0]):
+        raise ValueError(f"{stage}.parquet was made by version {version or 'unknown'}, not {STAGES[stage][0]}")
+    taken = 0
+    for split in splits:
+        wanted = pa.array([case.id for case in stage_cases(stage, split)])
+        rows = found.filter(pc.is_in(pc.field("case"), wanted))
+        path = stage_path(stage, split)
+        if rows.num_rows and not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write(rows.replace_schema_metadata(None), path)
+            taken += rows.num_rows
+    return taken
 
 
 def _digest(*parts: object) -> str:

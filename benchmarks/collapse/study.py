@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.collapse.cases import splits
 from benchmarks.collapse.evidence import RESULTS
-from benchmarks.collapse.stages import STAGES, first_round, run_stage, stage_table
+from benchmarks.collapse.stages import STAGES, first_round, run_stage, stage_table, take_committed
 
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "pyarrow", "jax", "flax", "optax")
 
@@ -27,16 +27,22 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--first-round", action="store_true", help="one split of every dataset")
     parser.add_argument("--collect", action="store_true", help="only gather what is done")
+    parser.add_argument("--committed", action="store_true", help="make only what the committed results lack")
     args = parser.parse_args()
     chosen = splits(args.datasets)
     if args.first_round:
         chosen = first_round(chosen)
     RESULTS.mkdir(parents=True, exist_ok=True)
     for stage in args.stages:
+        if args.committed:
+            print(f"{stage}: {take_committed(stage, splits(), RESULTS)} committed cases taken over")
         if not args.collect:
             run_stage(stage, chosen, args.workers)
         table = stage_table(stage, splits())
-        made_by = {"versions": json.dumps({name: version(name) for name in _PACKAGES})}
+        made_by = {
+            "versions": json.dumps({name: version(name) for name in _PACKAGES}),
+            "stage_version": str(STAGES[stage][0]),
+        }
         pq.write_table(table.replace_schema_metadata(made_by), RESULTS / f"{stage}.parquet", compression="zstd")
         print(f"{stage}: {table.num_rows} cases in {RESULTS / stage}.parquet")
 
