@@ -4,6 +4,8 @@ from collections import Counter
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.collapse import stages
@@ -98,3 +100,35 @@ def test_every_stage_sees_the_reference_that_the_first_one_saw(monkeypatch, tmp_
     # Another environment reads the dataset a little differently; the stage does not see it.
     later = stages.cached_reference(split, replace(parts, reference=parts.reference.slice(1)))
     assert later.equals(first)
+
+
+def test_a_case_made_from_the_reference_holds_its_rows_and_no_others():
+    split = next(s for s in ALL if s.name == "wagepan-1")
+    parts = parts_of(split)
+    seen = [case for case in cases_of(split) if case.seen]
+    assert Counter(case.kind for case in seen) == {"lineage": 7, "damage": 2, "harmless": 1}
+    mixed = [case for case in seen if case.workflow == "mix"]
+    reference = {tuple(row.values()) for row in parts.reference.to_pylist()}
+    train = {tuple(row.values()) for row in parts.train.to_pylist()}
+    ((case, table),) = make_cases(split, parts, mixed)
+    rows = [tuple(row.values()) for row in table.to_pylist()]
+    assert table.num_rows == split.candidate_rows
+    assert case.id.endswith("/seen")
+    # The real rows in it are the reference's; a generator may hit one of the others by chance.
+    assert np.mean([row in reference for row in rows]) > 0.05 > np.mean([row in train - reference for row in rows])
+
+
+def test_committed_rows_are_taken_over_once_and_only_from_the_same_version(monkeypatch, tmp_path):
+    split = next(s for s in ALL if s.name == "fair-1")
+    few = cases_of(split)[:3]
+    monkeypatch.setattr(stages, "WORK", tmp_path / "work")
+    monkeypatch.setitem(stages.STAGES, "sizes", (7, lambda *args: []))
+    monkeypatch.setattr(stages, "cases_of", lambda split: few)
+    table = pa.table({"case": [case.id for case in few[:2]], "rows": [1, 2]})
+    pq.write_table(table.replace_schema_metadata({"stage_version": "7"}), tmp_path / "sizes.parquet")
+    assert stages.take_committed("sizes", [split], tmp_path) == 2
+    assert stages.take_committed("sizes", [split], tmp_path) == 0
+    assert [case.id for case in stages.missing_cases("sizes", split)] == [few[2].id]
+    pq.write_table(table.replace_schema_metadata({"stage_version": "6"}), tmp_path / "sizes.parquet")
+    with pytest.raises(ValueError, match="version 6"):
+        stages.take_committed("sizes", [split], tmp_path)

@@ -17,7 +17,7 @@ from scipy.special import expit
 
 from vr.detector.head import Head
 from vr.detector.ladder import Ladder
-from vr.detector.metric import Feature, MetricSpec
+from vr.detector.metric import Feature, MetricSpec, harmful_shift
 
 __all__ = ["Calibrated", "Calibration", "load_calibration", "variables", "venn_abers"]
 
@@ -32,12 +32,8 @@ def variables(features: Mapping[str, Feature], specs: Mapping[str, MetricSpec]) 
     found = {}
     for name, feature in features.items():
         spec = specs[name]
-        shift = spread = float("nan")
-        if feature.value is not None and feature.null_mean is not None and feature.null_std is not None:
-            shift = feature.value - feature.null_mean
-            shift = abs(shift) if spec.two_sided else shift if spec.higher_is_worse else -shift
-            spread = float(np.hypot(feature.null_std, spec.floor))
-        found[name] = shift / spread
+        shift, unit = harmful_shift(feature, spec)
+        found[name] = shift / unit
         found[f"{name}:shift"] = shift
         value = float("nan") if feature.value is None else feature.value
         found[f"{name}:raw"] = value if spec.higher_is_worse else -value

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Feature", "MetricSpec", "excess", "excess_of"]
+__all__ = ["Feature", "MetricSpec", "excess", "excess_of", "harmful_shift"]
 
 
 @dataclass(frozen=True)
@@ -68,22 +68,24 @@ class MetricSpec:
     higher_is_worse: bool = True
 
 
-def excess(feature: Feature, spec: MetricSpec) -> float | None:
-    """Returns how far a value lies on the harmful side of its null, see `excess_of`; 0 where it does not.
-
-    z = (value - null mean) / hypot(null deviation, floor).
+def harmful_shift(feature: Feature, spec: MetricSpec) -> tuple[float, float]:
+    """Returns how far a value lies on the harmful side of its null, and the unit to measure that in.
 
     Returns:
-      At least 0; None where the value or its null is missing.
+      (shift, hypot(null deviation, floor)), both in the metric's own unit; of a metric that is bad either way the
+      absolute shift. NaN where the value or its null is missing.
     """
     if feature.value is None or feature.null_mean is None or feature.null_std is None:
-        return None
+        return float("nan"), float("nan")
     shift = feature.value - feature.null_mean
-    if spec.two_sided:
-        shift = abs(shift)
-    elif not spec.higher_is_worse:
-        shift = -shift
-    return float(excess_of(shift / np.hypot(feature.null_std, spec.floor)))
+    shift = abs(shift) if spec.two_sided else shift if spec.higher_is_worse else -shift
+    return shift, float(np.hypot(feature.null_std, spec.floor))
+
+
+def excess(feature: Feature, spec: MetricSpec) -> float | None:
+    """Returns `excess_of` the shift from the null in its own unit; None where the value or its null is missing."""
+    shift, unit = harmful_shift(feature, spec)
+    return None if np.isnan(shift) else float(excess_of(shift / unit))
 
 
 def excess_of(z: np.ndarray | float) -> np.ndarray:
