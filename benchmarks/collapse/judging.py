@@ -6,12 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.collapse.fitting import fit_calibrated
-from benchmarks.collapse.protocol import Cases, cluster_intervals, figures, folds_by_dataset, leave_both_out
+from benchmarks.collapse.protocol import Cases, cluster_intervals, figures, leave_both_out
 
 __all__ = ["Answers", "answer", "by_group", "card", "differences"]
 
 _THREE_WAY = ("collapsed_approved", "healthy_rejected", "review_share")
-_FOLDS = 10  # of datasets held out at once
 _KEYS = ("auroc", "accuracy", "fpr", "fnr", "brier", "ece", "spearman")
 
 
@@ -42,7 +41,7 @@ class Answers:
 
 
 def answer(cases: Cases, names: Sequence[str], workers: int = 2) -> Answers:
-    """Returns the answers of heads on the features `names`, each fitted without a fold of datasets and a source."""
+    """Returns the answers of heads on the features `names`, each fitted without a dataset and a source."""
 
     def fit(training: Cases) -> Callable[[Cases], np.ndarray]:
         fitted = fit_calibrated(training, names)
@@ -53,8 +52,7 @@ def answer(cases: Cases, names: Sequence[str], workers: int = 2) -> Answers:
 
         return say
 
-    folds = folds_by_dataset(cases, min(_FOLDS, len(np.unique(cases.datasets))))
-    p, *flags = leave_both_out(cases, fit, folds=folds, workers=workers).T
+    p, *flags = leave_both_out(cases, fit, workers=workers).T
     return Answers(p, *(flag == 1.0 for flag in flags))
 
 

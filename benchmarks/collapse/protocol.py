@@ -88,8 +88,7 @@ def check_apart(train: Cases, test: Cases) -> None:
 def leave_both_out(
     cases: Cases,
     fit: Callable[[Cases], Model],
-    select: Callable[[Cases, np.ndarray, str], np.ndarray] | None = None,
-    folds: np.ndarray | None = None,
+    select: Callable[[Cases, str, str], np.ndarray] | None = None,
     workers: int = 1,
 ) -> np.ndarray:
     """Returns every case's prediction by a model fitted without its dataset and without its source, `[n, ...]`.
@@ -97,25 +96,22 @@ def leave_both_out(
     Args:
       cases: All of them.
       fit: From training cases to a model; both can be pickled where there are several workers.
-      select: Which cases may train for the datasets and the source held out, a mask; by default those that share
+      select: Which cases may train for the dataset and the source held out, a mask; by default those that share
         neither.
-      folds: A fold for each case, whole datasets together, that are held out at once; by default each dataset alone.
-        Fewer folds are fewer fits, each on somewhat fewer datasets than it might have.
       workers: Processes.
     """
-    groups = cases.datasets if folds is None else folds
     held = [
-        (groups == group) & (cases.sources == source)
-        for group in np.unique(groups)
-        for source in np.unique(cases.sources[groups == group])
+        (cases.datasets == dataset) & (cases.sources == source)
+        for dataset in np.unique(cases.datasets)
+        for source in np.unique(cases.sources[cases.datasets == dataset])
     ]
 
     def predict(rows: np.ndarray) -> np.ndarray:
-        datasets, source = np.unique(cases.datasets[groups == groups[rows][0]]), cases.sources[rows][0]
+        dataset, source = cases.datasets[rows][0], cases.sources[rows][0]
         if select is None:
-            train = ~np.isin(cases.datasets, datasets) & (cases.sources != source)
+            train = (cases.datasets != dataset) & (cases.sources != source)
         else:
-            train = select(cases, datasets, source)
+            train = select(cases, dataset, source)
         training, testing = cases.take(train), cases.take(rows)
         check_apart(training, testing)
         return fit(training)(testing)
