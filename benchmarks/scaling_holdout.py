@@ -91,7 +91,8 @@ def candidates(split: Split, labels: Sequence[dict[str, Any]]) -> dict[str, floa
       split: Whose.
       labels: Rows of the study's labels; of the collapsed lineages the one of median harm is taken.
     """
-    own = {row["case"]: row for row in labels if row["split"] == split.name and row["label"] != "unknown"}
+    of_split = (row for row in labels if row["split"] == split.name and not row["seen"])
+    own = {row["case"]: row for row in of_split if row["label"] != "unknown"}
     harm = {case: row["harm"] for case, row in own.items()}
     lineages = sorted((case for case, row in own.items() if row["kind"] == "lineage"), key=harm.__getitem__)
     collapsed = [case for case in lineages if own[case]["label"] == "collapsed"]

@@ -106,6 +106,7 @@ def _card(cases: Cases, table: pa.Table, answers: Answers) -> dict[str, Any]:
         "by_reference_rows": by_group(cases, answers, _sizes(table)),
         "by_kind": by_group(cases, answers, np.array(table["kind"].to_pylist())),
         "by_dataset": by_group(cases, answers, cases.datasets),
+        "by_origin": by_group(cases, answers, np.where(table["seen"], "from the reference", "apart from it")),
     }
 
 

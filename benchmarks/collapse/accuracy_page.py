@@ -70,6 +70,7 @@ def tables() -> dict[str, list[str]]:
         "datasets": _groups(
             {k: v for k, v in trained["by_dataset"].items() if v["misses"] + v["false_alarms"]}, "dataset"
         ),
+        "origins": _origins(trained["by_origin"]),
         "labels": _labels(),
         "ladders": _ladders(),
     }
@@ -147,6 +148,19 @@ def _groups(groups: Mapping[str, Mapping[str, int]], title: str) -> list[str]:
         counts = " | ".join(str(found[key]) for key in ("healthy", "false_alarms", "collapsed", "misses"))
         auroc = f"{found['auroc']:.3f}" if "auroc" in found else ""
         lines.append(f"| {name} | {counts} | {auroc} |")
+    return lines
+
+
+def _origins(groups: Mapping[str, Mapping[str, int]]) -> list[str]:
+    lines = [
+        "| made | healthy | rejected | collapsed | approved | of both, `review` | AUROC |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, found in groups.items():
+        counts = " | ".join(
+            str(found[key]) for key in ("healthy", "healthy_rejected", "collapsed", "collapsed_approved", "reviewed")
+        )
+        lines.append(f"| {name} | {counts} | {found['auroc']:.3f} |")
     return lines
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from benchmarks.collapse.fitting import fit_calibrated
 from benchmarks.collapse.protocol import Cases, cluster_intervals, figures, leave_both_out
+from vr.detector.verdict import knows_the_reference
 
 __all__ = ["Answers", "answer", "by_group", "card", "differences"]
 
@@ -48,7 +49,8 @@ def answer(cases: Cases, names: Sequence[str], workers: int = 2) -> Answers:
 
         def say(testing: Cases) -> np.ndarray:
             p = fitted.probability(testing.features)
-            return np.column_stack([p, p >= fitted.detected_from, p < fitted.approve_below, p >= fitted.reject_from])
+            approve = (p < fitted.approve_below) & ~knows_the_reference(testing.features)
+            return np.column_stack([p, p >= fitted.detected_from, approve, p >= fitted.reject_from])
 
         return say
 
@@ -70,9 +72,10 @@ def card(cases: Cases, answers: Answers, draws: int = 500) -> dict[str, dict[str
 
 
 def by_group(cases: Cases, answers: Answers, groups: np.ndarray) -> dict[str, dict[str, float]]:
-    """Returns counts and errors on clear cases by group, `{group: {healthy, false_alarms, collapsed, misses, auroc}}`.
+    """Returns counts on clear cases by group: healthy, collapsed, and how many of each were answered how.
 
-    There is no AUROC where a group has one class alone.
+    `false_alarms` and `misses` are the two-way answer's, `healthy_rejected`, `collapsed_approved` and `reviewed` the
+    verdict's. `auroc` is missing where a group has one class alone.
     """
     said, found = answers.collapsed, {}
     for group in np.unique(groups):
@@ -83,6 +86,9 @@ def by_group(cases: Cases, answers: Answers, groups: np.ndarray) -> dict[str, di
             "false_alarms": int((said[rows] & ~positive).sum()),
             "collapsed": int(positive.sum()),
             "misses": int((~said[rows] & positive).sum()),
+            "healthy_rejected": int((answers.reject[rows] & ~positive).sum()),
+            "collapsed_approved": int((answers.approve[rows] & positive).sum()),
+            "reviewed": int(answers.review[rows].sum()),
         }
         auroc = figures(answers.probability[rows], cases.harm[rows])["auroc"]
         if np.isfinite(auroc):

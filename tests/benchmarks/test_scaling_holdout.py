@@ -174,7 +174,7 @@ def test_candidates_are_fresh_rows_the_mildest_lineage_and_the_median_collapsed_
     labelled += [(name, "lineage", harm, "collapsed") for name, harm in (("a", 0.9), ("b", 0.3), ("c", 0.5))]
     labelled += [("d", "damage", 0.4, "collapsed")]
     rows = [
-        {"case": f"{split.name}/{name}", "split": split.name, "kind": kind, "harm": harm, "label": label}
+        {"case": f"{split.name}/{name}", "split": split.name, "kind": kind, "harm": harm, "label": label, "seen": False}
         for name, kind, harm, label in labelled
     ]
     assert list(scaling_holdout.candidates(split, rows)) == [f"{split.name}/{name}" for name in ("real", "z", "c")]

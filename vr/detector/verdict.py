@@ -8,6 +8,7 @@ of `calibration.json`, with the error rates that they had on datasets and genera
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from vr.detector.calibration import Calibrated, Calibration, load_calibration, v
 from vr.detector.config import DetectorConfig
 from vr.detector.metric import Feature, MetricSpec
 
-__all__ = ["Driver", "Judgement", "judge", "withhold_approval"]
+__all__ = ["Driver", "Judgement", "judge", "knows_the_reference", "withhold_approval"]
 
 # With proxies the head that reads them; it needs their null, without which a ratio cannot be told from chance.
 _PROXIES = "generalization_gap.log_ratio"
@@ -149,13 +150,25 @@ def judge(
     if _weight_of(missing, fitted) > _MOST_MISSING:
         words = ", ".join(specs[name].label for name in missing if name in specs)
         judgement = withhold_approval(judgement, f"what the verdict reads could not all be measured: {words}")
-    if values.get(_SKILL_LOST, 0.0) < _KNOWS_THE_REFERENCE:
+    if knows_the_reference(values):
         judgement = withhold_approval(
             judgement,
             "it teaches more about the reference's own rows than other real rows do, as data made from them does: "
             "judge it by real rows that its generator has not seen",
         )
     return judgement
+
+
+def knows_the_reference(values: Mapping[str, Any]) -> Any:
+    """Returns whether a candidate teaches more about the reference's own rows than other real rows do.
+
+    Args:
+      values: Variables as `calibration.variables` gives them: numbers, or arrays of many cases.
+
+    Returns:
+      bool, or an array of them; False where it was not measured.
+    """
+    return np.less(values.get(_SKILL_LOST, 0.0), _KNOWS_THE_REFERENCE)
 
 
 def withhold_approval(judgement: Judgement, reason: str) -> Judgement:
