@@ -28,7 +28,7 @@ CALIBRATION = Path(__file__).parents[1] / "vr" / "detector" / "calibration.json"
 VERSION = "2026.11.2"
 # A head that is wrong more often than this where it does not say `review` may say nothing else.
 _MOST_ERRORS = 0.1
-_SIZES = ("under 300", "300 to 499", "500 to 999", "from 1000")
+SIZES = ("under 300", "300 to 499", "500 to 999", "from 1000")
 
 HEADS: dict[str, tuple[str, ...]] = {
     "trained": (
@@ -64,16 +64,20 @@ def main() -> None:
     parser.add_argument("--answers", type=Path, default=RESULTS / "answers.parquet")
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
-    cases, table = load_cases(["features", "reference_free"])
+    everything, table = load_cases(["features", "reference_free"], seen=True)
+    apart = ~np.array(table["seen"])
+    cases = everything.take(apart)
     heads, said = {}, {}
     for situation, names in HEADS.items():
-        said[situation] = answer(cases, names, args.workers)
-        heads[situation] = replace(fit_calibrated(cases, names), card=_card(cases, table, said[situation]))
-        if max(heads[situation].card["abstaining"].get(kind, [0.0])[0] for kind in ("fpr", "fnr")) > _MOST_ERRORS:
-            said[situation] = _reviewing(said[situation])
-            heads[situation] = replace(heads[situation].reviewing_only(), card=_card(cases, table, said[situation]))
+        answers = answer(everything, names, args.workers, apart)
+        fitted = fit_calibrated(cases, names)
+        found = card(cases, answers.take(apart))
+        if max(found["abstaining"].get(kind, [0.0])[0] for kind in ("fpr", "fnr")) > _MOST_ERRORS:
+            fitted, answers = fitted.reviewing_only(), _reviewing(answers)
+        heads[situation] = replace(fitted, card=_card(everything, table, answers))
+        said[situation] = answers
         _print(situation, heads[situation].card)
-    ladders = fit_ladders((cases, rungs_of(table)), _whole_cascade())
+    ladders = fit_ladders((cases, rungs_of(table.filter(pa.array(apart)))), _whole_cascade())
     document = Calibration(VERSION, heads, versions_of("features"), ladders).to_dict()
     args.output.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     _write_answers(args.answers, table, said)
@@ -96,24 +100,28 @@ def _reviewing(answers: Answers) -> Answers:
     return Answers(answers.probability, nothing, nothing, nothing)
 
 
-def _card(cases: Cases, table: pa.Table, answers: Answers) -> dict[str, Any]:
+def _card(everything: Cases, table: pa.Table, answers: Answers) -> dict[str, Any]:
+    """Returns the error card: of the cases made apart from the reference, and of those made from it, clear ones."""
+    apart = ~np.array(table["seen"])
+    from_reference = card(everything.take(~apart), answers.take(~apart))
+    cases, answers, table = everything.take(apart), answers.take(apart), table.filter(pa.array(apart))
     return {
         "protocol": "leave-dataset-and-source-out",
         "datasets": len(np.unique(cases.datasets)),
         "sources": len(np.unique(cases.sources)),
         **card(cases, answers),
+        "from_reference": from_reference["clear"],
         "by_source": by_group(cases, answers, np.array(table["source"].to_pylist())),
         "by_reference_rows": by_group(cases, answers, _sizes(table)),
         "by_kind": by_group(cases, answers, np.array(table["kind"].to_pylist())),
         "by_dataset": by_group(cases, answers, cases.datasets),
-        "by_origin": by_group(cases, answers, np.where(table["seen"], "from the reference", "apart from it")),
     }
 
 
 def _sizes(table: pa.Table) -> np.ndarray:
     """Returns each case's number of reference rows as one of a few ranges."""
     rows = table["reference_rows"].to_numpy()
-    return np.array(_SIZES)[np.digitize(rows, [300, 500, 1_000])]
+    return np.array(SIZES)[np.digitize(rows, [300, 500, 1_000])]
 
 
 def _write_answers(path: Path, table: pa.Table, said: dict[str, Answers]) -> None:
@@ -127,10 +135,10 @@ def _write_answers(path: Path, table: pa.Table, said: dict[str, Answers]) -> Non
 
 def _print(situation: str, found: dict[str, Any]) -> None:
     print(f"{situation}: {found['datasets']} datasets, {found['sources']} sources", flush=True)
-    for kind in ("all", "clear", "abstaining"):
+    for kind in ("all", "clear", "abstaining", "from_reference"):
         values = {name: v for name, v in found[kind].items() if len(v) == 3}
         text = "  ".join(f"{name} {v[0]:.3f} ({v[1]:.3f} to {v[2]:.3f})" for name, v in values.items())
-        print(f"  {kind:10} {found[kind]['cases'][0]} cases, {found[kind]['positives'][0]} collapsed: {text}")
+        print(f"  {kind:14} {found[kind]['cases'][0]} cases, {found[kind]['positives'][0]} collapsed: {text}")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from benchmarks.collapse.evidence import RESULTS, is_settled
+from experiments.calibrate import SIZES
 from vr.detector.calibration import load_calibration
 
 __all__ = ["fill", "main", "tables"]
@@ -65,12 +66,11 @@ def tables() -> dict[str, list[str]]:
         "thresholds": _thresholds(),
         "study": _study(),
         "kinds": _groups(trained["by_kind"], "kind"),
-        "sizes": _groups(trained["by_reference_rows"], "rows of the reference"),
+        "sizes": _groups({name: trained["by_reference_rows"][name] for name in SIZES}, "rows of the reference"),
         "sources": _groups(trained["by_source"], "made by"),
         "datasets": _groups(
             {k: v for k, v in trained["by_dataset"].items() if v["misses"] + v["false_alarms"]}, "dataset"
         ),
-        "origins": _origins(trained["by_origin"]),
         "labels": _labels(),
         "ladders": _ladders(),
     }
@@ -89,10 +89,10 @@ def _cards(cards: Mapping[str, Mapping[str, Any]]) -> list[str]:
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for situation, card in cards.items():
-        for kind in ("all", "clear", "abstaining"):
+        for kind in ("all", "clear", "abstaining", "from_reference"):
             found = card[kind]
             cells = [_cell(found.get(key), key) for key in ("auroc", *_RATES, "ece", "spearman")]
-            name = f"{_SITUATIONS[situation]}, {kind}"
+            name = f"{_SITUATIONS[situation]}, {kind.replace('_', ' ')}"
             lines.append(f"| {name} | {found['cases'][0]} ({found['positives'][0]} collapsed) | {' | '.join(cells)} |")
     return lines
 
@@ -151,25 +151,15 @@ def _groups(groups: Mapping[str, Mapping[str, int]], title: str) -> list[str]:
     return lines
 
 
-def _origins(groups: Mapping[str, Mapping[str, int]]) -> list[str]:
-    lines = [
-        "| made | healthy | rejected | collapsed | approved | of both, `review` | AUROC |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for name, found in groups.items():
-        counts = " | ".join(
-            str(found[key]) for key in ("healthy", "healthy_rejected", "collapsed", "collapsed_approved", "reviewed")
-        )
-        lines.append(f"| {name} | {counts} | {found['auroc']:.3f} |")
-    return lines
-
-
 def _labels() -> list[str]:
-    rows = pq.read_table(RESULTS / "answers.parquet", columns=["kind", "label", "dataset"]).to_pylist()
+    rows = pq.read_table(RESULTS / "answers.parquet", columns=["kind", "label", "seen"]).to_pylist()
     lines = ["| kind | healthy | grey | collapsed |", "|---|---|---|---|"]
-    for kind in ("real", "harmless", "damage", "lineage"):
-        counts = [sum(row["kind"] == kind and row["label"] == label for row in rows) for label in _COLOURS]
-        lines.append(f"| {kind} | {' | '.join(map(str, counts))} |")
+    for seen in (False, True):
+        for kind in ("real", "harmless", "damage", "lineage"):
+            labels = [row["label"] for row in rows if (row["kind"], row["seen"]) == (kind, seen)]
+            if labels:
+                name = f"{kind}, made from the reference" if seen else kind
+                lines.append(f"| {name} | {' | '.join(str(labels.count(label)) for label in _COLOURS)} |")
     return lines
 
 
@@ -218,7 +208,7 @@ def _compared(found: Mapping[str, Any]) -> list[str]:
 
 def _draw_answers() -> None:
     """Probability against measured harm, case by case."""
-    table = pq.read_table(RESULTS / "answers.parquet")
+    table = pq.read_table(RESULTS / "answers.parquet", filters=[("seen", "==", False)])
     harm, p = table["harm"].to_numpy(), table["trained_probability"].to_numpy()
     labels = np.array(table["label"].to_pylist())
     figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")

@@ -21,6 +21,7 @@ from scipy.special import expit
 from benchmarks.collapse.evidence import RESULTS, SPECS, load_cases
 from benchmarks.collapse.fitting import soft_target
 from benchmarks.collapse.judging import Answers, answer, card, differences
+from benchmarks.collapse.ladders import PROBED
 from benchmarks.collapse.peers import PEERS
 from benchmarks.collapse.protocol import Cases, figures
 from experiments.calibrate import HEADS
@@ -28,7 +29,6 @@ from vr.detector.config import DIMENSIONS
 from vr.detector.head import fit_head
 
 _TIERS = ("tier_1", "tier_2")
-_PROBED = ("gradient_health", "loss_landscape")
 _OWN_WEIGHTS = (1.0, 3.0, 10.0, 30.0)
 _LOG_RATIO, _READING = "generalization_gap.log_ratio", "log_ratio_all"
 
@@ -86,7 +86,7 @@ def whole_cascade(workers: int) -> dict[str, Any]:
     tiers = (*_TIERS, "tier_3")
     cases, _ = load_cases(["cascade"], _readings(tiers))
     names = HEADS["trained"]
-    groups: dict[str, Sequence[str]] = {f"with_{name}": (*names, *_measured_of(cases, name)) for name in _PROBED}
+    groups: dict[str, Sequence[str]] = {f"with_{name}": (*names, *_measured_of(cases, name)) for name in PROBED}
     for tier in tiers:
         # The third tier has no null of its own: by its value alone, and the others beside it likewise.
         groups[f"{tier}_by_value"] = tuple(_add_raw(cases, tier) if name == _LOG_RATIO else name for name in names)

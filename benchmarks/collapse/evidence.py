@@ -32,7 +32,7 @@ SPECS: dict[str, MetricSpec] = {
 
 
 def load_cases(
-    stages: Sequence[str] = ("features",), columns: Sequence[str] = (), results: Path = RESULTS
+    stages: Sequence[str] = ("features",), columns: Sequence[str] = (), results: Path = RESULTS, seen: bool = False
 ) -> tuple[Cases, pa.Table]:
     """Returns the labelled cases that all of `stages` have, with their variables, and their labels' rows.
 
@@ -41,13 +41,14 @@ def load_cases(
         tier), `reference_free`, `peers`.
       columns: Columns that are no metric of the detector and are wanted as they are, such as a peer's score.
       results: Folder of the stages' parquet files.
+      seen: With the cases that are made from the reference itself.
     """
     labels = pq.read_table(results / "labels.parquet").to_pylist()
     found = [{row["case"]: row for row in pq.read_table(results / f"{name}.parquet").to_pylist()} for name in stages]
     rows, values = [], []
     for row in labels:
         parts = [each.get(row["case"]) for each in found]
-        if not is_settled(row) or None in parts:
+        if not is_settled(row) or None in parts or (row["seen"] and not seen):
             continue
         measured = {name: value for part in parts if part is not None for name, value in part.items()}
         rows.append(row)

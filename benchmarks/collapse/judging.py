@@ -41,8 +41,19 @@ class Answers:
         return Answers(self.probability[rows], self.collapsed[rows], self.approve[rows], self.reject[rows])
 
 
-def answer(cases: Cases, names: Sequence[str], workers: int = 2) -> Answers:
-    """Returns the answers of heads on the features `names`, each fitted without a dataset and a source."""
+def answer(cases: Cases, names: Sequence[str], workers: int = 2, teach: np.ndarray | None = None) -> Answers:
+    """Returns the answers of heads on the features `names`, each fitted without a dataset and a source.
+
+    Args:
+      cases: All that are judged.
+      names: What the heads read.
+      workers: Processes.
+      teach: bool `[n]`, which cases heads are fitted to; all by default.
+    """
+    pupils = np.ones(len(cases), bool) if teach is None else teach
+
+    def select(cases: Cases, dataset: str, source: str) -> np.ndarray:
+        return pupils & (cases.datasets != dataset) & (cases.sources != source)
 
     def fit(training: Cases) -> Callable[[Cases], np.ndarray]:
         fitted = fit_calibrated(training, names)
@@ -54,7 +65,7 @@ def answer(cases: Cases, names: Sequence[str], workers: int = 2) -> Answers:
 
         return say
 
-    p, *flags = leave_both_out(cases, fit, workers=workers).T
+    p, *flags = leave_both_out(cases, fit, select, workers).T
     return Answers(p, *(flag == 1.0 for flag in flags))
 
 

@@ -16,7 +16,7 @@ __all__ = ["distances", "fit_ladder", "fit_ladders", "threshold"]
 _FOLDS = 10  # of datasets, for the rates at thresholds that had not seen them
 _FEWEST = 100  # cases that a ladder needs
 # Their judged metrics need probes that only the whole cascade takes.
-_PROBED = ("gradient_health", "loss_landscape")
+PROBED = ("gradient_health", "loss_landscape")
 
 
 def fit_ladders(features: tuple[Cases, np.ndarray], cascade: tuple[Cases, np.ndarray]) -> dict[str, dict[str, Ladder]]:
@@ -30,7 +30,7 @@ def fit_ladders(features: tuple[Cases, np.ndarray], cascade: tuple[Cases, np.nda
     for situation in ("trained", "untrained"):
         found[situation] = {}
         for name in DIMENSIONS:
-            cases, rungs = cascade if name in _PROBED else features
+            cases, rungs = cascade if name in PROBED else features
             distance = distances(cases, name, proxies=situation == "trained")
             measured = np.isfinite(distance)
             if measured.sum() >= _FEWEST:
