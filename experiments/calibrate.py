@@ -25,7 +25,7 @@ from benchmarks.collapse.protocol import Cases
 from vr.detector.calibration import Calibration
 
 CALIBRATION = Path(__file__).parents[1] / "vr" / "detector" / "calibration.json"
-VERSION = "2026.11.2"
+VERSION = "2026.11.3"
 # A head that is wrong more often than this where it does not say `review` may say nothing else.
 _MOST_ERRORS = 0.1
 SIZES = ("under 300", "300 to 499", "500 to 999", "from 1000")
