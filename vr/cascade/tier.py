@@ -297,6 +297,12 @@ def _epochs(
     draws: Callable[..., np.random.Generator], num_rows: int, settings: TrainSettings, number: int
 ) -> np.ndarray:
     """Returns the positions of a segment's batches, `[s, B]`; every row comes once before any comes again."""
+                    layer_gradient_norm={
+                        name: finite(norm)
+                        for (name, _, _), norm in zip(self.model.layers, found.layer_norms, strict=True)
+                    },
+                    spectral_concentration=finite(found.spectral_concentration),
+                    representation_rank=finite(found.representation_rank),
     size = settings.segment_steps * settings.batch_rows
     first, last = number * size, (number + 1) * size
     rounds = range(first // num_rows, -(-last // num_rows))

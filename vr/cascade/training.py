@@ -27,13 +27,17 @@ __all__ = ["Job", "Keeper", "Kept", "TrainOutputs", "Trainer"]
 
 
 class TrainOutputs(NamedTuple):
-    """What is left of training: averaged parameters `[P]`, the held-out curve `[20]`, gradient norms `[steps]`."""
+    """What is left of training: averaged parameters `[P]`, the held-out curve `[20]`, gradient norms `[steps]`.
+
+    Those by layer are a segment's means, `[20, L]`.
+    """
 
     params: np.ndarray
     curve: np.ndarray
     gradient_norms: np.ndarray
 
 
+    layer_norms: np.ndarray
 @dataclass(frozen=True)
 class Job:
     """One arm of one member.
@@ -60,14 +64,16 @@ class Kept(NamedTuple):
       norms: float32 `[J, steps]`.
       segments: int32 `[J]`, how many are done.
     """
+      layers: float32 `[J, 20, L]`, by layer, means over segments.
 
     state: TrainState
     curve: np.ndarray
     norms: np.ndarray
     segments: np.ndarray
 
+    layers: np.ndarray
     @classmethod
-    def before(cls, jobs: Sequence[Job], steps: int) -> "Kept":
+    def before(cls, jobs: Sequence[Job], steps: int, layers: int) -> "Kept":
         """Returns that of jobs which have not begun."""
         shape = len(jobs), CURVE_POINTS
         return cls(
@@ -76,6 +82,7 @@ class Kept(NamedTuple):
             np.zeros((len(jobs), steps), np.float32),
             np.zeros(len(jobs), np.int32),
         )
+            np.zeros((*shape, layers), np.float32),
 
 
 class Keeper(Protocol):
@@ -161,7 +168,15 @@ class Trainer:
           OutOfMemoryError: where it does not fit into a device's memory at an eighth of the batch at a time either.
         """
         self._fit()
-        before = Kept.before(jobs, self.settings.steps)
+        before = Kept.before(jobs, self.settings.steps, len(self.model.layers))
+        announced: set[str] = set()
+
+        def on_end(name: str) -> None:
+            # A training that ran out of memory begins again, with jobs that had ended among the others.
+            if name not in announced:
+                announced.add(name)
+                on_job(name)
+
         kept = (keeper.restore(before) if keeper is not None else None) or before
         while True:
             try:
@@ -178,7 +193,7 @@ class Trainer:
             # The state that the failed call was given may be gone.
             kept = (keeper.restore(before) if keeper is not None else None) or before
         return [
-            TrainOutputs(np.asarray(kept.state.averaged[i]), kept.curve[i], kept.norms[i].reshape(-1))
+            TrainOutputs(np.asarray(kept.state.averaged[i]), kept.curve[i], kept.norms[i].reshape(-1), kept.layers[i])
             for i in range(len(jobs))
         ]
 
@@ -294,3 +309,10 @@ def _ahead(pool: ThreadPoolExecutor, draw: Callable[[int], Any], numbers: Sequen
         drawn = draw(number) if pending is None else pending.result()
         pending = pool.submit(draw, numbers[position + 1]) if position + 1 < len(numbers) else None
         yield number, drawn
+        kept.layers[index, number] = reading.layer_norms
+
+
+def _mean(losses: np.ndarray) -> float:
+    """Returns the mean of what is finite, NaN where nothing is."""
+    finite = losses[np.isfinite(losses)]
+    return float(finite.mean()) if len(finite) else float("nan")
