@@ -21,10 +21,10 @@ class MemoryUse(NamedTuple):
 
 
 class Advance(NamedTuple):
-    """A segment that was trained.
+    """How far a job is: after a segment that was trained, or, with the first two alone, where it begins.
 
     Attributes:
-      job: Whose; None where all jobs train at once.
+      job: Which; None where all jobs train at once.
       segments: How many of it are done, those of an earlier run included.
       loss: On held-out real rows, the mean over jobs; NaN where they diverged.
       seconds: That the segment took, what was drawn for it included, and of these
@@ -33,9 +33,9 @@ class Advance(NamedTuple):
 
     job: str | None
     segments: int
-    loss: float
-    seconds: float
-    waited: float
+    loss: float = float("nan")
+    seconds: float | None = None
+    waited: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -120,15 +120,16 @@ class Meter:
                 self._pass_on(f"{self._tier}: {name}, trained", member=name)
 
     def advanced(self, advance: Advance) -> None:
-        """Takes note of a segment."""
+        """Takes note of a segment, or of where a job begins."""
         with self._lock:
-            now, everyone = self._clock(), advance.job is None
+            now, jobs = self._clock(), self._models if advance.job is None else 1
+            self._done[advance.job] = jobs * advance.segments / self._segments
+            if advance.seconds is None:
+                return
             if self._begun is None:
                 self._begun = now - advance.seconds
-            self._trained += self._models if everyone else 1
+            self._trained += jobs
             self._took, self._waited = self._took + advance.seconds, self._waited + advance.waited
-            share = advance.segments / self._segments
-            self._done[advance.job] = share * self._models if everyone else share
             if self._is_due():
                 self._pass_on_segment(advance, now)
 

@@ -179,9 +179,11 @@ class Trainer:
                 announced.add(name)
                 on_job(name)
 
-        kept = (keeper.restore(before) if keeper is not None else None) or before
+        kept = self._restored(jobs, before, keeper, on_segment)
         while True:
             try:
+                # Waited for here, or the first segment would count as slow.
+                _ = self.program.compiled
                 if self._mesh is None:
                     kept = self._looped(jobs, kept, threads, on_end, on_segment, keeper)
                 else:
@@ -193,11 +195,23 @@ class Trainer:
                 if not self._halve():
                     raise out_of_memory(self.settings.batch_rows, self.settings.micro_batches) from error
             # The state that the failed call was given may be gone.
-            kept = (keeper.restore(before) if keeper is not None else None) or before
+            kept = self._restored(jobs, before, keeper, on_segment)
         return [
             TrainOutputs(np.asarray(kept.state.averaged[i]), kept.curve[i], kept.norms[i].reshape(-1), kept.layers[i])
             for i in range(len(jobs))
         ]
+
+    def _restored(
+        self, jobs: Sequence[Job], before: Kept, keeper: Keeper | None, on_segment: Callable[[Advance], None]
+    ) -> Kept:
+        """Returns the state that was kept last, that of the beginning without one, and tells how far it is."""
+        kept = (keeper.restore(before) if keeper is not None else None) or before
+        if self._mesh is not None:
+            on_segment(Advance(None, int(kept.segments.min())))
+        else:
+            for job, segments in zip(jobs, kept.segments, strict=True):
+                on_segment(Advance(job.name, int(segments)))
+        return kept
 
     def _fit(self) -> None:
         """Takes batches in as many parts as the program needs to fit into memory, by what its compiler says."""
