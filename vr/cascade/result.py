@@ -57,7 +57,7 @@ class ModelResult:
       loss: `losses["all"]`.
       losses: Mean negative log-likelihood of a held-out real cell in nats: `all` (each cell left out), `half` (half of
         the cells hidden), `rare` (the least likely tenth of rows, each cell left out).
-      loss_curve: Held-out loss of half-masked rows (`loss`) by training rows seen (`rows`).
+      loss_curve: Loss on held-out rows whose cells are hidden at random (`loss`) by training rows seen (`rows`).
       gradient_norm: min, median, max over the second half of training.
       layer_gradient_norm: By layer, the mean over the second half of training.
       spectral_entropy: Of `energy` as shares, in nats; 0 where all of it is at one frequency.
