@@ -59,7 +59,7 @@ def test_pace_and_time_left_are_those_of_the_segments_trained_here():
     assert told.eta_seconds == pytest.approx(2.4 * 20 * 2.0)
     assert told.busy == pytest.approx(0.75)
     assert told.memory == MemoryUse(1_000, "process")
-    assert told.message == "tier: b, step 60 of 100, loss 1.250, 80 rows/s, 2 min left"
+    assert told.message == "tier: 2 min left, step 60 of 100, loss 1.250, 80 rows/s; b"
     assert told.values["cascade/tier/eta_seconds"] == told.eta_seconds
     assert told.values["cascade/tier/memory_bytes"] == 1_000
 
@@ -71,7 +71,7 @@ def test_models_that_train_at_once_are_counted_together():
     assert (seen[-1].done, seen[-1].member, seen[-1].loss) == (1.0, None, None)
     assert "cascade/tier/loss" not in seen[-1].values
     assert seen[-1].rows_per_second == pytest.approx(4 * 5 * 32 / 3.0)
-    assert seen[-1].message == "tier: 4 models, step 25 of 100, 213 rows/s, 45 s left"
+    assert seen[-1].message == "tier: 45 s left, step 25 of 100, 213 rows/s; 4 models"
     made.advanced(Advance(None, 20, 1.0, 1.0, 1.0))
     for name in "abcd":
         made.trained(name)

@@ -176,9 +176,10 @@ class Meter:
 
 
 def _said(tier: str, who: str, what: dict[str, Any]) -> str:
+    """Returns the message, what matters most first: a narrow terminal cuts its end off."""
     loss = "" if what["loss"] is None else f", loss {what['loss']:.3f}"
-    pace = f"{what['rows_per_second']:,.0f} rows/s, {_duration(what['eta_seconds'])} left"
-    return f"{tier}: {who}, step {what['step']:,} of {what['steps']:,}{loss}, {pace}"
+    step = f"step {what['step']:,} of {what['steps']:,}"
+    return f"{tier}: {_duration(what['eta_seconds'])} left, {step}{loss}, {what['rows_per_second']:,.0f} rows/s; {who}"
 
 
 def _duration(seconds: float) -> str:
