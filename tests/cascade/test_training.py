@@ -180,6 +180,24 @@ def test_out_of_memory_halves_the_part_and_keeps_the_step(whole, form, monkeypat
         np.testing.assert_allclose(a.curve, b.curve, atol=2e-4)
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_job_that_ended_before_memory_ran_out_is_told_of_once(kept, monkeypatch):
+    made, ended = trainer(), []
+    program, calls = made.program, iter(range(1_000))
+
+    class OnceExhausted:
+        compiled, traces = program.compiled, 1
+
+        def __call__(self, *args):
+            # In the second job's third segment.
+            return exhausted() if next(calls) == CURVE_POINTS + 2 else program(*args)
+
+    monkeypatch.setattr(made, "program", OnceExhausted())
+    made.run([job(i) for i in range(3)], 1, ended.append, keeper=Memory() if kept else None)
+    assert made.settings.micro_batches == 2
+    assert ended == ["job 0", "job 1", "job 2"]
+
+
 def exhausting(program):
     """A program that is out of memory whenever it is called."""
 

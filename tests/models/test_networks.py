@@ -105,3 +105,34 @@ def test_rematerialised_blocks_give_the_same_gradient_and_keep_less(make):
         needs.append("remat" in str(jaxpr) or "checkpoint" in str(jaxpr))
     np.testing.assert_allclose(found[0], found[1], atol=1e-6)
     assert needs == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("make", "names", "channels"),
+    [
+        (lambda: build.resonance(4, 6, 8, 11), [*(f"blocks.{i}" for i in range(11)), "embedding", "head", "norm"], 8),
+        (
+            lambda: build.mlp(4, 6, 900, 2),
+            ["downs.0", "downs.1", "embedding", "head", "into", "norms", "up_biases", "ups.0", "ups.1"],
+            build.mlp(4, 6, 900, 2).width,
+        ),
+    ],
+)
+def test_layers_share_the_parameters_out_and_the_head_is_given_the_representation(make, names, channels):
+    model = make()
+    assert [name for name, _, _ in model.layers] == names
+    bounds = [(first, last) for _, first, last in model.layers]
+    assert bounds[0][0] == 0
+    assert bounds[-1][1] == model.parameters
+    assert [last for _, last in bounds[:-1]] == [first for first, _ in bounds[1:]]
+    params = model.init(np.random.default_rng(0), log_uniform(4, 6))
+    params = jnp.asarray(params + np.random.default_rng(1).standard_normal(len(params)).astype(np.float32))
+    codes, nothing = jnp.asarray(np.random.default_rng(2).integers(0, 6, (4, 5))), jnp.zeros((4, 5), bool)
+    before = model.represent(params, codes, nothing)
+    assert before.shape[1] == channels
+    assert before.shape[0] in (5, 4 * 5)
+    # The head alone changes the logits and leaves what it is given.
+    first, last = next((first, last) for name, first, last in model.layers if name == "head")
+    changed = params.at[first:last].add(1.0)
+    assert np.array_equal(model.represent(changed, codes, nothing), before)
+    assert not np.allclose(model.apply(changed, codes, nothing)[0], model.apply(params, codes, nothing)[0])

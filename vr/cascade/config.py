@@ -117,6 +117,7 @@ class CascadeConfig:
     remat: bool = False  # work out a block's inner values again for its gradient, rather than keep them
     memory_limit_bytes: int | None = None  # of a device to count with; None: what it has free
     checkpoint_seconds: float = 30.0  # between two states kept of a training under way
+    progress_seconds: float = 10.0  # at least, between two events of a training under way; 0: one for each segment
     compilation_cache: bool = True  # keep compiled programs in the user's cache folder
     target_parameters: float | None = None  # size extrapolated to; None: ten times the largest proxy's
     confidence_level: float = 0.95  # of the extrapolation's intervals

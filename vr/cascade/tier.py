@@ -18,6 +18,7 @@ from vr.cascade.judge import Judged, judge
 from vr.cascade.members import Rows, Shares, log_marginals, marginal_losses, rows_of
 from vr.cascade.probes import gradient_products, top_eigenvalue
 from vr.cascade.programs import Program, chosen_form
+from vr.cascade.progress import Advance
 from vr.cascade.readings import ArmOutcome, MemberOutcome, all_and_rare, tier_readings
 from vr.cascade.result import ModelResult, TierResult, finite
 from vr.cascade.step import Array, Data, Segment, TrainSettings, random_masks, start
@@ -97,7 +98,11 @@ class Tier:
             self.curvature = program(lambda *x: top_eigenvalue(model, *x), self._sharpness(0, rows, params), jobs)
 
     def run(
-        self, candidate: np.ndarray, on_model: Callable[[str], None], keeper: Keeper | None = None
+        self,
+        candidate: np.ndarray,
+        on_model: Callable[[str], None],
+        keeper: Keeper | None = None,
+        on_segment: Callable[[Advance], None] = lambda advance: None,
     ) -> dict[str, Any]:
         """Returns the tier as a document: {"tier": ..., "models": [...], "readings": ...}.
 
@@ -105,6 +110,7 @@ class Tier:
           candidate: Unsigned codes `[m, d]`, at least as many rows as an arm trains on.
           on_model: Told of every model, trained now or before.
           keeper: Keeps the training on its way.
+          on_segment: Told of every segment that is trained now, from any thread.
         """
         begun = time.perf_counter()
         drawn = [self._drawn(candidate, member) for member in range(self.tier.seeds)]
@@ -113,7 +119,7 @@ class Tier:
         for member, arm in found:
             on_model(self._name(member, arm))
         pending = [job for job in jobs if job not in found]
-        found |= zip(pending, self._train(pending, drawn, on_model, keeper), strict=True)
+        found |= zip(pending, self._train(pending, drawn, on_model, keeper, on_segment), strict=True)
         # A stacked program holds every member, so there all of them run again.
         if self.form is Execution.looped:
             self._real = {job: result for job, result in found.items() if job[1] in _REAL_ARMS}
@@ -147,11 +153,12 @@ class Tier:
         drawn: list[np.ndarray],
         on_model: Callable[[str], None],
         keeper: Keeper | None,
+        on_segment: Callable[[Advance], None],
     ) -> list[tuple[Any, Judged, Any]]:
         """Trains and judges `jobs`, pairs of member and arm."""
         rows, threads = self._rows, self.config.threads
         trained = self.trainer.run(
-            [self._job(member, arm, drawn[member]) for member, arm in jobs], threads, on_model, keeper=keeper
+            [self._job(member, arm, drawn[member]) for member, arm in jobs], threads, on_model, on_segment, keeper
         )
         params = [(member, output.params) for (member, _), output in zip(jobs, trained, strict=True)]
         judged = list(self.judge.map((self._judging(m, rows[m], p) for m, p in params), threads))
@@ -290,6 +297,12 @@ class Tier:
                     spectral_entropy=finite(found.spectral_entropy),
                     energy=[round(float(value), 6) for value in found.energy] if found.trained else [],
                     top_eigenvalue=finite(found.top_eigenvalue),
+                    layer_gradient_norm={
+                        name: finite(norm)
+                        for (name, _, _), norm in zip(self.model.layers, found.layer_norms, strict=True)
+                    },
+                    spectral_concentration=finite(found.spectral_concentration),
+                    representation_rank=finite(found.representation_rank),
                 )
 
 

@@ -1,19 +1,19 @@
 """Trains the cascade: tiers of members, each member on the candidate and on the reference with one seed."""
 
 import hashlib
-import itertools
 from collections.abc import Callable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vr.cascade import compilation_cache
-from vr.cascade.config import CascadeConfig, Network, Precision
+from vr.cascade.config import CURVE_POINTS, CascadeConfig, Network, Precision
 from vr.cascade.keeping import kept_in
 from vr.cascade.members import shares
+from vr.cascade.memory import in_use
+from vr.cascade.progress import Meter, Progress
 from vr.cascade.result import NO_NULL, CascadeResult, ModelResult, Reading, TierResult
 from vr.cascade.scaling import extrapolate
 from vr.cascade.tier import Tier, arms_of
@@ -23,16 +23,6 @@ from vr.models import build
 __all__ = ["Progress", "run_cascade"]
 
 _OF_LARGEST = ("skill_lost", "skill_lost_rare")
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far the cascade is, in trained models; `values` are numbers for a tracker."""
-
-    done: int
-    total: int
-    message: str
-    values: dict[str, Any] = field(default_factory=dict)
 
 
 def run_cascade(
@@ -55,7 +45,7 @@ def run_cascade(
       num_codes: Codes of each column `[d]`.
       config: Tiers, rows, execution; at least one tier.
       seed: Of all draws.
-      progress: Told of every trained model.
+      progress: Told how far it is, at most every `config.progress_seconds`, from any thread, but one event at a time.
       saved: Finished tiers by name; a tier found here is not trained again, one trained is stored.
       prepared: Tiers made for this reference, by name and size: whoever asks about several candidates passes one
         mapping, and the real arms are trained once. It must not be shared between references, seeds or configurations.
@@ -72,7 +62,7 @@ def run_cascade(
     identity = hashlib.sha256(repr((config, seed, list(num_codes))).encode()).hexdigest()
     share = shares(len(reference_codes), len(candidate_codes), config)
     total = sum(tier.seeds * len(arms_of(tier)) for tier in config.tiers)
-    tell = progress or (lambda step: None)
+    meter = Meter(progress or (lambda step: None), total, config.progress_seconds, in_use)
     store: MutableMapping[str, dict] = {} if saved is None else saved
     models = _models(config, sizes)
     ready: MutableMapping[str, Tier] = {} if prepared is None else prepared
@@ -84,22 +74,15 @@ def run_cascade(
             if tier.name not in store and key not in ready:
                 ready[key] = Tier(tier, models[tier.name], sizes, share, reference_codes, config, seed, pool)
             tiers[tier.name] = ready.get(key)
-        done = 0
         for tier in config.tiers:
-            name, count = tier.name, tier.seeds * len(arms_of(tier))
-            if name not in store:
-                counted = itertools.count(done + 1)
+            name, made = tier.name, tiers.pop(tier.name)
+            rows = 0 if made is None else made.settings.batch_rows
+            meter.begin(name, tier.seeds * len(arms_of(tier)), tier.steps, rows, CURVE_POINTS)
+            if made is not None and name not in store:
                 folder = None if checkpoints is None else checkpoints / name
                 with kept_in(folder, identity, config.checkpoint_seconds) as keeper:
-                    store[name] = tiers.pop(name).run(
-                        candidate_codes,
-                        lambda message, name=name, counted=counted: tell(
-                            Progress(next(counted), total, f"{name}: {message}")
-                        ),
-                        keeper,
-                    )
-            done += count
-            tell(Progress(done, total, f"{name}: done", {f"cascade/{name}": _mean_curves(store[name]["models"])}))
+                    store[name] = made.run(candidate_codes, meter.trained, keeper, meter.advanced)
+            meter.end({f"cascade/{name}": _mean_curves(store[name]["models"])})
     return _assemble([store[tier.name] for tier in config.tiers], config, seed)
 
 

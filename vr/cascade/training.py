@@ -6,6 +6,7 @@ that was kept and ends with the same numbers.
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from vr.cascade.config import CURVE_POINTS, Execution
 from vr.cascade.memory import MAX_HALVINGS, available_bytes, is_exhausted, need_of, out_of_memory
 from vr.cascade.mesh import placement, tier_mesh
 from vr.cascade.programs import Program, stack
+from vr.cascade.progress import Advance
 from vr.cascade.step import Data, Segment, TrainSettings, TrainState, advance
 from vr.models.build import Model
 
@@ -27,11 +29,15 @@ __all__ = ["Job", "Keeper", "Kept", "TrainOutputs", "Trainer"]
 
 
 class TrainOutputs(NamedTuple):
-    """What is left of training: averaged parameters `[P]`, the held-out curve `[20]`, gradient norms `[steps]`."""
+    """What is left of training: averaged parameters `[P]`, the held-out curve `[20]`, gradient norms `[steps]`.
+
+    Those by layer are a segment's means, `[20, L]`.
+    """
 
     params: np.ndarray
     curve: np.ndarray
     gradient_norms: np.ndarray
+    layer_norms: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -58,22 +64,25 @@ class Kept(NamedTuple):
       state: Of every job.
       curve: float32 `[J, 20]`, NaN where not reached.
       norms: float32 `[J, steps]`.
+      layers: float32 `[J, 20, L]`, by layer, means over segments.
       segments: int32 `[J]`, how many are done.
     """
 
     state: TrainState
     curve: np.ndarray
     norms: np.ndarray
+    layers: np.ndarray
     segments: np.ndarray
 
     @classmethod
-    def before(cls, jobs: Sequence[Job], steps: int) -> "Kept":
+    def before(cls, jobs: Sequence[Job], steps: int, layers: int) -> "Kept":
         """Returns that of jobs which have not begun."""
         shape = len(jobs), CURVE_POINTS
         return cls(
             stack(job.start for job in jobs),
             np.full(shape, np.nan, np.float32),
             np.zeros((len(jobs), steps), np.float32),
+            np.zeros((*shape, layers), np.float32),
             np.zeros(len(jobs), np.int32),
         )
 
@@ -145,7 +154,7 @@ class Trainer:
         jobs: Sequence[Job],
         threads: int,
         on_job: Callable[[str], None] = lambda name: None,
-        on_segment: Callable[[int, float], None] = lambda done, loss: None,
+        on_segment: Callable[[Advance], None] = lambda advance: None,
         keeper: Keeper | None = None,
     ) -> list[TrainOutputs]:
         """Returns what training every job gives, in order.
@@ -153,22 +162,32 @@ class Trainer:
         Args:
           jobs: As many as `members` in stacked form.
           threads: Jobs at a time in looped form.
-          on_job: Told of each job that ends, from any thread.
-          on_segment: Told of each segment of a stacked training: how many are done, and the mean loss.
+          on_job: Told once of each job that ends, from any thread.
+          on_segment: Told of each segment, from any thread.
           keeper: Keeps the training on its way; it is asked for an earlier one first.
 
         Raises:
           OutOfMemoryError: where it does not fit into a device's memory at an eighth of the batch at a time either.
         """
         self._fit()
-        before = Kept.before(jobs, self.settings.steps)
-        kept = (keeper.restore(before) if keeper is not None else None) or before
+        before = Kept.before(jobs, self.settings.steps, len(self.model.layers))
+        announced: set[str] = set()
+
+        def on_end(name: str) -> None:
+            # A training that ran out of memory begins again, with jobs that had ended among the others.
+            if name not in announced:
+                announced.add(name)
+                on_job(name)
+
+        kept = self._restored(jobs, before, keeper, on_segment)
         while True:
             try:
+                # Waited for here, or the first segment would count as slow.
+                _ = self.program.compiled
                 if self._mesh is None:
-                    kept = self._looped(jobs, kept, threads, on_job, keeper)
+                    kept = self._looped(jobs, kept, threads, on_end, on_segment, keeper)
                 else:
-                    kept = self._stacked(jobs, kept, on_job, on_segment, keeper)
+                    kept = self._stacked(jobs, kept, on_end, on_segment, keeper)
                 break
             except jax.errors.JaxRuntimeError as error:
                 if not is_exhausted(error):
@@ -176,11 +195,23 @@ class Trainer:
                 if not self._halve():
                     raise out_of_memory(self.settings.batch_rows, self.settings.micro_batches) from error
             # The state that the failed call was given may be gone.
-            kept = (keeper.restore(before) if keeper is not None else None) or before
+            kept = self._restored(jobs, before, keeper, on_segment)
         return [
-            TrainOutputs(np.asarray(kept.state.averaged[i]), kept.curve[i], kept.norms[i].reshape(-1))
+            TrainOutputs(np.asarray(kept.state.averaged[i]), kept.curve[i], kept.norms[i].reshape(-1), kept.layers[i])
             for i in range(len(jobs))
         ]
+
+    def _restored(
+        self, jobs: Sequence[Job], before: Kept, keeper: Keeper | None, on_segment: Callable[[Advance], None]
+    ) -> Kept:
+        """Returns the state that was kept last, that of the beginning without one, and tells how far it is."""
+        kept = (keeper.restore(before) if keeper is not None else None) or before
+        if self._mesh is not None:
+            on_segment(Advance(None, int(kept.segments.min())))
+        else:
+            for job, segments in zip(jobs, kept.segments, strict=True):
+                on_segment(Advance(job.name, int(segments)))
+        return kept
 
     def _fit(self) -> None:
         """Takes batches in as many parts as the program needs to fit into memory, by what its compiler says."""
@@ -206,7 +237,13 @@ class Trainer:
         return True
 
     def _looped(
-        self, jobs: Sequence[Job], kept: Kept, threads: int, on_job: Callable[[str], None], keeper: Keeper | None
+        self,
+        jobs: Sequence[Job],
+        kept: Kept,
+        threads: int,
+        on_job: Callable[[str], None],
+        on_segment: Callable[[Advance], None],
+        keeper: Keeper | None,
     ) -> Kept:
         """Every job by itself, some at a time."""
         kept, lock, stopped = _own(kept), threading.Lock(), threading.Event()
@@ -218,18 +255,25 @@ class Trainer:
             for number in range(int(kept.segments[index]), CURVE_POINTS):
                 if stopped.is_set():
                     return
-                state, reading = self.program(state, data, job.segment(number))
+                begun = time.perf_counter()
+                drawn = job.segment(number)
+                called = time.perf_counter()
+                state, reading = self.program(state, data, drawn)
+                reading = jax.tree.map(np.asarray, reading)
+                waited = time.perf_counter() - called
                 last = number + 1 == CURVE_POINTS
                 if keeper is None and not last:
                     self._read(kept, index, number, reading)
-                    continue
-                with lock:
-                    self._read(kept, index, number, reading)
-                    # Copies: the arrays behind these are given away at the next call.
-                    jax.tree.map(lambda to, leaf: to.__setitem__(index, np.asarray(leaf)), kept.state, state)
-                    kept.segments[index] = number + 1
-                    if keeper is not None and keeper.due():
-                        keeper.keep(_own(kept))
+                else:
+                    with lock:
+                        self._read(kept, index, number, reading)
+                        # Copies: the arrays behind these are given away at the next call.
+                        jax.tree.map(lambda to, leaf: to.__setitem__(index, np.asarray(leaf)), kept.state, state)
+                        kept.segments[index] = number + 1
+                        if keeper is not None and keeper.due():
+                            keeper.keep(_own(kept))
+                seconds = time.perf_counter() - begun
+                on_segment(Advance(job.name, number + 1, float(reading.loss), seconds, waited))
             on_job(job.name)
 
         with ThreadPoolExecutor(max(1, threads)) as pool:
@@ -250,7 +294,7 @@ class Trainer:
         jobs: Sequence[Job],
         kept: Kept,
         on_job: Callable[[str], None],
-        on_segment: Callable[[int, float], None],
+        on_segment: Callable[[Advance], None],
         keeper: Keeper | None,
     ) -> Kept:
         """All jobs at once; what the next segment draws is drawn while the device works on this one."""
@@ -260,18 +304,23 @@ class Trainer:
         state = jax.device_put(kept.state, of_state)
         data = jax.device_put(stack(job.data for job in jobs), of_data)
         begun = int(kept.segments.min())
+        since = time.perf_counter()
 
         with ThreadPoolExecutor(1) as drawing:
             for number, drawn in _ahead(
                 drawing, lambda n: stack(job.segment(n) for job in jobs), range(begun, CURVE_POINTS)
             ):
+                called = time.perf_counter()
                 state, reading = self.program(state, data, jax.device_put(drawn, of_segment))
+                reading = jax.tree.map(np.asarray, reading)
+                waited = time.perf_counter() - called
                 for index in range(len(jobs)):
                     self._read(kept, index, number, jax.tree.map(lambda leaf, i=index: leaf[i], reading))
                 kept.segments[:] = number + 1
-                on_segment(number + 1, float(np.nanmean(kept.curve[:, number])))
                 if keeper is not None and number + 1 < CURVE_POINTS and keeper.due():
                     keeper.keep(_own(kept._replace(state=state)))
+                since, seconds = time.perf_counter(), time.perf_counter() - since
+                on_segment(Advance(None, number + 1, _mean(kept.curve[:, number]), seconds, waited))
         for job in jobs:
             on_job(job.name)
         return _own(kept._replace(state=state))
@@ -280,6 +329,13 @@ class Trainer:
         size = self.settings.segment_steps
         kept.curve[index, number] = reading.loss
         kept.norms[index, number * size : (number + 1) * size] = reading.gradient_norms
+        kept.layers[index, number] = reading.layer_norms
+
+
+def _mean(losses: np.ndarray) -> float:
+    """Returns the mean of what is finite, NaN where nothing is."""
+    finite = losses[np.isfinite(losses)]
+    return float(finite.mean()) if len(finite) else float("nan")
 
 
 def _own(kept: Kept) -> Kept:

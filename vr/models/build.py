@@ -40,12 +40,16 @@ class Model:
       apply: Parameters `[P]`, codes `[d, B]` and mask `[d, B]` to logits `[d, B, K]` and energies `[blocks, F]`.
       parameters: P.
       width: Channels for each column (resonance) or hidden units (MLP).
+      layers: Name, first and last (exclusive) position of each layer's stretch of the vector, in order.
+      represent: The same arguments as `apply` to what the head is given, `[n, C]`: a row or a cell each.
     """
 
     init: Callable[[np.random.Generator, np.ndarray], np.ndarray]
     apply: Apply
     parameters: int
     width: int
+    layers: tuple[tuple[str, int, int], ...]
+    represent: Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
 
 def resonance(
@@ -118,9 +122,10 @@ def _widest(size: Callable[[int], int], limit: int) -> int:
 def _cut(build: Callable[..., Any], parameters: int, width: int) -> Model:
     blank = build(draw=lambda shape, std: np.zeros(shape, np.float32))
     graph, state = nnx.split(blank)
-    leaves, tree = jax.tree.flatten(state)
+    paths, tree = jax.tree.flatten_with_path(state)
+    leaves = [leaf for _, leaf in paths]
     shapes = [leaf.shape for leaf in leaves]
-    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1].tolist()
+    *ends, whole = np.cumsum([int(np.prod(shape)) for shape in shapes]).tolist()
 
     def init(rng: np.random.Generator, log_marginals: np.ndarray) -> np.ndarray:
         network = build(draw=lambda shape, std: std * rng.standard_normal(shape, dtype=np.float32))
@@ -129,8 +134,32 @@ def _cut(build: Callable[..., Any], parameters: int, width: int) -> Model:
         leaves = jax.tree.leaves(nnx.state(network))
         return np.concatenate([np.asarray(leaf, np.float32).ravel() for leaf in leaves])
 
-    def apply(params: jax.Array, codes: jax.Array, masked: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def network(params: jax.Array) -> Any:
         parts = [part.reshape(shape) for part, shape in zip(jnp.split(params, ends), shapes, strict=True)]
-        return nnx.merge(graph, jax.tree.unflatten(tree, parts)).with_energy(codes, masked)
+        return nnx.merge(graph, jax.tree.unflatten(tree, parts))
 
-    return Model(init, apply, parameters, width)
+    def apply(params: jax.Array, codes: jax.Array, masked: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return network(params).with_energy(codes, masked)
+
+    def represent(params: jax.Array, codes: jax.Array, masked: jax.Array) -> jax.Array:
+        return network(params).representation(codes, masked)
+
+    layers = _layers([_layer(path) for path, _ in paths], [0, *ends, whole])
+    return Model(init, apply, parameters, width, layers, represent)
+
+
+def _layer(path: Any) -> str:
+    """Returns the layer of a parameter: the first part of its path, numbered where the layer is one of several."""
+    first, second = path[0].key, getattr(path[1], "key", None)
+    return f"{first}.{second}" if isinstance(second, int) else str(first)
+
+
+def _layers(names: list[str], bounds: list[int]) -> tuple[tuple[str, int, int], ...]:
+    """Returns the stretch of each run of equal names; leaves are sorted by path, so that a layer is one run."""
+    found: list[tuple[str, int, int]] = []
+    for name, first, last in zip(names, bounds[:-1], bounds[1:], strict=True):
+        if found and found[-1][0] == name:
+            found[-1] = (name, found[-1][1], last)
+        else:
+            found.append((name, first, last))
+    return tuple(found)

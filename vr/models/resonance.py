@@ -83,9 +83,18 @@ class Resonance(nnx.Module):
 
     def with_energy(self, codes: jax.Array, masked: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Returns the logits and the mean energy at each block's gate and frequency `[depth, F]`."""
+        hidden, energies = self._hidden(codes, masked)
+        return self.head(hidden), energies
+
+    def representation(self, codes: jax.Array, masked: jax.Array) -> jax.Array:
+        """Returns what the head is given, each cell's `[d * B, C]`."""
+        hidden, _ = self._hidden(codes, masked)
+        return hidden.reshape(-1, hidden.shape[-1])
+
+    def _hidden(self, codes: jax.Array, masked: jax.Array) -> tuple[jax.Array, jax.Array]:
         x = self.embedding(codes, masked)
         energies = []
         for block in self.blocks:
             x, energy = (nnx.remat(ResonanceBlock.__call__) if self.remat else ResonanceBlock.__call__)(block, x)
             energies.append(energy)
-        return self.head(rms_norm(x, self.norm[...])), jnp.stack(energies)
+        return rms_norm(x, self.norm[...]), jnp.stack(energies)

@@ -171,7 +171,7 @@ def _train(intake: Intake, config: Config, folder: RunFolder, tell: ProgressCall
         intake.columns.num_codes[pairs].tolist(),
         config.cascade,
         config.seed,
-        progress=lambda step: tell(Event("cascade", step.done, step.total, step.message, step.values)),
+        progress=lambda step: tell(Event("cascade", step.done, step.total, step.message, step.values, step)),
         saved=folder.stages("cascade", key),
         checkpoints=folder.room("training", key),
     )
