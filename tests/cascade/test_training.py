@@ -39,7 +39,7 @@ def job(number: int, peak: float = 1e-2, settings: TrainSettings = SETTINGS) -> 
         codes[:, ROWS + 64 : ROWS + 128],
         random_masks(rng, (D, 64)),
     )
-    return Job(f"job {number}", start(MODEL.init(rng, np.full((D, K), -np.log(K))), peak), data, segment)
+    return Job(start(MODEL.init(rng, np.full((D, K), -np.log(K))), peak), data, segment)
 
 
 class Memory:
