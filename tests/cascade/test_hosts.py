@@ -13,6 +13,7 @@ import pytest
 from tests.cascade.test_training import Execution, job, trainer
 from vr.cascade.checkpoint_folder import CheckpointFolder
 from vr.cascade.hosts import Hosts
+from vr.cascade.supervisor import Supervision, supervise
 from vr.core.errors import ConfigError
 
 PROGRAM = Path(__file__).with_name("hosts_process.py")
@@ -30,6 +31,9 @@ def environment(**more):
         "PATH": "/usr/bin:/bin",
         "JAX_PLATFORMS": "cpu",
         "OMP_NUM_THREADS": "1",
+        # What one test has compiled the next one finds.
+        "JAX_COMPILATION_CACHE_DIR": os.environ["JAX_COMPILATION_CACHE_DIR"],
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "PYTHONPATH": os.pathsep.join(sys.path),
         **more,
     }
@@ -169,6 +173,20 @@ def test_a_cascade_is_the_same_in_every_process_and_goes_on_from_what_the_first_
     again = [json.loads((tmp_path / f"cascade_{number}.json").read_text()) for number in range(2)]
     assert [each["had"] for each in again] == [["one"], []]
     assert again[0]["models"] == again[1]["models"] == first["models"]
+
+
+def test_a_training_whose_process_is_killed_ends_with_the_numbers_of_one_that_was_not(pair, tmp_path, monkeypatch):
+    for name, value in environment(TEST_SIGNAL="SIGKILL").items():
+        monkeypatch.setenv(name, value)
+    said = []
+    command = [sys.executable, str(PROGRAM), "kept", str(tmp_path)]
+    assert supervise(Supervision(command, processes=2, heartbeat_seconds=20), said.append) == 0
+    assert said[0] == "process 1 of 2 was killed by SIGKILL"
+    assert said[-1] == "all processes are started again, 1 of at most 3 times"
+    for number in range(2):
+        same(dict(np.load(tmp_path / f"kept_{number}.npz")), pair[number][4])
+        # It went on where it was, and not from the start.
+        assert 3 < json.loads((tmp_path / f"kept_{number}.json").read_text())["segments"][0] <= 7
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,14 @@
 """A supervisor: it says which process died and why, ends the others, starts all again, and hands on signals."""
 
-import json
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-import numpy as np
 import pytest
 
 from vr.cascade.supervisor import Supervision, supervise
 from vr.core.errors import ConfigError
-
-PROGRAM = Path(__file__).with_name("hosts_process.py")
 
 
 def script(body):
@@ -148,21 +143,3 @@ time.sleep(100)
 def test_what_cannot_be_supervised_is_refused(options, message):
     with pytest.raises(ConfigError, match=message):
         Supervision(**{"command": ["true"], "processes": 2, **options})
-
-
-def test_a_training_whose_process_is_killed_ends_with_the_numbers_of_one_that_was_not(tmp_path, monkeypatch):
-    monkeypatch.setenv("TEST_MEMBERS", "4")
-    monkeypatch.setenv("PYTHONPATH", ":".join(sys.path))
-    options = {"processes": 2, "heartbeat_seconds": 20}
-    said = []
-    assert supervise(Supervision([sys.executable, str(PROGRAM), "trained", str(tmp_path)], **options), said.append) == 0
-    monkeypatch.setenv("TEST_SIGNAL", "SIGKILL")
-    assert supervise(Supervision([sys.executable, str(PROGRAM), "kept", str(tmp_path)], **options), said.append) == 0
-    assert said[0] == "process 1 of 2 was killed by SIGKILL"
-    assert said[-1] == "all processes are started again, 1 of at most 3 times"
-    for number in range(2):
-        expected, found = (np.load(tmp_path / f"{name}_{number}.npz") for name in ("trained_4", "kept"))
-        for name in ("params", "curve", "norms"):
-            np.testing.assert_array_equal(found[name], expected[name])
-        # It went on where it was, and not from the start.
-        assert 3 < json.loads((tmp_path / f"kept_{number}.json").read_text())["segments"][0] <= 7

@@ -28,6 +28,7 @@ __all__ = [
 COORDINATOR, PROCESSES, PROCESS = "VR_COORDINATOR", "VR_PROCESSES", "VR_PROCESS"
 HEARTBEAT_SECONDS = "VR_HEARTBEAT_SECONDS"
 _LEAST_HEARTBEAT_S, _MOST_HEARTBEAT_S = 5, 600
+_SHUTDOWN_S = 60
 # How XLA's runtimes begin the text of what went wrong between processes; a CPU's raises it as a ValueError.
 _STATUSES = ("ABORTED", "CANCELLED", "DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE", "UNKNOWN", "FAILED_PRECONDITION")
 
@@ -138,8 +139,9 @@ def join(hosts: Hosts | None) -> None:
             # Nothing is guessed from a scheduler's variables.
             cluster_detection_method="deactivate",
             heartbeat_timeout_seconds=hosts.heartbeat_seconds,
-            # A process that fails alone must not wait long for those that wait for it.
-            shutdown_timeout_seconds=hosts.heartbeat_seconds,
+            # A process that fails alone must not wait long for those that wait for it; process 0 may have a tracker to
+            # finish, after the others are done.
+            shutdown_timeout_seconds=_SHUTDOWN_S,
         )
     except jax.errors.JaxRuntimeError as err:
         raise PeerLostError(
