@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vr.core.errors import ConfigError, VrError
+from vr.core.errors import ConfigError, PreemptedError, VrError
 
 __all__ = ["app", "main"]
 
@@ -97,14 +97,21 @@ def validate(
     candidate, words = _sort_words(candidate, overrides or [])
     config = _configured(words, data=(candidate, format), reference=(reference, reference_format))
 
+    from vr.cascade.hosts import Hosts
     from vr.session import run
     from vr.telemetry.summary import print_summary
     from vr.telemetry.terminal import show_progress
 
+    hosts = Hosts.of(os.environ)
+    if hosts is not None and output is None:
+        raise ConfigError("not given, where several processes share a folder", where="--output")
     folder = output or _dated_folder()
+    speaks = hosts is None or hosts.process == 0
     started = time.time()
-    with _resumable(folder, given=output is not None), show_progress(quiet=quiet) as show:
+    with _resumable(folder, given=output is not None), show_progress(quiet=quiet or not speaks) as show:
         report = run(None, None, config, output=folder, force=force, html=html, progress=show)
+    if not speaks:
+        return REJECTED if gate and report.verdict == "reject" else 0
     if _was_finished(folder / "report.json", before=started):
         _note(f"{folder} already holds this run, finished; --force runs it again")
     if as_json:
@@ -165,8 +172,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code.
 
     Returns:
-      0 finished; 1 `--gate` and rejected; 2 bad usage or configuration; 3 bad input data; 4 anything that failed while
-      running; 130 interrupted, by ctrl-C or by SIGTERM.
+      0 finished, or one of several processes that were stopped by SIGTERM with everything kept; 1 `--gate` and
+      rejected; 2 bad usage or configuration; 3 bad input data; 4 anything that failed while running; 75 another of
+      several processes is gone; 130 interrupted, by ctrl-C or by SIGTERM.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if logging.lastResort is not None:
@@ -181,6 +189,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except _UsageError as error:
         return _fail(error, error.format_message(), BAD_USAGE, hint="see vr --help")
+    except PreemptedError as error:
+        _note(str(error))
+        return error.exit_code
     except VrError as error:
         return _fail(error, str(error), error.exit_code, debug="--debug" in words)
     except Exception as error:  # noqa: BLE001 - whatever failed, the user gets one line and exit code 4

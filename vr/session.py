@@ -1,11 +1,14 @@
 """One run, as every door makes it: configuration checked, sources opened, tracker attached, the pipeline called."""
 
+import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vr.cascade.hosts import Hosts, is_first, join
 from vr.core.errors import ConfigError
-from vr.pipeline.config import Config
+from vr.pipeline.config import Config, TrackingConfig
 from vr.pipeline.progress import Event, ProgressCallback
 
 if TYPE_CHECKING:
@@ -60,6 +63,9 @@ def run(
 ) -> "ValidationReport":
     """Returns the pipeline's report, its events shown to `progress` and to the configured tracker.
 
+    Where VR_COORDINATOR, VR_PROCESSES and VR_PROCESS are set, this is one of several processes that make the same call
+    and train the cascade together; process 0 alone writes to `output` and has a tracker.
+
     Args:
       candidate: A path, URI or Arrow stream; None: `config.data.uri`.
       reference: The same; None: `config.reference.uri`, which may be None too.
@@ -72,14 +78,18 @@ def run(
     Raises:
       ConfigError: `output` cannot be used, or lies where a dataset is read.
       DataError: A dataset cannot be read or compared.
+      PeerLostError: Another of several processes is gone.
+      PreemptedError: One of several processes was asked to stop.
     """
+    join(Hosts.of(os.environ))
     from vr.pipeline.run_folder import refuse_inside
     from vr.pipeline.validate import validate
     from vr.telemetry.background import tracking
 
     first, second = open_sources(candidate, reference, config)
     refuse_inside(output, [first, second])
-    with tracking(config, output or Path.cwd()) as tracker:
+    tracked = config if is_first() else replace(config, tracking=TrackingConfig())
+    with tracking(tracked, output or Path.cwd()) as tracker:
 
         def tell(event: Event) -> None:
             if progress is not None:

@@ -39,7 +39,7 @@ def job(number: int, peak: float = 1e-2, settings: TrainSettings = SETTINGS) -> 
         codes[:, ROWS + 64 : ROWS + 128],
         random_masks(rng, (D, 64)),
     )
-    return Job(f"job {number}", start(MODEL.init(rng, np.full((D, K), -np.log(K))), peak), data, segment)
+    return Job(start(MODEL.init(rng, np.full((D, K), -np.log(K))), peak), data, segment)
 
 
 class Memory:
@@ -238,21 +238,36 @@ def test_parts_are_chosen_before_running_by_what_the_compiler_says(whole):
         trainer(memory_limit=1_000).run([job(0)], 1)
 
 
-def test_eight_devices_give_what_one_gives(tmp_path):
+def test_eight_devices_give_what_one_gives_and_one_goes_on_where_eight_were_stopped():
     script = f"""
         import sys
         sys.path.insert(0, {str(__file__).rsplit("/", 1)[0]!r})
         import jax, numpy as np
-        from test_training import Execution, job, trainer
+        from test_training import Execution, Memory, job, trainer
         assert len(jax.devices()) == 8
+        def equal(first, second):
+            for a, b in zip(first, second, strict=True):
+                np.testing.assert_allclose(a.curve, b.curve, atol=2e-4)
+                np.testing.assert_allclose(a.params, b.params, atol=2e-3)
         # Four members along `model`, two devices each along `data`.
         many = trainer(members=4, form=Execution.stacked)
         assert dict(many._mesh.shape) == {{"model": 4, "data": 2}}
         one = trainer(members=4, form=Execution.stacked, devices=jax.devices()[:1])
         jobs = [job(i) for i in range(4)]
-        for a, b in zip(many.run(jobs, 1), one.run(jobs, 1), strict=True):
-            np.testing.assert_allclose(a.curve, b.curve, atol=2e-4)
-            np.testing.assert_allclose(a.params, b.params, atol=2e-3)
+        expected = one.run(jobs, 1)
+        equal(many.run(jobs, 1), expected)
+        # Rows alone: eight devices take a step of four rows each.
+        rows = trainer(members=1, form=Execution.stacked)
+        assert dict(rows._mesh.shape) == {{"model": 1, "data": 8}}
+        equal(rows.run(jobs[:1], 1), expected[:1])
+        for first, second in ((many, one), (one, many)):
+            keeper = Memory(stop_after=7)
+            try:
+                first.run(jobs, 1, keeper=keeper)
+            except KeyboardInterrupt:
+                keeper.stop_after = None
+            assert keeper.kept[-1].segments.tolist() == [7] * 4
+            equal(second.run(jobs, 1, keeper=keeper), expected)
         print("equal")
     """
     done = subprocess.run(

@@ -4,7 +4,7 @@ A tier is made for a reference and run for a candidate; run for another, it trai
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
@@ -158,7 +158,11 @@ class Tier:
         """Trains and judges `jobs`, pairs of member and arm."""
         rows, threads = self._rows, self.config.threads
         trained = self.trainer.run(
-            [self._job(member, arm, drawn[member]) for member, arm in jobs], threads, on_model, on_segment, keeper
+            _Jobs(len(jobs), lambda index: self._job(*jobs[index], drawn[jobs[index][0]])),
+            threads,
+            lambda index: on_model(self._name(*jobs[index])),
+            on_segment,
+            keeper,
         )
         params = [(member, output.params) for (member, _), output in zip(jobs, trained, strict=True)]
         judged = list(self.judge.map((self._judging(m, rows[m], p) for m, p in params), threads))
@@ -221,7 +225,7 @@ class Tier:
             own_mask=random_masks(draws("own"), (d, len(own))) if len(own) else np.zeros((d, 0), bool),
         )  # type: ignore[arg-type]
         params = self.model.init(draws("weights"), log_marginals(known, self.num_codes, INVALID))
-        return Job(self._name(member, arm), start(params, self.tier.learning_rate), data, segment)
+        return Job(start(params, self.tier.learning_rate), data, segment)
 
     def _judging(self, member: int, rows: Rows, params: Array) -> tuple[Any, ...]:
         codes = self.reference[rows.test].T
@@ -304,6 +308,19 @@ class Tier:
                     spectral_concentration=finite(found.spectral_concentration),
                     representation_rank=finite(found.representation_rank),
                 )
+
+
+class _Jobs(Sequence[Job]):
+    """Jobs made when they are asked for: of several processes, each makes the arrays of those that it holds."""
+
+    def __init__(self, count: int, make: Callable[[int], Job]):
+        self._count, self._make = count, make
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> Job:  # type: ignore[override]
+        return self._make(index)
 
 
 def _epochs(

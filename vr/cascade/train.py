@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from vr.cascade import compilation_cache
+from vr.cascade import compilation_cache, hosts
+from vr.cascade.agreement import by_first, told_by_first
 from vr.cascade.config import CURVE_POINTS, CascadeConfig, Network, Precision
 from vr.cascade.keeping import kept_in
 from vr.cascade.members import shares
@@ -52,6 +53,9 @@ def run_cascade(
       checkpoints: Folder where tiers under way are kept, every `config.checkpoint_seconds`, and found again. It must
         not be shared between datasets, seeds or configurations.
 
+    Several processes (`vr.cascade.hosts`) call it with the same arguments and get the same result. `saved` and
+    `checkpoints` are those of process 0: what is there it tells the others.
+
     Raises:
       DataError: with too few rows.
       DivergedError: where over half of a tier's members diverged.
@@ -64,6 +68,9 @@ def run_cascade(
     total = sum(tier.seeds * len(arms_of(tier)) for tier in config.tiers)
     meter = Meter(progress or (lambda step: None), total, config.progress_seconds, in_use)
     store: MutableMapping[str, dict] = {} if saved is None else saved
+    known = told_by_first(lambda: {tier.name: store[tier.name] for tier in config.tiers if tier.name in store})
+    if not hosts.is_first():
+        store.update(known)
     models = _models(config, sizes)
     ready: MutableMapping[str, Tier] = {} if prepared is None else prepared
     with ThreadPoolExecutor(config.threads) as pool:
@@ -81,9 +88,16 @@ def run_cascade(
             if made is not None and name not in store:
                 folder = None if checkpoints is None else checkpoints / name
                 with kept_in(folder, identity, config.checkpoint_seconds) as keeper:
-                    store[name] = made.run(candidate_codes, meter.trained, keeper, meter.advanced)
+                    _store(store, name, made.run(candidate_codes, meter.trained, keeper, meter.advanced))
             meter.end({f"cascade/{name}": _mean_curves(store[name]["models"])})
     return _assemble([store[tier.name] for tier in config.tiers], config, seed)
+
+
+def _store(store: MutableMapping[str, dict], name: str, document: dict[str, Any]) -> None:
+    """Stores a finished tier, first where it is for good: what fails there fails on every process."""
+    by_first(lambda: store.__setitem__(name, document))
+    if not hosts.is_first():
+        store[name] = document
 
 
 def _models(config: CascadeConfig, num_codes: np.ndarray) -> dict[str, build.Model]:

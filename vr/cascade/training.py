@@ -7,7 +7,7 @@ that was kept and ends with the same numbers.
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
@@ -15,12 +15,15 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import numpy as np
 
+from vr.cascade import hosts
+from vr.cascade.agreement import least_of_all
 from vr.cascade.config import CURVE_POINTS, Execution
 from vr.cascade.memory import MAX_HALVINGS, available_bytes, is_exhausted, need_of, out_of_memory
-from vr.cascade.mesh import placement, tier_mesh
-from vr.cascade.programs import Program, stack
+from vr.cascade.mesh import filled, gathered, held, placed, placement, replicated, tier_mesh
+from vr.cascade.programs import Program
 from vr.cascade.progress import Advance
 from vr.cascade.step import Data, Segment, TrainSettings, TrainState, advance
+from vr.core.errors import PreemptedError
 from vr.models.build import Model
 
 _log = logging.getLogger(__name__)
@@ -45,13 +48,11 @@ class Job:
     """One arm of one member.
 
     Attributes:
-      name: For a person.
       start: Its state before the first step, NumPy.
       data: Its rows, NumPy.
       segment: What each of the 20 segments draws, by number.
     """
 
-    name: str
     start: TrainState
     data: Data
     segment: Callable[[int], Segment]
@@ -75,15 +76,14 @@ class Kept(NamedTuple):
     segments: np.ndarray
 
     @classmethod
-    def before(cls, jobs: Sequence[Job], steps: int, layers: int) -> "Kept":
-        """Returns that of jobs which have not begun."""
-        shape = len(jobs), CURVE_POINTS
+    def before(cls, jobs: Mapping[int, Job], count: int, steps: int, layers: int) -> "Kept":
+        """Returns that of `count` jobs which have not begun, and of which this process has `jobs`."""
         return cls(
-            stack(job.start for job in jobs),
-            np.full(shape, np.nan, np.float32),
-            np.zeros((len(jobs), steps), np.float32),
-            np.zeros((*shape, layers), np.float32),
-            np.zeros(len(jobs), np.int32),
+            filled(jobs, lambda index: jobs[index].start, count),
+            np.full((count, CURVE_POINTS), np.nan, np.float32),
+            np.zeros((count, steps), np.float32),
+            np.zeros((count, CURVE_POINTS, layers), np.float32),
+            np.zeros(count, np.int32),
         )
 
 
@@ -100,6 +100,10 @@ class Keeper(Protocol):
 
     def keep(self, kept: Kept) -> None:
         """Keeps it; `kept` is the keeper's own from here on."""
+        ...
+
+    def settle(self) -> None:
+        """Waits until what was kept is there for good."""
         ...
 
 
@@ -138,7 +142,8 @@ class Trainer:
         model, settings, places = self.model, self.settings, {}
         if self._mesh is not None:
             shardings = placement(self._mesh)
-            places = {"shardings": shardings, "result_sharding": shardings[0]}
+            # Readings whole on every device, so that every process has them.
+            places = {"shardings": shardings, "result_sharding": (shardings[0], replicated(self._mesh))}
         return Program(
             lambda *args: advance(model, settings, *args),
             self._example,
@@ -153,69 +158,79 @@ class Trainer:
         self,
         jobs: Sequence[Job],
         threads: int,
-        on_job: Callable[[str], None] = lambda name: None,
+        on_job: Callable[[int], None] = lambda index: None,
         on_segment: Callable[[Advance], None] = lambda advance: None,
         keeper: Keeper | None = None,
     ) -> list[TrainOutputs]:
         """Returns what training every job gives, in order.
 
         Args:
-          jobs: As many as `members` in stacked form.
+          jobs: As many as `members` in stacked form. Of several processes, each asks for those that it holds.
           threads: Jobs at a time in looped form.
-          on_job: Told once of each job that ends, from any thread.
+          on_job: Told once the position of each job that ends, from any thread.
           on_segment: Told of each segment, from any thread.
           keeper: Keeps the training on its way; it is asked for an earlier one first.
 
         Raises:
-          OutOfMemoryError: where it does not fit into a device's memory at an eighth of the batch at a time either.
+          OutOfMemoryError: where it does not fit into a device's memory at an eighth of the batch at a time either; of
+            several processes one may run out alone, so there it is raised at once.
+          PeerLostError: where another process is gone.
+          PreemptedError: where one of several processes was asked to stop.
         """
         self._fit()
-        before = Kept.before(jobs, self.settings.steps, len(self.model.layers))
-        announced: set[str] = set()
+        own = range(len(jobs)) if self._mesh is None else held(self._mesh, len(jobs))
+        mine = {index: jobs[index] for index in own}
+        before = Kept.before(mine, len(jobs), self.settings.steps, len(self.model.layers))
+        announced: set[int] = set()
 
-        def on_end(name: str) -> None:
+        def on_end(index: int) -> None:
             # A training that ran out of memory begins again, with jobs that had ended among the others.
-            if name not in announced:
-                announced.add(name)
-                on_job(name)
+            if index not in announced:
+                announced.add(index)
+                on_job(index)
 
-        kept = self._restored(jobs, before, keeper, on_segment)
+        kept = self._restored(mine, before, keeper, on_segment)
         while True:
             try:
                 # Waited for here, or the first segment would count as slow.
                 _ = self.program.compiled
                 if self._mesh is None:
-                    kept = self._looped(jobs, kept, threads, on_end, on_segment, keeper)
+                    kept = self._looped(mine, kept, threads, on_end, on_segment, keeper)
                 else:
-                    kept = self._stacked(jobs, kept, on_end, on_segment, keeper)
+                    with hosts.peers_watched():
+                        kept = self._stacked(mine, len(jobs), kept, on_segment, keeper)
                 break
             except jax.errors.JaxRuntimeError as error:
                 if not is_exhausted(error):
                     raise
-                if not self._halve():
+                if hosts.several() or not self._halve():
                     raise out_of_memory(self.settings.batch_rows, self.settings.micro_batches) from error
             # The state that the failed call was given may be gone.
-            kept = self._restored(jobs, before, keeper, on_segment)
+            kept = self._restored(mine, before, keeper, on_segment)
+        averaged = gathered(kept.state.averaged)
+        if self._mesh is not None:
+            for index in range(len(jobs)):
+                on_end(index)
         return [
-            TrainOutputs(np.asarray(kept.state.averaged[i]), kept.curve[i], kept.norms[i].reshape(-1), kept.layers[i])
+            TrainOutputs(averaged[i], kept.curve[i], kept.norms[i].reshape(-1), kept.layers[i])
             for i in range(len(jobs))
         ]
 
     def _restored(
-        self, jobs: Sequence[Job], before: Kept, keeper: Keeper | None, on_segment: Callable[[Advance], None]
+        self, jobs: Mapping[int, Job], before: Kept, keeper: Keeper | None, on_segment: Callable[[Advance], None]
     ) -> Kept:
         """Returns the state that was kept last, that of the beginning without one, and tells how far it is."""
         kept = (keeper.restore(before) if keeper is not None else None) or before
         if self._mesh is not None:
             on_segment(Advance(None, int(kept.segments.min())))
         else:
-            for job, segments in zip(jobs, kept.segments, strict=True):
-                on_segment(Advance(job.name, int(segments)))
+            for index, job in jobs.items():
+                on_segment(Advance(job.name, int(kept.segments[index])))
         return kept
 
     def _fit(self) -> None:
         """Takes batches in as many parts as the program needs to fit into memory, by what its compiler says."""
-        limit = available_bytes(self._memory_limit)
+        limit = least_of_all(available_bytes(self._memory_limit))
         while limit is not None and (need := need_of(self.program.compiled)) is not None:
             _log.info("a training program takes %.0f MiB of %.0f", need.peak / 2**20, limit / 2**20)
             if need.peak <= limit:
@@ -238,10 +253,10 @@ class Trainer:
 
     def _looped(
         self,
-        jobs: Sequence[Job],
+        jobs: Mapping[int, Job],
         kept: Kept,
         threads: int,
-        on_job: Callable[[str], None],
+        on_job: Callable[[int], None],
         on_segment: Callable[[Advance], None],
         keeper: Keeper | None,
     ) -> Kept:
@@ -274,10 +289,10 @@ class Trainer:
                             keeper.keep(_own(kept))
                 seconds = time.perf_counter() - begun
                 on_segment(Advance(job.name, number + 1, float(reading.loss), seconds, waited))
-            on_job(job.name)
+            on_job(index)
 
         with ThreadPoolExecutor(max(1, threads)) as pool:
-            pending = [pool.submit(train, index) for index in range(len(jobs))]
+            pending = [pool.submit(train, index) for index in jobs]
             try:
                 for future in pending:
                     future.result()
@@ -291,39 +306,49 @@ class Trainer:
 
     def _stacked(
         self,
-        jobs: Sequence[Job],
+        jobs: Mapping[int, Job],
+        count: int,
         kept: Kept,
-        on_job: Callable[[str], None],
         on_segment: Callable[[Advance], None],
         keeper: Keeper | None,
     ) -> Kept:
-        """All jobs at once; what the next segment draws is drawn while the device works on this one."""
+        """All jobs at once; what the next segment draws is drawn while the device works on this one.
+
+        Of several processes, each draws for `jobs`, those that its devices hold. What it returns is on the devices.
+        """
         assert self._mesh is not None
         of_state, of_data, of_segment = placement(self._mesh)
-        kept = _own(kept)
-        state = jax.device_put(kept.state, of_state)
-        data = jax.device_put(stack(job.data for job in jobs), of_data)
+        state = placed(kept.state, of_state)
+        data = placed(filled(jobs, lambda index: jobs[index].data, count), of_data)
+        kept = _own(kept._replace(state=None))
         begun = int(kept.segments.min())
         since = time.perf_counter()
 
+        def draw(number: int) -> Segment:
+            return filled(jobs, lambda index: jobs[index].segment(number), count)
+
+        def now() -> Kept:
+            return _own(kept._replace(state=jax.tree.map(lambda leaf: gathered(leaf, everyone=False), state)))
+
         with ThreadPoolExecutor(1) as drawing:
-            for number, drawn in _ahead(
-                drawing, lambda n: stack(job.segment(n) for job in jobs), range(begun, CURVE_POINTS)
-            ):
+            for number, drawn in _ahead(drawing, draw, range(begun, CURVE_POINTS)):
                 called = time.perf_counter()
-                state, reading = self.program(state, data, jax.device_put(drawn, of_segment))
+                state, reading = self.program(state, data, placed(drawn, of_segment))
                 reading = jax.tree.map(np.asarray, reading)
                 waited = time.perf_counter() - called
-                for index in range(len(jobs)):
+                for index in range(count):
                     self._read(kept, index, number, jax.tree.map(lambda leaf, i=index: leaf[i], reading))
                 kept.segments[:] = number + 1
+                if hosts.asked_to_stop():
+                    if keeper is not None:
+                        keeper.keep(now())
+                        keeper.settle()
+                    raise _preempted(number + 1, is_kept=keeper is not None)
                 if keeper is not None and number + 1 < CURVE_POINTS and keeper.due():
-                    keeper.keep(_own(kept._replace(state=state)))
+                    keeper.keep(now())
                 since, seconds = time.perf_counter(), time.perf_counter() - since
                 on_segment(Advance(None, number + 1, _mean(kept.curve[:, number]), seconds, waited))
-        for job in jobs:
-            on_job(job.name)
-        return _own(kept._replace(state=state))
+        return kept._replace(state=state)
 
     def _read(self, kept: Kept, index: int, number: int, reading: Any) -> None:
         size = self.settings.segment_steps
@@ -336,6 +361,14 @@ def _mean(losses: np.ndarray) -> float:
     """Returns the mean of what is finite, NaN where nothing is."""
     finite = losses[np.isfinite(losses)]
     return float(finite.mean()) if len(finite) else float("nan")
+
+
+def _preempted(segments: int, *, is_kept: bool) -> PreemptedError:
+    return PreemptedError(
+        f"stopped after segment {segments} of {CURVE_POINTS}, as SIGTERM asked for",
+        where="cascade",
+        hint="the same command resumes" if is_kept else "nothing was kept, since no folder was given",
+    )
 
 
 def _own(kept: Kept) -> Kept:

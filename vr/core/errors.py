@@ -10,6 +10,8 @@ __all__ = [
     "DivergedError",
     "NotCalibratedError",
     "OutOfMemoryError",
+    "PeerLostError",
+    "PreemptedError",
     "VrError",
 ]
 
@@ -61,3 +63,15 @@ class DivergedError(VrError):
 
 class OutOfMemoryError(VrError):
     """A proxy does not fit into a device's memory, however small the part of a batch that is taken at once."""
+
+
+class PeerLostError(VrError):
+    """One of several processes that train together is gone; started again, they go on from the last checkpoint."""
+
+    exit_code = 75  # EX_TEMPFAIL: the same again may succeed
+
+
+class PreemptedError(VrError):
+    """The run was asked to stop and did, with everything kept: no failure, and the same command resumes."""
+
+    exit_code = 0

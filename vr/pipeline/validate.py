@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from vr.cascade.agreement import by_first, told_by_first
+from vr.cascade.hosts import several
 from vr.core.errors import DataError
 from vr.core.plain import to_plain
 from vr.data.source import Source
@@ -45,6 +47,9 @@ def validate(
 ) -> ValidationReport:
     """Validates a candidate, against a reference where there is one.
 
+    Several processes (`vr.cascade.hosts`) call it with the same arguments and return the same report; process 0 alone
+    looks into `output` and writes there.
+
     Args:
       candidate: The dataset somebody is about to train on.
       reference: Real rows of the same kind.
@@ -64,10 +69,11 @@ def validate(
       DivergedError: where too many proxies diverged.
     """
     tell = progress or (lambda event: None)
-    folder = RunFolder(output, _identity(candidate, reference, config), force=force)
-    if (stored := folder.finished()) is not None:
+    identity = _identity(candidate, reference, config)
+    folder = by_first(lambda: RunFolder(output, identity, force=force)) or RunFolder(None, identity)
+    if (stored := _finished(folder)) is not None:
         if html:
-            folder.add_page(stored)
+            by_first(lambda: folder.add_page(stored))
         return stored
     # A tracker starts at the first event, so before the clock does.
     tell(Event("read", 0, None))
@@ -150,9 +156,18 @@ def validate(
         ),
     )
     tell(Event("report", 0, 1))
-    folder.publish(report, html=html)
+    by_first(lambda: folder.publish(report, html=html))
     tell(Event("report", 1, 1, report.verdict, {} if risk is None else {"risk_score": risk}))
     return report
+
+
+def _finished(folder: RunFolder) -> ValidationReport | None:
+    """Returns the report of a run that is finished already, in every process, though the first alone has the folder."""
+    stored = by_first(folder.finished)
+    if not several():
+        return stored
+    text = told_by_first(lambda: None if stored is None else stored.to_json())
+    return None if text is None else ValidationReport.model_validate_json(text)
 
 
 def _train(intake: Intake, config: Config, folder: RunFolder, tell: ProgressCallback) -> tuple[Any, str | None]:
