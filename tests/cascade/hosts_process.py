@@ -37,7 +37,7 @@ class Asked(list):
         return job(index)
 
 
-def train(members, folder=None, on_segment=lambda done, loss: None):
+def train(members, folder=None, on_segment=lambda advance: None):
     """Returns what every member's training gave, and which members this process made."""
     made, jobs = trainer(members=members, form=Execution.stacked), Asked(members)
     with kept_in(folder, "test", 0.0) as keeper:
@@ -61,8 +61,11 @@ def kept(folder):
     told = os.environ.get("TEST_SIGNAL")
     segments = []
 
-    def on_segment(done, loss):
-        segments.append(done)
+    def on_segment(advance):
+        done = advance.segments
+        # The first tells where a training begins.
+        if advance.seconds is not None:
+            segments.append(done)
         once = folder / "signalled"
         if told and hosts.number() == 1 and done == 6 and not once.exists():
             once.touch()

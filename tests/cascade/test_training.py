@@ -39,7 +39,7 @@ def job(number: int, peak: float = 1e-2, settings: TrainSettings = SETTINGS) -> 
         codes[:, ROWS + 64 : ROWS + 128],
         random_masks(rng, (D, 64)),
     )
-    return Job(start(MODEL.init(rng, np.full((D, K), -np.log(K))), peak), data, segment)
+    return Job(f"job {number}", start(MODEL.init(rng, np.full((D, K), -np.log(K))), peak), data, segment)
 
 
 class Memory:
@@ -54,6 +54,9 @@ class Memory:
 
     def due(self) -> bool:
         return True
+
+    def settle(self) -> None:
+        pass
 
     def keep(self, kept: Kept) -> None:
         self.kept.append(kept)
@@ -195,7 +198,7 @@ def test_a_job_that_ended_before_memory_ran_out_is_told_of_once(kept, monkeypatc
     monkeypatch.setattr(made, "program", OnceExhausted())
     made.run([job(i) for i in range(3)], 1, ended.append, keeper=Memory() if kept else None)
     assert made.settings.micro_batches == 2
-    assert ended == ["job 0", "job 1", "job 2"]
+    assert ended == [0, 1, 2]
 
 
 def exhausting(program):

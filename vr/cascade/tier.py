@@ -225,7 +225,7 @@ class Tier:
             own_mask=random_masks(draws("own"), (d, len(own))) if len(own) else np.zeros((d, 0), bool),
         )  # type: ignore[arg-type]
         params = self.model.init(draws("weights"), log_marginals(known, self.num_codes, INVALID))
-        return Job(start(params, self.tier.learning_rate), data, segment)
+        return Job(self._name(member, arm), start(params, self.tier.learning_rate), data, segment)
 
     def _judging(self, member: int, rows: Rows, params: Array) -> tuple[Any, ...]:
         codes = self.reference[rows.test].T

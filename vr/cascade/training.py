@@ -48,11 +48,13 @@ class Job:
     """One arm of one member.
 
     Attributes:
+      name: For a person.
       start: Its state before the first step, NumPy.
       data: Its rows, NumPy.
       segment: What each of the 20 segments draws, by number.
     """
 
+    name: str
     start: TrainState
     data: Data
     segment: Callable[[int], Segment]
@@ -339,6 +341,8 @@ class Trainer:
                 for index in range(count):
                     self._read(kept, index, number, jax.tree.map(lambda leaf, i=index: leaf[i], reading))
                 kept.segments[:] = number + 1
+                since, seconds = time.perf_counter(), time.perf_counter() - since
+                on_segment(Advance(None, number + 1, _mean(kept.curve[:, number]), seconds, waited))
                 if hosts.asked_to_stop():
                     if keeper is not None:
                         keeper.keep(now())
@@ -346,8 +350,6 @@ class Trainer:
                     raise _preempted(number + 1, is_kept=keeper is not None)
                 if keeper is not None and number + 1 < CURVE_POINTS and keeper.due():
                     keeper.keep(now())
-                since, seconds = time.perf_counter(), time.perf_counter() - since
-                on_segment(Advance(None, number + 1, _mean(kept.curve[:, number]), seconds, waited))
         return kept._replace(state=state)
 
     def _read(self, kept: Kept, index: int, number: int, reading: Any) -> None:
