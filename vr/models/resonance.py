@@ -25,17 +25,22 @@ EXPANSION = 2  # hidden units of the channel MLP for each channel
 class ResonanceBlock(nnx.Module):
     """One gate and one channel MLP, each behind a norm and around a residual."""
 
-    def __init__(self, num_columns: int, channels: int, *, draw: Draw):
-        frequencies = dft.num_frequencies(num_columns)
-        # A random kernel over columns of unit energy: the gate mixes from the first step on.
-        shape = (2, frequencies, 1, channels)
-        self.gate = nnx.Param(draw(shape, 0.7))
+    def __init__(self, positions: int, channels: int, *, draw: Draw):
+        self.gate = nnx.Param(self.drawn_gate(positions, channels, draw))
         self.gate_norm = nnx.Param(np.ones((channels,), np.float32))
         self.mlp_norm = nnx.Param(np.ones((channels,), np.float32))
         inner = EXPANSION * channels
         self.up = nnx.Param(draw((channels, inner), channels**-0.5))
         self.up_bias = nnx.Param(np.zeros((inner,), np.float32))
         self.down = nnx.Param(draw((inner, channels), inner**-0.5))
+
+    def drawn_gate(self, positions: int, channels: int, draw: Draw) -> Any:
+        """Returns the gate before training: a random kernel of unit energy, so that it mixes from the first step on."""
+        return draw((2, dft.num_frequencies(positions), 1, channels), 0.7)
+
+    def padded_to(self, positions: int) -> int:
+        """Returns the length at which the block transforms."""
+        return positions
 
     def spectrum(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Returns the gated spectrum of `x` `[d, B, C]`: real and imaginary parts `[F, B, C]`."""
@@ -47,7 +52,7 @@ class ResonanceBlock(nnx.Module):
         """Returns the block's output `[d, B, C]` and the mean energy of its gated spectrum at each frequency `[F]`."""
         real, imag = self.spectrum(x)
         energy = jnp.mean(real**2 + imag**2, axis=(1, 2))
-        x = x + dft.inverse(real, imag, x.shape[0]).astype(x.dtype)
+        x = x + dft.inverse(real, imag, self.padded_to(x.shape[0]), first=x.shape[0]).astype(x.dtype)
         up, bias, down = (each[...].astype(x.dtype) for each in (self.up, self.up_bias, self.down))
         inner = jax.nn.silu(rms_norm(x, self.mlp_norm[...]) @ up + bias[None, None, :])
         return x + inner @ down, energy
