@@ -39,7 +39,8 @@ class Model:
     compile several times faster than over a tree, and members stack without ceremony.
 
     Attributes:
-      init: Generator and log-marginals `[d, K]` (`[K]` for sequences) to float32 `[P]`. Before training the model predicts those marginals.
+      init: Generator and log-marginals, `[d, K]` or for sequences `[K]`, to float32 `[P]`. Before training the model
+        predicts those marginals.
       apply: Parameters `[P]`, codes `[d, B]` and mask `[d, B]` to logits `[d, B, K]` and energies `[blocks, F]`.
       parameters: P.
       width: Channels for each column (resonance) or hidden units (MLP).
