@@ -114,6 +114,7 @@ class CascadeConfig:
     execution: Execution = Execution.auto
     threads: int = 2  # members in flight at once in looped form
     precision: Precision = Precision.auto
+    learning_rate_test: bool = False  # a tier's rate from a short test on the reference, an eighth to twice its own
     remat: bool = False  # work out a block's inner values again for its gradient, rather than keep them
     memory_limit_bytes: int | None = None  # of a device to count with; None: what it has free
     checkpoint_seconds: float = 30.0  # between two states kept of a training under way
