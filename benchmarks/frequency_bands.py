@@ -3,9 +3,10 @@
     python -m benchmarks.frequency_bands [--seeds 4]
 
 The gate as it is multiplies each frequency of each channel by a number of its own. Two forms with heads, groups of
-channels, stand beside it. `owned`: the frequencies are cut into bands, and each head sees its band alone. `mixed`:
-beside the gate, each head mixes its channels within each band by a complex matrix. Widths are those that bring a form
-nearest to the plain network's parameters, entries that a mask leaves without use not counted.
+channels, stand beside it. `owned`: the frequencies are cut into bands, and each head sees its band alone. `mixed`,
+which is `cascade.heads=4`: beside the gate, each head mixes its channels within each band by a complex matrix. Widths
+are those that bring a form nearest to the plain network's parameters, entries that a mask leaves without use not
+counted.
 
 On four datasets at the size of the laptop's second tier, two arms of real rows a seed: the log of the held-out loss
 over the plain network's, seed by seed, with Student's interval over seeds, and over datasets. About five processor
@@ -30,21 +31,16 @@ from vr.cascade.members import shares
 from vr.cascade.tier import Tier
 from vr.data.source import open_source
 from vr.models import build, dft
-from vr.models.resonance import Resonance, ResonanceBlock
-from vr.models.table import Draw, rms_norm
+from vr.models.resonance import Resonance, ResonanceBlock, bands_of
+from vr.models.table import Draw
 from vr.pipeline.config import Config
 from vr.pipeline.intake import take_in
 
 DATASETS = ("gpa2", "crime1", "injury", "ImageSegments")
 ROWS = 3_000  # of each of reference and candidate, at most
-HEADS = 4  # and bands, where a table has as many frequencies
+HEADS = 4
 WIDTH, DEPTH, STEPS = 32, 2, 400
 FORMS = ("plain", "owned", "mixed")
-
-
-def bands_of(frequencies: int) -> np.ndarray:
-    """Returns each frequency's band, as even as can be."""
-    return np.arange(frequencies) * min(HEADS, frequencies) // frequencies
 
 
 class OwnedBlock(ResonanceBlock):
@@ -53,61 +49,38 @@ class OwnedBlock(ResonanceBlock):
     def spectrum(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Returns the gated spectrum, zero outside a head's band."""
         real, imag = super().spectrum(x)
-        bands = bands_of(real.shape[0])
+        bands = bands_of(x.shape[0])
         heads = np.arange(x.shape[-1]) * (bands[-1] + 1) // x.shape[-1]
         seen = jnp.asarray(bands[:, None, None] == heads[None, None, :], jnp.float32)
         return real * seen, imag * seen
 
 
-class MixedBlock(ResonanceBlock):
-    """Each head mixes its channels within each band, beside the gate of each channel."""
+class Owned(Resonance):
+    """The resonance network of such blocks."""
 
-    def __init__(self, positions: int, channels: int, *, draw: Draw):
-        super().__init__(positions, channels, draw=draw)
-        self.bands = tuple(bands_of(dft.num_frequencies(positions)).tolist())
-        inner = channels // HEADS
-        self.mix = nnx.Param(draw((2, self.bands[-1] + 1, HEADS, inner, inner), 0.5 * inner**-0.5))
-
-    def spectrum(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Returns the gated spectrum and what the heads mix into it."""
-        real, imag = super().spectrum(x)
-        a, b = dft.forward(rms_norm(x, self.gate_norm[...]))
-        shape = (*a.shape[:2], HEADS, -1)
-        w = self.mix[...][:, np.array(self.bands)]
-
-        def mixed(part: jax.Array, weights: jax.Array) -> jax.Array:
-            return jnp.einsum("fbhc,fhce->fbhe", part.reshape(shape), weights).reshape(part.shape)
-
-        return real + mixed(a, w[0]) - mixed(b, w[1]), imag + mixed(a, w[1]) + mixed(b, w[0])
-
-
-class Headed(Resonance):
-    """The resonance network of other blocks."""
-
-    def __init__(self, block: type[ResonanceBlock], d: int, k: int, channels: int, depth: int, *, draw: Draw):
+    def __init__(self, d: int, k: int, channels: int, depth: int, *, draw: Draw):
         super().__init__(d, k, channels, depth, draw=draw)
-        self.blocks = nnx.List([block(d, channels, draw=draw) for _ in range(depth)])
+        self.blocks = nnx.List([OwnedBlock(d, channels, draw=draw) for _ in range(depth)])
 
 
 def used_parameters(form: str, d: int, k: int, channels: int) -> int:
     """Returns how many parameters a form uses at this width."""
+    if form == "mixed":
+        return build.resonance_parameters(d, k, channels, DEPTH, HEADS)
     plain, frequencies = build.resonance_parameters(d, k, channels, DEPTH), dft.num_frequencies(d)
-    bands = min(HEADS, frequencies)
-    if form == "owned":
-        return plain - DEPTH * 2 * channels * frequencies * (bands - 1) // bands
-    return plain + (DEPTH * 2 * bands * channels**2 // HEADS if form == "mixed" else 0)
+    unused = 2 * channels * frequencies * bands_of(d)[-1] // (bands_of(d)[-1] + 1)
+    return plain - (DEPTH * unused if form == "owned" else 0)
 
 
 def model_of(form: str, d: int, k: int) -> tuple[build.Model, int]:
     """Returns a form's network and how many parameters of it are in use."""
     wanted = build.resonance_parameters(d, k, WIDTH, DEPTH)
     width = min(range(HEADS, 2 * WIDTH, HEADS), key=lambda c: abs(used_parameters(form, d, k, c) - wanted))
-    used = used_parameters(form, d, k, width)
-    if form == "plain":
-        return build.resonance(d, k, width, DEPTH), used
-    make = functools.partial(Headed, {"owned": OwnedBlock, "mixed": MixedBlock}[form], d, k, width, DEPTH)
-    mix = DEPTH * 2 * min(HEADS, dft.num_frequencies(d)) * width**2 // HEADS if form == "mixed" else 0
-    return build._cut(make, build.resonance_parameters(d, k, width, DEPTH) + mix, width), used
+    used = int(used_parameters(form, d, k, width))
+    if form == "owned":
+        make = functools.partial(Owned, d, k, width, DEPTH)
+        return build._cut(make, build.resonance_parameters(d, k, width, DEPTH), width), used
+    return build.resonance(d, k, width, DEPTH, heads=HEADS if form == "mixed" else 0), used
 
 
 def losses_of(name: str, num_seeds: int) -> dict[str, dict[str, Any]]:

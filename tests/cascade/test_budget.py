@@ -46,9 +46,9 @@ def test_the_sizes_of_the_accelerators_presets(name):
         assert budget.parameters == pytest.approx(wanted, rel=0.1)
 
 
-@pytest.mark.parametrize(("channels", "depth"), [(64, 2), (24, 3)])
-def test_operations_are_those_that_xla_counts(channels, depth):
-    model, rows = build.resonance(COLUMNS, CODES, channels, depth), 128
+@pytest.mark.parametrize(("channels", "depth", "heads"), [(64, 2, 0), (24, 3, 0), (64, 2, 4)])
+def test_operations_are_those_that_xla_counts(channels, depth, heads):
+    model, rows = build.resonance(COLUMNS, CODES, channels, depth, heads=heads), 128
 
     def gradient(params, codes, masked):
         return jax.grad(lambda p: masked_loss(model.apply, p, codes, masked))(params)
@@ -59,7 +59,7 @@ def test_operations_are_those_that_xla_counts(channels, depth):
         jax.ShapeDtypeStruct((COLUMNS, rows), jnp.bool_),
     )
     counted = jax.jit(gradient).lower(*shapes).compile().cost_analysis()["flops"]
-    assert 3 * row_flops(COLUMNS, CODES, channels, depth) * rows == pytest.approx(counted, rel=0.25)
+    assert 3 * row_flops(COLUMNS, CODES, channels, depth, heads) * rows == pytest.approx(counted, rel=0.25)
 
 
 def test_the_docs_state_every_preset():
