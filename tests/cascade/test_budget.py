@@ -23,7 +23,7 @@ WANTED = {
 DOCS = Path(__file__).parents[2] / "docs" / "cascade.md"
 
 
-@pytest.mark.parametrize("name", ["laptop", *WANTED])
+@pytest.mark.parametrize("name", ["smoke", "laptop", *WANTED])
 @pytest.mark.parametrize("network", list(Network))
 def test_a_presets_parameters_are_those_of_its_networks_shapes(name, network):
     config = replace(preset(name), network=network)
@@ -64,18 +64,21 @@ def test_operations_are_those_that_xla_counts(channels, depth, heads):
 
 def test_the_docs_state_every_preset():
     text = DOCS.read_text(encoding="utf-8")
-    for name in ("laptop", *WANTED):
+    for name in ("smoke", "laptop", *WANTED):
         for budget in budgets(preset(name), COLUMNS, CODES):
             row = f"| {name} | {budget.name} | {budget.models} | {budget.parameters:,} | {budget.cells:.1e} | "
             assert row + f"{budget.flops:.1e} |" in text
 
 
 def test_the_docs_hours_follow_from_the_operations():
-    rate = 8 * 0.4 * 989e12
+    rate = 0.4 * 989e12
     minutes = {
-        name: sum(budget.seconds(rate) for budget in budgets(preset(name), COLUMNS, CODES)) / 60
-        for name in ("h100", "h100_large")
+        name: sum(budget.seconds(devices * rate) for budget in budgets(preset(name), COLUMNS, CODES)) / 60
+        for name, devices in (("workstation", 1), ("h100", 8), ("h100_large", 8))
     }
+    assert 3 < minutes["workstation"] < 4
     assert round(minutes["h100"]) == 26
     assert 240 < minutes["h100_large"] < 300
-    assert "take 26 minutes for `h100` and under five hours for `h100_large`" in DOCS.read_text(encoding="utf-8")
+    text = DOCS.read_text(encoding="utf-8")
+    assert "take 26 minutes for `h100` and under five hours for `h100_large`" in text
+    assert "one would take under four minutes for `workstation`" in text

@@ -121,6 +121,8 @@ class Tier:
           keeper: Keeps the training on its way.
         """
         begun = time.perf_counter()
+        # Before any job is made: of several processes all have to take part in the test.
+        _ = self.learning_rate
         drawn = [self._drawn(candidate, member) for member in range(self.tier.seeds)]
         jobs = [(member, arm) for member in range(self.tier.seeds) for arm in arms_of(self.tier)]
         found = dict(self._real)
