@@ -38,6 +38,18 @@ def test_a_presets_parameters_are_those_of_its_networks_shapes(name, network):
         assert logits.dtype == jnp.float32
 
 
+def test_heads_count_and_leave_the_tiers_their_sizes():
+    plain = preset("workstation")
+    headed = replace(plain, heads=4)
+    models = _models(headed, np.full(COLUMNS, CODES))
+    for tier, with_heads, without in zip(
+        headed.tiers, budgets(headed, COLUMNS, CODES), budgets(plain, COLUMNS, CODES), strict=True
+    ):
+        assert with_heads.parameters == models[tier.name].parameters
+        assert with_heads.parameters == pytest.approx(without.parameters, rel=0.1)
+        assert with_heads.flops != without.flops
+
+
 @pytest.mark.parametrize("name", list(WANTED))
 def test_the_sizes_of_the_accelerators_presets(name):
     found = budgets(preset(name), COLUMNS, CODES)
