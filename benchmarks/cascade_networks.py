@@ -61,7 +61,7 @@ SEEDS = (5, 3)
 FORMS = ("mlp", "resonance", "resonance_equal_flops")
 READINGS = ("log_ratio_all", "log_ratio_rare", "skill_lost")
 _VERSION = 1  # of what a split's file holds
-_RESAMPLES = 2_000
+_RESAMPLES = 500
 _LEAST_SPLITS = 3
 
 

@@ -10,12 +10,15 @@ counted.
 
 On four datasets at the size of the laptop's second tier, two arms of real rows a seed: the log of the held-out loss
 over the plain network's, seed by seed, with Student's interval over seeds, and over datasets. About five processor
-minutes. Writes results/frequency_bands.json.
+minutes. A dataset's losses are kept in outputs/frequency_bands/ and not trained again. Writes
+results/frequency_bands.json.
 """
 
 import argparse
 import functools
+import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -37,6 +40,7 @@ from vr.pipeline.config import Config
 from vr.pipeline.intake import take_in
 
 DATASETS = ("gpa2", "crime1", "injury", "ImageSegments")
+WORK = Path("outputs/frequency_bands")
 ROWS = 3_000  # of each of reference and candidate, at most
 HEADS = 4
 WIDTH, DEPTH, STEPS = 32, 2, 400
@@ -110,6 +114,16 @@ def losses_of(name: str, num_seeds: int) -> dict[str, dict[str, Any]]:
     return found
 
 
+def kept_losses_of(name: str, num_seeds: int) -> dict[str, dict[str, Any]]:
+    """Returns a dataset's losses, from its file where there is one."""
+    path = WORK / f"{name}-{num_seeds}x{STEPS}.json"
+    if not path.exists():
+        found = losses_of(name, num_seeds)
+        WORK.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(found), encoding="utf-8")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def interval(values: np.ndarray) -> dict[str, float]:
     """Returns the mean with Student's interval at 95 %."""
     half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
@@ -122,7 +136,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=4)
     args = parser.parse_args()
-    losses = {name: losses_of(name, args.seeds) for name in DATASETS}
+    losses = {name: kept_losses_of(name, args.seeds) for name in DATASETS}
     rows = []
     for form in FORMS[1:]:
         for followed in ("final", "best"):
