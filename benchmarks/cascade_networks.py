@@ -163,7 +163,11 @@ def train_split(split: Split) -> dict[str, Any]:
         ]
         forms[form] = found
         print(
-            split.name, form, found["cpu_s"], [round(float(np.mean(t["final"])), 4) for t in found["tiers"]], flush=True
+            split.name,
+            form,
+            found["cpu_s"],
+            [round(float(np.mean(list(t["final"].values()))), 4) for t in found["tiers"]],
+            flush=True,
         )
     known = {row["case"]: row for row in labels}
     untrained = {
@@ -178,8 +182,8 @@ def train_split(split: Split) -> dict[str, Any]:
     return document | {"forms": forms}
 
 
-def _real_losses(models: list[Any]) -> dict[str, list[float]]:
-    """Returns each seed's losses, means over its two arms of real rows: the final one, and the curve's lowest."""
+def _real_losses(models: list[Any]) -> dict[str, dict[str, float]]:
+    """Returns losses by seed, means over its arms of real rows that trained: the final one, and the curve's lowest."""
     final: dict[int, list[float]] = {}
     best: dict[int, list[float]] = {}
     for model in models:
@@ -187,7 +191,7 @@ def _real_losses(models: list[Any]) -> dict[str, list[float]]:
             final.setdefault(model.seed, []).append(model.loss)
             best.setdefault(model.seed, []).append(min(model.loss_curve["loss"]))
     return {
-        name: [float(np.mean(losses[seed])) for seed in sorted(losses)]
+        name: {str(seed): float(np.mean(losses[seed])) for seed in sorted(losses)}
         for name, losses in (("final", final), ("best", best))
     }
 
@@ -231,8 +235,9 @@ def _likelihood(documents: list[dict[str, Any]], form: str, tier: int, followed:
     """Returns log(loss / control's loss) on real rows: below 0, the form predicts better."""
     rows = []
     for document in documents:
-        ours, control = (np.array(document["forms"][name]["tiers"][tier][followed]) for name in (form, "mlp"))
-        rows.append({"split": document["split"]} | _interval(np.log(ours / control)))
+        ours, control = (document["forms"][name]["tiers"][tier][followed] for name in (form, "mlp"))
+        ratios = np.log([ours[seed] / control[seed] for seed in ours if seed in control])
+        rows.append({"split": document["split"]} | _interval(ratios))
     return {
         "form": form,
         "tier": tier + 1,
@@ -246,7 +251,7 @@ def _likelihood(documents: list[dict[str, Any]], form: str, tier: int, followed:
 
 def _interval(values: np.ndarray) -> dict[str, float]:
     """Returns the mean with Student's interval at 95 %."""
-    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    half = float(stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
     mean = float(values.mean())
     return {"mean": round(mean, 5), "lower": round(mean - half, 5), "upper": round(mean + half, 5)}
 
