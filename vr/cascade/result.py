@@ -100,6 +100,7 @@ class TierResult:
     prior_loss: float | None
     execution: str
     seconds: float
+    learning_rate: float | None = None
     readings: dict[str, Reading] = field(default_factory=dict)
 
 

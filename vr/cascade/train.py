@@ -107,13 +107,13 @@ def _models(config: CascadeConfig, num_codes: np.ndarray) -> dict[str, build.Mod
     models: dict[str, build.Model] = {}
     parameters = 0
     for tier in config.tiers:
-        width = tier.width_on(d, k, parameters)
-        parameters = build.resonance_parameters(d, k, width, tier.depth)
+        width = tier.width_on(d, k, parameters, config.heads)
+        parameters = build.resonance_parameters(d, k, width, tier.depth, config.heads)
         # The control has the resonance network's parameters, whatever width that takes.
         models[tier.name] = (
             build.mlp(d, k, parameters, tier.depth, **options)
             if config.network is Network.mlp
-            else build.resonance(d, k, width, tier.depth, **options)
+            else build.resonance(d, k, width, tier.depth, heads=config.heads, **options)
         )
     return models
 
