@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vr.cascade.budget import budgets, row_flops
-from vr.cascade.config import Network, preset
+from vr.cascade.config import Network, changes_to, preset
 from vr.cascade.step import masked_loss
 from vr.cascade.train import _models
 from vr.models import build
@@ -94,3 +94,16 @@ def test_the_docs_hours_follow_from_the_operations():
     text = DOCS.read_text(encoding="utf-8")
     assert "take 26 minutes for `h100` and under five hours for `h100_large`" in text
     assert "one would take under four minutes for `workstation`" in text
+
+
+def test_a_cascade_that_gives_other_readings_than_its_preset_says_in_what():
+    assert changes_to("laptop", preset("laptop")) == []
+    assert changes_to("laptop", replace(preset("laptop"), threads=7, progress_seconds=1.0)) == []
+    assert changes_to("laptop", preset("smoke")) == ["cascade=smoke"]
+    assert changes_to("laptop", replace(preset("laptop"), heads=4, test_rows=500)) == [
+        "cascade.heads",
+        "cascade.test_rows",
+    ]
+    shorter = preset("laptop")
+    shorter.tiers[0].steps = 20
+    assert changes_to("laptop", shorter) == ["cascade.tiers"]

@@ -6,7 +6,7 @@ from enum import Enum
 
 from vr.core.errors import ConfigError
 
-__all__ = ["CURVE_POINTS", "CascadeConfig", "Execution", "Network", "Precision", "TierConfig", "preset"]
+__all__ = ["CURVE_POINTS", "CascadeConfig", "Execution", "Network", "Precision", "TierConfig", "changes_to", "preset"]
 
 
 CURVE_POINTS = 20  # readings of the held-out loss over training
@@ -255,3 +255,15 @@ def preset(name: str) -> CascadeConfig:
     if name not in _PRESETS:
         raise ConfigError(f"no preset {name!r}", where="cascade", hint=f"choose one of {', '.join(_PRESETS)}")
     return _PRESETS[name]()
+
+
+# What a trained network depends on; the rest says how it is trained, to rounding.
+_DECIDES = ("network", "heads", "tiers", "train_rows", "test_rows", "precision", "learning_rate_test")
+
+
+def changes_to(name: str, config: CascadeConfig) -> list[str]:
+    """Returns in what a configuration would give other readings than the preset `name` does, as options to look at."""
+    if config.preset != name:
+        return [f"cascade={config.preset}"]
+    shipped = preset(name)
+    return [f"cascade.{field}" for field in _DECIDES if getattr(config, field) != getattr(shipped, field)]

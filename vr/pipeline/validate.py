@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from vr.cascade.agreement import by_first, told_by_first
+from vr.cascade.config import changes_to
 from vr.cascade.hosts import several
 from vr.core.errors import DataError
 from vr.core.plain import to_plain
@@ -99,8 +100,8 @@ def validate(
         features, specs = features | alone, specs | reference_free.METRICS
         judgement = judge(features, specs, config.detector, with_reference=reference is not None)
         sections = assemble.dimension_sections(measurements, config.detector, judgement.situation, intake.splits_reason)
-        if judgement.situation == "trained" and config.cascade.preset != _CALIBRATED_CASCADE:
-            strange = f"cascade={config.cascade.preset} (calibrated with {_CALIBRATED_CASCADE})"
+        if judgement.situation == "trained" and (changes := changes_to(_CALIBRATED_CASCADE, config.cascade)):
+            strange = f"{', '.join(changes)} (calibrated with cascade={_CALIBRATED_CASCADE} as it ships)"
             judgement = replace(judgement, beyond=(*judgement.beyond, strange))
         if missing := _not_compared(reference, intake, config):
             judgement = withhold_approval(
