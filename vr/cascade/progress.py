@@ -102,13 +102,8 @@ class Meter:
     def begin(self, tier: str, models: int, steps: int, batch_rows: int, segments: int) -> None:
         """Begins a tier of so many models, each of `steps` in `segments`."""
         with self._lock:
-            self._tier, self._models, self._steps, self._rows, self._segments = (
-                tier,
-                models,
-                steps,
-                batch_rows,
-                segments,
-            )
+            self._tier, self._models, self._steps = tier, models, steps
+            self._rows, self._segments = batch_rows, segments
             self._done, self._trained, self._begun, self._took, self._waited = {}, 0, None, 0.0, 0.0
             self._last = float("-inf")
 
