@@ -20,6 +20,7 @@ __all__ = [
     "count",
     "is_first",
     "join",
+    "meet",
     "number",
     "peers_watched",
     "several",
@@ -150,6 +151,8 @@ def join(hosts: Hosts | None) -> None:
     except RuntimeError as err:
         raise ConfigError(f"cannot be joined any more ({_first_line(err)})", where=COORDINATOR) from err
     _joined = hosts
+    # A CPU's processes find each other at the first sum, and wait no more than half a minute there: so now.
+    meet()
 
 
 def several() -> bool:
@@ -170,6 +173,19 @@ def number() -> int:
 def is_first() -> bool:
     """Whether this is process 0, or the only one."""
     return number() == 0
+
+
+def meet() -> None:
+    """Waits until every process has come here.
+
+    Raises:
+      PeerLostError: where one does not come any more.
+    """
+    if several():
+        from jax.experimental import multihost_utils
+
+        with peers_watched():
+            multihost_utils.sync_global_devices("vr")
 
 
 def asked_to_stop() -> bool:

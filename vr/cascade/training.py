@@ -180,6 +180,10 @@ class Trainer:
           PreemptedError: where one of several processes was asked to stop.
         """
         self._fit()
+        if hosts.several():
+            # The program's own groups of processes meet at its first call, as in `join`; compiling may take longer.
+            self.program.compiled  # noqa: B018
+            hosts.meet()
         own = range(len(jobs)) if self._mesh is None else held(self._mesh, len(jobs))
         mine = {index: jobs[index] for index in own}
         before = Kept.before(mine, len(jobs), self.settings.steps, len(self.model.layers))
