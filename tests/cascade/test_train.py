@@ -194,8 +194,8 @@ def test_one_member_that_diverges_is_reported_and_spares_the_others(monkeypatch)
 
     job = Tier._job
 
-    def wild(self, member, arm, drawn):
-        made = job(self, member, arm, drawn)
+    def wild(self, member, arm, drawn, **options):
+        made = job(self, member, arm, drawn, **options)
         peak = np.float32(np.inf if (member, arm) == (1, "candidate") else made.start.peak)
         return replace(made, start=made.start._replace(peak=peak))
 
