@@ -117,6 +117,7 @@ def reference_free(split: Split, parts: Parts, cases: list[tuple[Case, pa.Table]
 def _measured(parts: Parts, cases: list[tuple[Case, pa.Table]], tiers: int, probes: bool) -> list[Row]:
     from vr.cascade.config import CascadeConfig, Execution
     from vr.cascade.train import run_cascade
+    from vr.core.errors import DataError
     from vr.data.source import open_source
     from vr.detector.inputs import Inputs
     from vr.detector.registry import DIMENSIONS
@@ -136,14 +137,19 @@ def _measured(parts: Parts, cases: list[tuple[Case, pa.Table]], tiers: int, prob
         taken = take_in(open_source(table), open_source(parts.reference), config, 1, lambda *step: None)
         assert taken.reference is not None
         pairs = taken.pair_columns
-        trained = run_cascade(
-            taken.reference.codes[:, pairs],
-            taken.candidate.codes[:, pairs],
-            taken.columns.num_codes[pairs].tolist(),
-            settings,
-            0,
-            prepared=prepared,
-        )
+        try:
+            trained = run_cascade(
+                taken.reference.codes[:, pairs],
+                taken.candidate.codes[:, pairs],
+                taken.columns.num_codes[pairs].tolist(),
+                settings,
+                0,
+                prepared=prepared,
+            )
+        except DataError as error:
+            # Where nearly all of the reference is in the candidate, what is left to judge by is not enough.
+            print(f"{case.id} has no features: {error}", flush=True)
+            continue
         inputs = Inputs.of(taken, trained, None, 0, 1, nulls)
         found = {name: dimension.measure(inputs) for name, dimension in DIMENSIONS.items()}
         row: Row = {"case": case.id, "rows": len(taken.candidate), "columns": len(taken.columns.names)}
