@@ -38,9 +38,13 @@ _Overrides = Annotated[
     typer.Argument(metavar="OVERRIDE", help="Settings as KEY=VALUE, such as cascade=smoke seed=3.", show_default=False),
 ]
 _Output = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        "--output", "-o", metavar="DIR", help="Folder for the files; the same folder resumes.", show_default="by date"
+        "--output",
+        "-o",
+        metavar="DIR",
+        help="Folder, or s3:// or gs:// URI, for the files; the same one resumes.",
+        show_default="by date",
     ),
 ]
 _Format = Annotated[
@@ -97,20 +101,21 @@ def validate(
     candidate, words = _sort_words(candidate, overrides or [])
     config = _configured(words, data=(candidate, format), reference=(reference, reference_format))
 
+    from vr.data.store.address import shown
     from vr.session import run
     from vr.telemetry.summary import print_summary
     from vr.telemetry.terminal import show_progress
 
-    folder = output or _dated_folder()
+    folder = output or str(_dated_folder())
     started = time.time()
     with _resumable(folder, given=output is not None), show_progress(quiet=quiet) as show:
         report = run(None, None, config, output=folder, force=force, html=html, progress=show)
-    if _was_finished(folder / "report.json", before=started):
+    if _was_finished(folder, before=started):
         _note(f"{folder} already holds this run, finished; --force runs it again")
     if as_json:
         _say(report.to_json() + "\n")
     else:
-        page = folder / ("report.html" if html else "report.json")
+        page = f"{shown(folder).rstrip('/')}/{'report.html' if html else 'report.json'}"
         with _quiet_pipe():
             print_summary(report, report_path=page)
     return REJECTED if gate and report.verdict == "reject" else 0
@@ -134,19 +139,18 @@ def profile(
 
     import json
 
-    from vr.pipeline.describe import profile as measure
-    from vr.session import open_sources
+    from vr.data.store.address import shown
+    from vr.session import run_profile
     from vr.telemetry.summary import print_profile
     from vr.telemetry.terminal import show_progress
 
-    source, _ = open_sources(None, None, config)
     with show_progress(quiet=quiet) as show:
-        result = measure(source, config, progress=show, output=output)
+        result = run_profile(config, output=output, progress=show)
     if as_json:
         _say(json.dumps(result, indent=1, allow_nan=False) + "\n")
     else:
         with _quiet_pipe():
-            print_profile(result, folder=output)
+            print_profile(result, folder=None if output is None else shown(output))
     return 0
 
 
@@ -238,8 +242,16 @@ def _dated_folder() -> Path:
     return folder
 
 
-def _was_finished(path: Path, *, before: float) -> bool:
+def _was_finished(folder: str, *, before: float) -> bool:
     """Whether the report was there before this command began."""
+    from vr.data.store.address import is_remote
+
+    if is_remote(folder):
+        from vr.pipeline.remote_output import local_folder
+
+        path = local_folder(folder) / "report.json"
+    else:
+        path = Path(folder) / "report.json"
     return path.exists() and path.stat().st_mtime < before
 
 
@@ -258,7 +270,7 @@ def _terminable() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _resumable(folder: Path, *, given: bool) -> Iterator[None]:
+def _resumable(folder: str, *, given: bool) -> Iterator[None]:
     """Tells somebody who interrupts a run how to go on with it."""
     try:
         yield

@@ -4,12 +4,14 @@ Every error names where it happened (a file, a column, an option) and what to do
 """
 
 __all__ = [
+    "AlreadyPublishedError",
     "CheckpointError",
     "ConfigError",
     "DataError",
     "DivergedError",
     "NotCalibratedError",
     "OutOfMemoryError",
+    "StoreError",
     "VrError",
 ]
 
@@ -61,3 +63,11 @@ class DivergedError(VrError):
 
 class OutOfMemoryError(VrError):
     """A proxy does not fit into a device's memory, however small the part of a batch that is taken at once."""
+
+
+class StoreError(VrError):
+    """An object store refuses, or failed for longer than it is worth trying again."""
+
+
+class AlreadyPublishedError(StoreError):
+    """Something else is published there already, or being published: nothing of ours is."""

@@ -6,11 +6,13 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-import pyarrow as pa
 from pyarrow import fs
 
 from vr.core.errors import ConfigError, DataError
 from vr.data.formats.reader import InputFile
+from vr.data.store.address import Address, is_remote
+from vr.data.store.filesystem import filesystem_of
+from vr.data.store.retries import Absent, Forbidden, with_retries
 
 __all__ = ["FORMATS", "format_by_name", "known_format", "locate"]
 
@@ -58,29 +60,29 @@ def locate(uri: str, any_name: bool) -> tuple[list[InputFile], list[str]]:
 
     Args:
       uri: A file, a folder (searched recursively, hidden names and names with a leading underscore apart), a glob, or
-        a URI whose filesystem pyarrow knows, such as `s3://bucket/folder` or `gs://bucket/*.parquet`.
+        the `s3://` or `gs://` URI of any of these, such as `s3://bucket/folder` or `gs://bucket/*.parquet`.
       any_name: In folders, take files whatever their name says; else only those with the ending of a known format.
 
     Raises:
       DataError: if there is no such file, or none with data in it.
     """
-    if "://" in uri:
-        paths, single, filesystem = _remote(uri)
-        prefix = uri.split("://", 1)[0] + "://"
+    if is_remote(uri):
+        address = Address.parse(uri)
+        found, single, filesystem = _remote(address)
+        uri, prefix = str(address), f"{address.scheme}://"
     else:
-        (paths, single), filesystem, prefix = _local(uri), fs.LocalFileSystem(), ""
+        paths, single = _local(uri.removeprefix("file://"))
+        filesystem, prefix = fs.LocalFileSystem(), ""
+        found = filesystem.get_file_info(paths)
     notes: list[str] = []
     if not (single or any_name):
-        known = [path for path in paths if format_by_name(path)]
-        if len(known) < len(paths):
-            notes.append(f"{_files(len(paths) - len(known))} of no known format passed over")
-        paths = known
-        if any("=" in part for path in paths for part in path.split("/")[:-1]):
+        known = [info for info in found if format_by_name(info.path)]
+        if len(known) < len(found):
+            notes.append(f"{_files(len(found) - len(known))} of no known format passed over")
+        found = known
+        if any("=" in part for info in found for part in info.path.split("/")[:-1]):
             notes.append("folder names such as 'year=2024' are not read as columns")
-    files = [
-        InputFile(prefix + path, info.size or 0, filesystem, path)
-        for path, info in zip(paths, filesystem.get_file_info(paths), strict=True)
-    ]
+    files = [InputFile(prefix + info.path, info.size or 0, filesystem, info.path) for info in found]
     full = [file for file in files if file.size]
     if files and not full:
         raise DataError("is empty (0 bytes)" if single else "holds only empty files (0 bytes)", where=uri)
@@ -115,31 +117,35 @@ def _hidden(parts: Iterable[str]) -> bool:
     return any(part.startswith((".", "_")) for part in parts)
 
 
-def _remote(uri: str) -> tuple[list[str], bool, fs.FileSystem]:
-    """Returns paths, whether they are the one file that was named outright, and their filesystem."""
-    # What follows a question mark are options of the filesystem, such as its region or endpoint.
-    address, mark, options = uri.partition("?")
-    wild = next((i for i, sign in enumerate(address) if sign in "*["), None)
-    base = address if wild is None else address[: address.rindex("/", 0, wild)]
-    try:
-        filesystem, root = fs.FileSystem.from_uri(base + mark + options)
+def _remote(address: Address) -> tuple[list[fs.FileInfo], bool, fs.FileSystem]:
+    """Returns the objects, whether they are the one that was named outright, and their filesystem."""
+    wild = next((i for i, sign in enumerate(address.key) if sign in _WILD), None)
+    folder = address.key if wild is None else address.key[:wild].rpartition("/")[0]
+    root = f"{address.bucket}/{folder}".rstrip("/")
+
+    def ask() -> tuple[fs.FileSystem, list[fs.FileInfo], bool]:
+        filesystem = filesystem_of(address)
         info = filesystem.get_file_info(root)
-        found = (
-            [info]
-            if info.type == fs.FileType.File
-            else filesystem.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=True))
-        )
-    except (pa.ArrowException, OSError) as err:
-        raise DataError(
-            f"cannot be reached ({err})", where=uri, hint="check the address, the credentials and the network"
-        ) from err
-    single = info.type == fs.FileType.File
-    paths = sorted(each.path for each in found if each.type == fs.FileType.File)
+        if info.type == fs.FileType.File:
+            return filesystem, [info], wild is None
+        # Without allow_not_found a bucket that is not there could not be told from an empty folder.
+        selector = fs.FileSelector(root, recursive=True, allow_not_found=bool(folder))
+        return filesystem, filesystem.get_file_info(selector), False
+
+    try:
+        filesystem, listed, single = with_retries(ask, str(address))
+    except (Absent, Forbidden) as err:
+        raise DataError(err.message, where=str(address), hint=err.hint) from err
+    found = sorted((info for info in listed if info.type == fs.FileType.File), key=lambda info: info.path)
     if wild is not None:
-        pattern = root + address[len(base) :]
-        paths = [path for path in paths if fnmatch.fnmatchcase(path, pattern)]
+        pattern = f"{address.bucket}/{address.key}"
+        found = [info for info in found if fnmatch.fnmatchcase(info.path, pattern)]
     elif not single:
-        paths = [path for path in paths if not _hidden(path[len(root) :].split("/"))]
-    if not paths:
-        raise DataError("matches no file" if wild is not None else "does not exist or holds no files", where=uri)
-    return paths, single, filesystem
+        found = [info for info in found if not _hidden(info.path[len(root) :].split("/"))]
+    if not found:
+        raise DataError(
+            "matches no file" if wild is not None else "does not exist or holds no files",
+            where=str(address),
+            hint="check the bucket and the name",
+        )
+    return found, single, filesystem
