@@ -7,8 +7,8 @@
 
 It runs in a process of its own: pyarrow asks some things of a store while it holds the interpreter.
 
-Faults: `delay`; `reset` (forwarded, half of the answer, then a reset connection); `short` (an answer of half the length
-that it should have); `500`, `503`, `403` (not forwarded); `stale` (the answer that the same request had the first time).
+Faults: `delay`; `reset` (forwarded, half of the answer, then a reset connection); `short` (half of the
+answer, then an orderly end); `lie` (half of the answer, said to be all of it); `500`, `503`, `403` (not forwarded); `stale` (the answer that the same request had the first time).
 """
 
 import http.client
@@ -21,6 +21,7 @@ import sys
 import threading
 import time
 import urllib.request
+from contextlib import closing, nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -95,6 +96,8 @@ class _Handler(BaseHTTPRequestHandler):
     upstream = ""
     plan = _Plan()
     first: dict[tuple[str, str], Any] = {}
+    # moto looks whether an object exists and then writes it, as two steps: S3 promises one.
+    one_write = threading.Lock()
 
     def _any(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -114,7 +117,10 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "reset":
             self._send(status, headers, content, sent=len(content) // 2)
             self._reset()
-        elif fault == "short" and len(content) > 1 and status in (200, 206) and self.command == "GET":
+        elif fault == "short" and len(content) > 1:
+            self._send(status, headers, content, sent=len(content) // 2)
+            self.close_connection = True
+        elif fault == "lie" and len(content) > 1 and self.command == "GET":
             self._send(status, headers, content[: len(content) // 2])
         else:
             self._send(status, headers, content)
@@ -126,12 +132,10 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "stale" and key in self.first:
             return self.first[key]
         connection = http.client.HTTPConnection(self.upstream, timeout=30)
-        try:
+        with self.one_write if "If-None-Match" in self.headers else nullcontext(), closing(connection):
             connection.request(self.command, self.path, body=body, headers=dict(self.headers.items()))
             got = connection.getresponse()
             answer = got.status, got.getheaders(), got.read()
-        finally:
-            connection.close()
         if self.command == "GET":
             self.first.setdefault(key, answer)
         return answer

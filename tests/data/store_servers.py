@@ -47,7 +47,10 @@ def running(command: list[str], port: int) -> Iterator[str]:
 def s3_server() -> Iterator[tuple[FaultProxy, dict[str, str]]]:
     """Yields the proxy of moto's server with an empty bucket, and the environment of its clients."""
     port = free_port()
-    with running([sys.executable, "-m", "moto.server", "-p", str(port)], port) as upstream, FaultProxy(upstream) as proxy:
+    with (
+        running([sys.executable, "-m", "moto.server", "-p", str(port)], port) as upstream,
+        FaultProxy(upstream) as proxy,
+    ):
         urllib.request.urlopen(urllib.request.Request(f"{proxy.url}/{BUCKET}", method="PUT")).close()
         yield (
             proxy,

@@ -22,7 +22,17 @@ from vr.core.files import write_synced
 from vr.data.source import Source
 from vr.pipeline.report import ValidationReport
 
-__all__ = ["PUBLISHED", "REPORT", "RunFolder", "SavedStages", "open_folder", "refuse_inside", "scratch_of", "tidy", "write_whole"]
+__all__ = [
+    "PUBLISHED",
+    "REPORT",
+    "RunFolder",
+    "SavedStages",
+    "open_folder",
+    "refuse_inside",
+    "scratch_of",
+    "tidy",
+    "write_whole",
+]
 
 _STATE = ".vr"
 REPORT, _PAGE, _SCORES = "report.json", "report.html", "row_scores.parquet"

@@ -13,6 +13,8 @@ __all__ = ["Address", "is_remote", "shown"]
 
 _SCHEMES = {"s3": "s3", "gs": "gs", "gcs": "gs"}
 _REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+# A question mark is also a sign of globs: what follows is options where it begins like one.
+_OPTIONS = re.compile(r"\?(?=[A-Za-z][\w.-]*=)")
 _CHAIN = "leave keys out of it: they come from the environment, ~/.aws, gcloud or the machine's own role"
 
 
@@ -26,7 +28,7 @@ def shown(uri: str) -> str:
     if not _REMOTE.match(uri):
         return uri
     scheme, _, rest = uri.partition("://")
-    host, slash, path = rest.partition("?")[0].partition("/")
+    host, slash, path = _OPTIONS.split(rest, maxsplit=1)[0].partition("/")
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
 
@@ -59,7 +61,7 @@ class Address:
         scheme, _, rest = uri.partition("://")
         if scheme.lower() not in _SCHEMES:
             raise ConfigError("is at no place that vr knows", where=where, hint="give a path, s3:// or gs://")
-        place, _, query = rest.partition("?")
+        place, query = [*_OPTIONS.split(rest, maxsplit=1), ""][:2]
         host, _, key = place.partition("/")
         user, at, bucket = host.rpartition("@")
         if at and user != "anonymous":

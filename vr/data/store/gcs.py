@@ -21,7 +21,7 @@ class GcsStore:
     def __init__(self, address: Address):
         self._address = address
         self.place = str(address)
-        self._bucket: Any = with_retries(lambda: _client(address), str(address)).bucket(address.bucket)
+        self._bucket: Any = _bucket(address)
 
     def create(self, name: str, path: Path, digest: str) -> bool:
         """Writes an object, only where there is no generation of it yet; the server checks its CRC-32C."""
@@ -75,7 +75,7 @@ class GcsStore:
         return with_retries(call, str(self._address.child(name)))
 
 
-def _client(address: Address) -> Any:
+def _bucket(address: Address) -> Any:
     try:
         from google.auth.credentials import AnonymousCredentials
         from google.cloud import storage
@@ -87,5 +87,8 @@ def _client(address: Address) -> Any:
     for name in ("google.auth", "google.cloud.storage", "google.resumable_media"):
         logging.getLogger(name).setLevel(max(logging.INFO, logging.getLogger(name).level))
     if address.anonymous or os.environ.get("STORAGE_EMULATOR_HOST"):
-        return storage.Client(project="none", credentials=AnonymousCredentials())
-    return storage.Client()
+        client = storage.Client(project="none", credentials=AnonymousCredentials())
+    else:
+        # Looking for credentials may ask the machine's metadata server.
+        client = with_retries(storage.Client, str(address))
+    return client.bucket(address.bucket)

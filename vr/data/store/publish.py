@@ -72,9 +72,7 @@ def open_store(place: str) -> Store:
     return GcsStore(address)
 
 
-def publish(
-    store: Store, files: Mapping[str, Path], manifest: tuple[str, Path], *, replace: bool = False
-) -> None:
+def publish(store: Store, files: Mapping[str, Path], manifest: tuple[str, Path], *, replace: bool = False) -> None:
     """Publishes files under their names, and last the manifest; publishing the same again changes nothing.
 
     Args:
@@ -106,7 +104,9 @@ def publish(
             raise _taken(
                 store,
                 name,
-                "was published by another first" if finished else "is being published, or was left unfinished, by another",
+                "was published by another first"
+                if finished
+                else "is being published, or was left unfinished, by another",
             )
 
 

@@ -167,11 +167,12 @@ class RangeFile(io.RawIOBase):
         with self._lock:
             if self._native is None:
                 native = self._open()
+                # pyarrow opens an object of GCS at the first look, and holds it closed where that fails.
+                if native.closed:
+                    raise Passing("could not be opened", where=self._where)
                 found = _size_and_version(native)
                 if self._found not in (None, found) or found[0] not in (None, self._size):
-                    raise DataError(
-                        "changed while it was read", where=self._where, hint="run again when it is written"
-                    )
+                    raise DataError("changed while it was read", where=self._where, hint="run again when it is written")
                 self._native, self._found = native, found
             return self._native
 
@@ -206,9 +207,7 @@ def _requests(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
             joined[-1][1] = max(joined[-1][1], stop)
         else:
             joined.append([start, stop])
-    return [
-        (at, min(at + _LARGEST_RANGE, stop)) for start, stop in joined for at in range(start, stop, _LARGEST_RANGE)
-    ]
+    return [(at, min(at + _LARGEST_RANGE, stop)) for start, stop in joined for at in range(start, stop, _LARGEST_RANGE)]
 
 
 @functools.cache

@@ -39,6 +39,7 @@ _FORBIDDEN_WORDS = {
 }
 _ABSENT_WORDS = {"NO_SUCH_BUCKET", "NO_SUCH_KEY", "RESOURCE_NOT_FOUND", "NOT_FOUND", "NO_SUCH_UPLOAD"}
 _NO_CREDENTIALS = {"NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError", "ProfileNotFound"}
+_LIBRARIES = {"pyarrow", "botocore", "google", "requests", "urllib3", "http"}
 _PASSING_STATUS = {408, 409, 425, 429}
 
 
@@ -87,7 +88,9 @@ def with_retries(call: Callable[[], T], where: str) -> T:
                     return call()
                 except VrError:
                     raise
-                except Exception as err:  # noqa: BLE001 - each of three libraries has exceptions of its own
+                except Exception as err:
+                    if not isinstance(err, OSError) and type(err).__module__.partition(".")[0] not in _LIBRARIES:
+                        raise
                     # Not `from err`: a traceback would show the library's text.
                     raise _failure(err, where) from None
     except Passing as err:

@@ -5,6 +5,7 @@ worse.
 """
 
 import contextlib
+import functools
 import logging
 import mimetypes
 from collections.abc import Iterator
@@ -101,13 +102,10 @@ class S3Store:
 
 def _client(address: Address) -> Any:
     try:
-        import botocore.session
         from botocore import UNSIGNED
         from botocore.config import Config
     except ImportError as err:
-        raise ConfigError(
-            "writing to S3 needs botocore", where=str(address), hint="pip install 'vr[cloud]'"
-        ) from err
+        raise ConfigError("writing to S3 needs botocore", where=str(address), hint="pip install 'vr[cloud]'") from err
     # Its debug log prints signed headers, session tokens among them.
     logging.getLogger("botocore").setLevel(max(logging.INFO, logging.getLogger("botocore").level))
     config = Config(
@@ -117,9 +115,15 @@ def _client(address: Address) -> Any:
         s3={"addressing_style": "path"} if s3_endpoint() else {},
         signature_version=UNSIGNED if address.anonymous else None,
     )
-    return botocore.session.get_session().create_client(
-        "s3", region_name=region_of(address), endpoint_url=s3_endpoint(), config=config
-    )
+    return _session().create_client("s3", region_name=region_of(address), endpoint_url=s3_endpoint(), config=config)
+
+
+@functools.cache
+def _session() -> Any:
+    """Returns the one session, which keeps the credentials that it found, and S3's description, for all stores."""
+    import botocore.session
+
+    return botocore.session.get_session()
 
 
 def _parts(path: Path, size: int) -> Iterator[bytes]:
