@@ -7,8 +7,9 @@
 
 It runs in a process of its own: pyarrow asks some things of a store while it holds the interpreter.
 
-Faults: `delay`; `reset` (forwarded, half of the answer, then a reset connection); `short` (half of the
-answer, then an orderly end); `lie` (half of the answer, said to be all of it); `500`, `503`, `403` (not forwarded); `stale` (the answer that the same request had the first time).
+Faults: `delay`; `reset` (forwarded, half of the answer, then a reset connection); `short` (half of the answer, then an
+orderly end); `lie` (half of the answer, said to be all of it); `500`, `503`, `403` (not forwarded); `stale` (the answer
+that the same request had the first time).
 """
 
 import http.client

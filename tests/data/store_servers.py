@@ -1,4 +1,4 @@
-"""Real servers of S3 and GCS on loopback, each behind a fault proxy, and the environment that points clients at them."""
+"""Real servers of S3 and GCS on loopback, each behind a fault proxy, and the environment of their clients."""
 
 import json
 import socket

@@ -1,7 +1,7 @@
 """A run whose output is in an object store: made in a folder of this machine, published from there when it is whole.
 
-What a run needs to resume stays in that folder, one for each address, in the user's cache; the store sees finished files
-only, report.json last.
+What a run needs to resume stays in that folder, one for each address, in the user's cache; the store sees finished
+files only, report.json last.
 """
 
 import fnmatch
