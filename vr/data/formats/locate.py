@@ -3,14 +3,15 @@
 import fnmatch
 import glob
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from pyarrow import fs
 
 from vr.core.errors import ConfigError, DataError
 from vr.data.formats.reader import InputFile
-from vr.data.store.address import Address, is_remote
+from vr.data.store.address import Address, is_remote, knows, shown
 from vr.data.store.filesystem import filesystem_of
 from vr.data.store.retries import Absent, Forbidden, with_retries
 
@@ -66,12 +67,21 @@ def locate(uri: str, any_name: bool) -> tuple[list[InputFile], list[str]]:
     Raises:
       DataError: if there is no such file, or none with data in it.
     """
-    if is_remote(uri):
+    if uri.startswith("file://"):
+        filesystem, prefix = fs.LocalFileSystem(), "file://"
+        found, single = _listed(filesystem, uri.removeprefix(prefix), uri)
+    elif is_remote(uri):
+        if not knows(uri):
+            raise DataError("cannot be reached", where=shown(uri), hint="give a path, or an s3:// or gs:// address")
         address = Address.parse(uri)
-        found, single, filesystem = _remote(address)
         uri, prefix = str(address), f"{address.scheme}://"
+        try:
+            filesystem = filesystem_of(address)
+            found, single = _listed(filesystem, uri.removeprefix(prefix), uri, lambda ask: with_retries(ask, uri))
+        except (Absent, Forbidden) as err:
+            raise DataError(err.message, where=uri, hint=err.hint) from err
     else:
-        paths, single = _local(uri.removeprefix("file://"))
+        paths, single = _local(uri)
         filesystem, prefix = fs.LocalFileSystem(), ""
         found = filesystem.get_file_info(paths)
     notes: list[str] = []
@@ -117,35 +127,23 @@ def _hidden(parts: Iterable[str]) -> bool:
     return any(part.startswith((".", "_")) for part in parts)
 
 
-def _remote(address: Address) -> tuple[list[fs.FileInfo], bool, fs.FileSystem]:
-    """Returns the objects, whether they are the one that was named outright, and their filesystem."""
-    wild = next((i for i, sign in enumerate(address.key) if sign in _WILD), None)
-    folder = address.key if wild is None else address.key[:wild].rpartition("/")[0]
-    root = f"{address.bucket}/{folder}".rstrip("/")
-
-    def ask() -> tuple[fs.FileSystem, list[fs.FileInfo], bool]:
-        filesystem = filesystem_of(address)
-        info = filesystem.get_file_info(root)
-        if info.type == fs.FileType.File:
-            return filesystem, [info], wild is None
-        # Without allow_not_found a bucket that is not there could not be told from an empty folder.
-        selector = fs.FileSelector(root, recursive=True, allow_not_found=bool(folder))
-        return filesystem, filesystem.get_file_info(selector), False
-
-    try:
-        filesystem, listed, single = with_retries(ask, str(address))
-    except (Absent, Forbidden) as err:
-        raise DataError(err.message, where=str(address), hint=err.hint) from err
-    found = sorted((info for info in listed if info.type == fs.FileType.File), key=lambda info: info.path)
-    if wild is not None:
-        pattern = f"{address.bucket}/{address.key}"
-        found = [info for info in found if fnmatch.fnmatchcase(info.path, pattern)]
-    elif not single:
+def _listed(
+    filesystem: fs.FileSystem, path: str, where: str, tried: Callable[[Callable[[], Any]], Any] = lambda ask: ask()
+) -> tuple[list[fs.FileInfo], bool]:
+    """Returns the files behind a path that may be a glob, and whether they are the one that was named outright."""
+    wild = next((i for i, sign in enumerate(path) if sign in _WILD), None)
+    root = (path if wild is None else path[:wild].rpartition("/")[0]).rstrip("/")
+    info = tried(lambda: filesystem.get_file_info(root))
+    if info.type == fs.FileType.File:
+        return [info], wild is None
+    # With allow_not_found a bucket that is not there could not be told from an empty one.
+    selector = fs.FileSelector(root, recursive=True, allow_not_found="/" in root)
+    found = [info for info in tried(lambda: filesystem.get_file_info(selector)) if info.type == fs.FileType.File]
+    if wild is None:
         found = [info for info in found if not _hidden(info.path[len(root) :].split("/"))]
+    else:
+        found = [info for info in found if fnmatch.fnmatchcase(info.path, path)]
     if not found:
-        raise DataError(
-            "matches no file" if wild is not None else "does not exist or holds no files",
-            where=str(address),
-            hint="check the bucket and the name",
-        )
-    return found, single, filesystem
+        what = "does not exist or holds no files" if wild is None else "matches no file"
+        raise DataError(what, where=where, hint="check the bucket and the name" if is_remote(where) else None)
+    return sorted(found, key=lambda info: info.path), False

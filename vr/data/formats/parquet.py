@@ -58,7 +58,10 @@ class ParquetReader:
                     yield from opened.iter_batches(batch_rows, row_groups=[i], columns=columns)
 
     def _open(self, file: pa.NativeFile, **options) -> pq.ParquetFile:
-        return pq.ParquetFile(file, metadata=self._metadata, read_dictionary=self._dictionaries, **options)
+        # Its own read-ahead would hold the whole file.
+        return pq.ParquetFile(
+            file, metadata=self._metadata, read_dictionary=self._dictionaries, pre_buffer=False, **options
+        )
 
 
 def _ranges(group: pq.RowGroupMetaData, columns: set[str]) -> list[tuple[int, int]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from vr.core.errors import ConfigError
 
-__all__ = ["Address", "is_remote", "shown"]
+__all__ = ["Address", "is_remote", "knows", "shown"]
 
 _SCHEMES = {"s3": "s3", "gs": "gs", "gcs": "gs"}
 _REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -21,6 +21,11 @@ _CHAIN = "leave keys out of it: they come from the environment, ~/.aws, gcloud o
 def is_remote(uri: str) -> bool:
     """Returns whether `uri` names something in a store rather than a file's path."""
     return _REMOTE.match(uri) is not None and not uri.startswith("file://")
+
+
+def knows(uri: str) -> bool:
+    """Returns whether the scheme of `uri` is one of a store that vr reads and writes."""
+    return uri.partition("://")[0].lower() in _SCHEMES
 
 
 def shown(uri: str) -> str:
@@ -59,7 +64,7 @@ class Address:
         """
         where = shown(uri)
         scheme, _, rest = uri.partition("://")
-        if scheme.lower() not in _SCHEMES:
+        if not knows(uri):
             raise ConfigError("is at no place that vr knows", where=where, hint="give a path, s3:// or gs://")
         place, query = [*_OPTIONS.split(rest, maxsplit=1), ""][:2]
         host, _, key = place.partition("/")

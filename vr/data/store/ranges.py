@@ -155,9 +155,10 @@ class RangeFile(io.RawIOBase):
             try:
                 content = native.read_at(stop - start, start)
             except BaseException:
-                # Some never recover from a failed read: the next attempt opens the object again.
+                # Where a failed read leaves the object closed, the next attempt opens it again.
                 with self._lock:
-                    self._native = None if self._native is native else self._native
+                    if self._native is native and native.closed:
+                        self._native = None
                 raise
             if len(content) != stop - start:
                 raise Passing(f"sent {len(content):,} of {stop - start:,} bytes", where=self._where)
