@@ -101,12 +101,11 @@ def validate(
     candidate, words = _sort_words(candidate, overrides or [])
     config = _configured(words, data=(candidate, format), reference=(reference, reference_format))
 
-    from vr.data.store.address import shown
     from vr.session import run
     from vr.telemetry.summary import print_summary
     from vr.telemetry.terminal import show_progress
 
-    folder = output or str(_dated_folder())
+    folder = _dated_folder() if output is None else _place(output)
     started = time.time()
     with _resumable(folder, given=output is not None), show_progress(quiet=quiet) as show:
         report = run(None, None, config, output=folder, force=force, html=html, progress=show)
@@ -115,7 +114,7 @@ def validate(
     if as_json:
         _say(report.to_json() + "\n")
     else:
-        page = f"{shown(folder).rstrip('/')}/{'report.html' if html else 'report.json'}"
+        page = _inside(folder, "report.html" if html else "report.json")
         with _quiet_pipe():
             print_summary(report, report_path=page)
     return REJECTED if gate and report.verdict == "reject" else 0
@@ -145,7 +144,7 @@ def profile(
     from vr.telemetry.terminal import show_progress
 
     with show_progress(quiet=quiet) as show:
-        result = run_profile(config, output=output, progress=show)
+        result = run_profile(config, output=None if output is None else _place(output), progress=show)
     if as_json:
         _say(json.dumps(result, indent=1, allow_nan=False) + "\n")
     else:
@@ -244,16 +243,27 @@ def _dated_folder() -> Path:
     return folder
 
 
-def _was_finished(folder: str, *, before: float) -> bool:
-    """Whether the report was there before this command began."""
+def _place(output: str) -> Path | str:
+    """Returns a folder, or an address in an object store as it was given: a path would lose one of its slashes."""
     from vr.data.store.address import is_remote
 
-    if is_remote(folder):
+    return output if is_remote(output) else Path(output)
+
+
+def _inside(folder: Path | str, name: str) -> Path | str:
+    """Returns where a file of the output is, as it may be shown."""
+    from vr.data.store.address import shown
+
+    return folder / name if isinstance(folder, Path) else f"{shown(folder).rstrip('/')}/{name}"
+
+
+def _was_finished(folder: Path | str, *, before: float) -> bool:
+    """Whether the report was there before this command began."""
+    if isinstance(folder, str):
         from vr.pipeline.remote_output import local_folder
 
-        path = local_folder(folder) / "report.json"
-    else:
-        path = Path(folder) / "report.json"
+        folder = local_folder(folder)
+    path = folder / "report.json"
     return path.exists() and path.stat().st_mtime < before
 
 
@@ -272,7 +282,7 @@ def _terminable() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _resumable(folder: str, *, given: bool) -> Iterator[None]:
+def _resumable(folder: Path | str, *, given: bool) -> Iterator[None]:
     """Tells somebody who interrupts a run how to go on with it."""
     try:
         yield
