@@ -7,6 +7,7 @@ import importlib.util
 import json
 import logging
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -118,6 +119,8 @@ def test_every_format_gives_the_same_rows_wherever_it_lies(place, table, tmp_pat
     assert str(rows_of(there, ["city", "count"])) == str(rows_of(here, ["city", "count"]))
     assert there.num_rows == ROWS
     assert there.schema == here.schema
+    # Together with the size this is what tells a run that its input changed.
+    assert [when is not None for when in there.modified_ns] == [place.kind != "local"]
 
 
 def test_folders_and_globs_are_searched_in_the_order_of_names(place, table, tmp_path):
@@ -335,6 +338,15 @@ def test_addresses_that_cannot_be_used_are_refused_without_their_secrets(uri, me
     assert cli.main(["validate", uri, "--quiet", "--debug"]) == 2
     printed = capsys.readouterr()
     assert SECRET not in printed.out + printed.err
+
+
+@pytest.mark.parametrize(("uri", "module"), [("s3://bucket/x", "botocore"), ("gs://bucket/x", "google.cloud.storage")])
+def test_without_the_libraries_for_writing_the_error_says_what_to_install(uri, module, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    if "." in module:
+        monkeypatch.delattr("google.cloud.storage", raising=False)
+    with pytest.raises(ConfigError, match=r"needs .*pip install 'vr\[cloud\]'"):
+        open_store(uri)
 
 
 def test_a_signed_link_is_refused_without_its_signature():

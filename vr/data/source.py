@@ -44,6 +44,7 @@ class Source:
         be of type null.
       num_rows: Rows, at least 1, or None where only a pass would tell.
       files: Path and bytes of every file, in row order; empty for objects in memory.
+      modified_ns: For each of `files`, when its object store says that it was written; None on a disk.
       notes: What was decided about odd input, one sentence each.
       ignored: Columns that the files have and `types` set to `ignore`.
     """
@@ -53,6 +54,7 @@ class Source:
     schema: pa.Schema
     num_rows: int | None
     files: list[tuple[str, int]]
+    modified_ns: list[int | None]
     notes: list[str]
     ignored: list[str]
     _readers: Sequence[Reader] = field(repr=False)
@@ -205,6 +207,7 @@ def _assemble(
         schema=pa.schema([pa.field(each.name, _asked_type(each, kinds.get(each.name))) for each in stored]),
         num_rows=num_rows,
         files=[(file.path, file.size) for file in files],
+        modified_ns=[file.modified_ns for file in files],
         notes=notes,
         ignored=[name for name in joined.names if kinds.get(name) == "ignore"],
         _readers=readers,

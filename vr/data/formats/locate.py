@@ -92,7 +92,11 @@ def locate(uri: str, any_name: bool) -> tuple[list[InputFile], list[str]]:
         found = known
         if any("=" in part for info in found for part in info.path.split("/")[:-1]):
             notes.append("folder names such as 'year=2024' are not read as columns")
-    files = [InputFile(prefix + info.path, info.size or 0, filesystem, info.path) for info in found]
+    far = not isinstance(filesystem, fs.LocalFileSystem)
+    files = [
+        InputFile(prefix + info.path, info.size or 0, filesystem, info.path, info.mtime_ns if far else None)
+        for info in found
+    ]
     full = [file for file in files if file.size]
     if files and not full:
         raise DataError("is empty (0 bytes)" if single else "holds only empty files (0 bytes)", where=uri)

@@ -31,12 +31,14 @@ class InputFile:
       size: Bytes as stored.
       filesystem: Where it lives.
       key: Its path within `filesystem`.
+      modified_ns: When an object store says that it was written; None on a disk, which can be asked any time.
     """
 
     path: str
     size: int
     filesystem: fs.FileSystem
     key: str
+    modified_ns: int | None = None
 
     @property
     def is_local(self) -> bool:
