@@ -38,9 +38,13 @@ _Overrides = Annotated[
     typer.Argument(metavar="OVERRIDE", help="Settings as KEY=VALUE, such as cascade=smoke seed=3.", show_default=False),
 ]
 _Output = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        "--output", "-o", metavar="DIR", help="Folder for the files; the same folder resumes.", show_default="by date"
+        "--output",
+        "-o",
+        metavar="DIR",
+        help="Folder, or s3:// or gs:// URI, for the files; the same one resumes.",
+        show_default="by date",
     ),
 ]
 _Format = Annotated[
@@ -105,19 +109,19 @@ def validate(
     hosts = Hosts.of(os.environ)
     if hosts is not None and output is None:
         raise ConfigError("not given, where several processes share a folder", where="--output")
-    folder = output or _dated_folder()
+    folder = _dated_folder() if output is None else _place(output)
     speaks = hosts is None or hosts.process == 0
     started = time.time()
     with _resumable(folder, given=output is not None), show_progress(quiet=quiet or not speaks) as show:
         report = run(None, None, config, output=folder, force=force, html=html, progress=show)
     if not speaks:
         return REJECTED if gate and report.verdict == "reject" else 0
-    if _was_finished(folder / "report.json", before=started):
+    if _was_finished(folder, before=started):
         _note(f"{folder} already holds this run, finished; --force runs it again")
     if as_json:
         _say(report.to_json() + "\n")
     else:
-        page = folder / ("report.html" if html else "report.json")
+        page = _inside(folder, "report.html" if html else "report.json")
         with _quiet_pipe():
             print_summary(report, report_path=page)
     return REJECTED if gate and report.verdict == "reject" else 0
@@ -141,19 +145,18 @@ def profile(
 
     import json
 
-    from vr.pipeline.describe import profile as measure
-    from vr.session import open_sources
+    from vr.data.store.address import shown
+    from vr.session import run_profile
     from vr.telemetry.summary import print_profile
     from vr.telemetry.terminal import show_progress
 
-    source, _ = open_sources(None, None, config)
     with show_progress(quiet=quiet) as show:
-        result = measure(source, config, progress=show, output=output)
+        result = run_profile(config, output=None if output is None else _place(output), progress=show)
     if as_json:
         _say(json.dumps(result, indent=1, allow_nan=False) + "\n")
     else:
         with _quiet_pipe():
-            print_profile(result, folder=output)
+            print_profile(result, folder=None if output is None else shown(output))
     return 0
 
 
@@ -180,6 +183,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(logging.Formatter("warning: %(message)s"))
     if "--debug" not in words:
+        # It would tell of every request that is tried again; what fails in the end is an error with a line of its own.
+        logging.getLogger("stamina").setLevel(logging.ERROR)
         # A library's advice to its callers is nothing a user can act on.
         warnings.simplefilter("ignore")
     try:
@@ -249,8 +254,27 @@ def _dated_folder() -> Path:
     return folder
 
 
-def _was_finished(path: Path, *, before: float) -> bool:
+def _place(output: str) -> Path | str:
+    """Returns a folder, or an address in an object store as it was given: a path would lose one of its slashes."""
+    from vr.data.store.address import is_remote
+
+    return output if is_remote(output) else Path(output)
+
+
+def _inside(folder: Path | str, name: str) -> Path | str:
+    """Returns where a file of the output is, as it may be shown."""
+    from vr.data.store.address import shown
+
+    return folder / name if isinstance(folder, Path) else f"{shown(folder).rstrip('/')}/{name}"
+
+
+def _was_finished(folder: Path | str, *, before: float) -> bool:
     """Whether the report was there before this command began."""
+    if isinstance(folder, str):
+        from vr.pipeline.remote_output import local_folder
+
+        folder = local_folder(folder)
+    path = folder / "report.json"
     return path.exists() and path.stat().st_mtime < before
 
 
@@ -269,7 +293,7 @@ def _terminable() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _resumable(folder: Path, *, given: bool) -> Iterator[None]:
+def _resumable(folder: Path | str, *, given: bool) -> Iterator[None]:
     """Tells somebody who interrupts a run how to go on with it."""
     try:
         yield

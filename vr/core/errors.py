@@ -4,6 +4,7 @@ Every error names where it happened (a file, a column, an option) and what to do
 """
 
 __all__ = [
+    "AlreadyPublishedError",
     "CheckpointError",
     "ConfigError",
     "DataError",
@@ -12,6 +13,7 @@ __all__ = [
     "OutOfMemoryError",
     "PeerLostError",
     "PreemptedError",
+    "StoreError",
     "VrError",
 ]
 
@@ -75,3 +77,11 @@ class PreemptedError(VrError):
     """The run was asked to stop and did, with everything kept: no failure, and the same command resumes."""
 
     exit_code = 0
+
+
+class StoreError(VrError):
+    """An object store refuses, or failed for longer than it is worth trying again."""
+
+
+class AlreadyPublishedError(StoreError):
+    """Something else is published there already, or being published: nothing of ours is."""

@@ -308,11 +308,14 @@ def _identity(candidate: Source, reference: Source | None, config: Config) -> di
 def _files(source: Source) -> list[Any]:
     if not source.files:
         return [source.uri, source.schema.to_string(), source.num_rows]
-    return [[path, size, _changed(path)] for path, size in source.files]
+    return [
+        [path, size, _changed(path) if modified is None else modified]
+        for (path, size), modified in zip(source.files, source.modified_ns, strict=True)
+    ]
 
 
 def _changed(path: str) -> int | None:
-    """Returns when a local file was last written; of an object in a store its size alone must do."""
+    """Returns when a local file was last written; None for what is on no disk."""
     if "://" in path:
         return None
     try:
