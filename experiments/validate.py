@@ -9,6 +9,7 @@ row_scores.parquet, run.json (resolved configuration, git revision, versions) an
 
 import json
 import logging
+import os
 import platform
 import subprocess
 from importlib.metadata import version
@@ -20,8 +21,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
 from omegaconf import DictConfig
 
+from vr.cascade.hosts import Hosts
 from vr.config import HYDRA_VERSION_BASE, config_folder, from_hydra, register, to_dict
-from vr.core.errors import VrError
+from vr.core.errors import PeerLostError, PreemptedError, VrError
 from vr.pipeline.config import Config
 from vr.pipeline.report import write_atomically
 from vr.session import run
@@ -41,8 +43,14 @@ def main(composed: DictConfig) -> float | None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
         config = from_hydra(composed)
-        write_atomically(folder / "run.json", json.dumps(_provenance(config), indent=1).encode())
+        hosts = Hosts.of(os.environ)
+        if hosts is None or hosts.process == 0:
+            write_atomically(folder / "run.json", json.dumps(_provenance(config), indent=1).encode())
         report = run(None, None, config, output=folder)
+    except (PreemptedError, PeerLostError) as error:
+        # Neither concerns this job alone, so no sweep goes on; the supervisor knows the exit codes.
+        _LOG.warning("%s", error)
+        raise SystemExit(error.exit_code) from error
     except VrError as error:
         # Hydra prints this kind as one line, after the sweep's other jobs have run.
         raise CompactHydraException(f"error: {error}") from error

@@ -187,6 +187,8 @@ def loaded_by(statement: str) -> set[str]:
         ),
         ("import vr.cli", {"jax", "hydra", "omegaconf", "pyarrow", "numpy", "sklearn", "pydantic", "wandb"}),
         ("import vr.config", {"jax", "pyarrow", "sklearn", "wandb"}),
+        ("import experiments.supervise", {"jax", "hydra", "omegaconf", "numpy", "pyarrow", "orbax"}),
+        ("import vr.cascade.agreement", {"jax", "orbax"}),
         ("import vr.pipeline.report", {"jax", "hydra", "omegaconf", "pyarrow", "sklearn", "wandb"}),
         ("import vr.data.source", {"jax", "hydra", "omegaconf", "sklearn", "h5py", "openpyxl", "polars", "wandb"}),
     ],

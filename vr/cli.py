@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vr.core.errors import ConfigError, VrError
+from vr.core.errors import ConfigError, PreemptedError, VrError
 
 __all__ = ["app", "main"]
 
@@ -38,9 +38,13 @@ _Overrides = Annotated[
     typer.Argument(metavar="OVERRIDE", help="Settings as KEY=VALUE, such as cascade=smoke seed=3.", show_default=False),
 ]
 _Output = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        "--output", "-o", metavar="DIR", help="Folder for the files; the same folder resumes.", show_default="by date"
+        "--output",
+        "-o",
+        metavar="DIR",
+        help="Folder, or s3:// or gs:// URI, for the files; the same one resumes.",
+        show_default="by date",
     ),
 ]
 _Format = Annotated[
@@ -97,20 +101,27 @@ def validate(
     candidate, words = _sort_words(candidate, overrides or [])
     config = _configured(words, data=(candidate, format), reference=(reference, reference_format))
 
+    from vr.cascade.hosts import Hosts
     from vr.session import run
     from vr.telemetry.summary import print_summary
     from vr.telemetry.terminal import show_progress
 
-    folder = output or _dated_folder()
+    hosts = Hosts.of(os.environ)
+    if hosts is not None and output is None:
+        raise ConfigError("not given, where several processes share a folder", where="--output")
+    folder = _dated_folder() if output is None else _place(output)
+    speaks = hosts is None or hosts.process == 0
     started = time.time()
-    with _resumable(folder, given=output is not None), show_progress(quiet=quiet) as show:
+    with _resumable(folder, given=output is not None), show_progress(quiet=quiet or not speaks) as show:
         report = run(None, None, config, output=folder, force=force, html=html, progress=show)
-    if _was_finished(folder / "report.json", before=started):
+    if not speaks:
+        return REJECTED if gate and report.verdict == "reject" else 0
+    if _was_finished(folder, before=started):
         _note(f"{folder} already holds this run, finished; --force runs it again")
     if as_json:
         _say(report.to_json() + "\n")
     else:
-        page = folder / ("report.html" if html else "report.json")
+        page = _inside(folder, "report.html" if html else "report.json")
         with _quiet_pipe():
             print_summary(report, report_path=page)
     return REJECTED if gate and report.verdict == "reject" else 0
@@ -134,19 +145,18 @@ def profile(
 
     import json
 
-    from vr.pipeline.describe import profile as measure
-    from vr.session import open_sources
+    from vr.data.store.address import shown
+    from vr.session import run_profile
     from vr.telemetry.summary import print_profile
     from vr.telemetry.terminal import show_progress
 
-    source, _ = open_sources(None, None, config)
     with show_progress(quiet=quiet) as show:
-        result = measure(source, config, progress=show, output=output)
+        result = run_profile(config, output=None if output is None else _place(output), progress=show)
     if as_json:
         _say(json.dumps(result, indent=1, allow_nan=False) + "\n")
     else:
         with _quiet_pipe():
-            print_profile(result, folder=output)
+            print_profile(result, folder=None if output is None else shown(output))
     return 0
 
 
@@ -165,13 +175,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code.
 
     Returns:
-      0 finished; 1 `--gate` and rejected; 2 bad usage or configuration; 3 bad input data; 4 anything that failed while
-      running; 130 interrupted, by ctrl-C or by SIGTERM.
+      0 finished, or one of several processes that were stopped by SIGTERM with everything kept; 1 `--gate` and
+      rejected; 2 bad usage or configuration; 3 bad input data; 4 anything that failed while running; 75 another of
+      several processes is gone; 130 interrupted, by ctrl-C or by SIGTERM.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(logging.Formatter("warning: %(message)s"))
     if "--debug" not in words:
+        # It would tell of every request that is tried again; what fails in the end is an error with a line of its own.
+        logging.getLogger("stamina").setLevel(logging.ERROR)
         # A library's advice to its callers is nothing a user can act on.
         warnings.simplefilter("ignore")
     try:
@@ -181,6 +194,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except _UsageError as error:
         return _fail(error, error.format_message(), BAD_USAGE, hint="see vr --help")
+    except PreemptedError as error:
+        _note(str(error))
+        return error.exit_code
     except VrError as error:
         return _fail(error, str(error), error.exit_code, debug="--debug" in words)
     except Exception as error:  # noqa: BLE001 - whatever failed, the user gets one line and exit code 4
@@ -238,8 +254,27 @@ def _dated_folder() -> Path:
     return folder
 
 
-def _was_finished(path: Path, *, before: float) -> bool:
+def _place(output: str) -> Path | str:
+    """Returns a folder, or an address in an object store as it was given: a path would lose one of its slashes."""
+    from vr.data.store.address import is_remote
+
+    return output if is_remote(output) else Path(output)
+
+
+def _inside(folder: Path | str, name: str) -> Path | str:
+    """Returns where a file of the output is, as it may be shown."""
+    from vr.data.store.address import shown
+
+    return folder / name if isinstance(folder, Path) else f"{shown(folder).rstrip('/')}/{name}"
+
+
+def _was_finished(folder: Path | str, *, before: float) -> bool:
     """Whether the report was there before this command began."""
+    if isinstance(folder, str):
+        from vr.pipeline.remote_output import local_folder
+
+        folder = local_folder(folder)
+    path = folder / "report.json"
     return path.exists() and path.stat().st_mtime < before
 
 
@@ -258,7 +293,7 @@ def _terminable() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _resumable(folder: Path, *, given: bool) -> Iterator[None]:
+def _resumable(folder: Path | str, *, given: bool) -> Iterator[None]:
     """Tells somebody who interrupts a run how to go on with it."""
     try:
         yield

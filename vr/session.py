@@ -1,18 +1,22 @@
 """One run, as every door makes it: configuration checked, sources opened, tracker attached, the pipeline called."""
 
+import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vr.cascade.hosts import Hosts, is_first, join
 from vr.core.errors import ConfigError
-from vr.pipeline.config import Config
+from vr.pipeline.config import Config, TrackingConfig
 from vr.pipeline.progress import Event, ProgressCallback
 
 if TYPE_CHECKING:
     from vr.data.source import Source
+    from vr.pipeline.remote_output import RemoteOutput
     from vr.pipeline.report import ValidationReport
 
-__all__ = ["configure", "open_sources", "run"]
+__all__ = ["configure", "open_sources", "run", "run_profile"]
 
 
 def configure(config: Config | Mapping[str, Any] | None = None, overrides: Sequence[str] = ()) -> Config:
@@ -53,18 +57,22 @@ def run(
     reference: Any,
     config: Config,
     *,
-    output: Path | None = None,
+    output: Path | str | None = None,
     force: bool = False,
     html: bool = True,
     progress: ProgressCallback | None = None,
 ) -> "ValidationReport":
     """Returns the pipeline's report, its events shown to `progress` and to the configured tracker.
 
+    Where VR_COORDINATOR, VR_PROCESSES and VR_PROCESS are set, this is one of several processes that make the same call
+    and train the cascade together; process 0 alone writes to `output` and has a tracker.
+
     Args:
       candidate: A path, URI or Arrow stream; None: `config.data.uri`.
       reference: The same; None: `config.reference.uri`, which may be None too.
       config: The whole configuration.
-      output: Folder that receives the files, and from which an interrupted run resumes; None: nothing is written.
+      output: Folder or `s3://`, `gs://` URI that receives the files, and with which an interrupted run resumes (see
+        `vr.pipeline.remote_output`); None: nothing is written.
       force: Run again over a finished run.
       html: Write report.html too.
       progress: Called with every event.
@@ -72,20 +80,63 @@ def run(
     Raises:
       ConfigError: `output` cannot be used, or lies where a dataset is read.
       DataError: A dataset cannot be read or compared.
+      PeerLostError: Another of several processes is gone.
+      PreemptedError: One of several processes was asked to stop.
+      AlreadyPublishedError: Another run is in the store, or was published there first.
+      StoreError: An object store refuses, or failed for too long.
     """
-    from vr.pipeline.run_folder import refuse_inside
+    join(Hosts.of(os.environ))
+    from vr.cascade.agreement import by_first
+    from vr.pipeline.run_folder import PUBLISHED, REPORT, refuse_inside
     from vr.pipeline.validate import validate
     from vr.telemetry.background import tracking
 
+    folder, remote = _open_output(output, REPORT)
     first, second = open_sources(candidate, reference, config)
-    refuse_inside(output, [first, second])
-    with tracking(config, output or Path.cwd()) as tracker:
+    refuse_inside(folder, [first, second])
+    if remote is not None:
+        remote.refuse_inside([first, second])
+        if not force:
+            by_first(remote.refuse_taken)
+    tracked = config if is_first() else replace(config, tracking=TrackingConfig())
+    with tracking(tracked, folder or Path.cwd()) as tracker:
 
         def tell(event: Event) -> None:
             if progress is not None:
                 progress(event)
             tracker.log(event)
 
-        report = validate(first, second, config, progress=tell, output=output, force=force, html=html)
-        tracker.finish(report, output)
+        report = validate(first, second, config, progress=tell, output=folder, force=force, html=html)
+        if remote is not None:
+            by_first(lambda: remote.publish(PUBLISHED, replace=force))
+        tracker.finish(report, folder)
     return report
+
+
+def run_profile(
+    config: Config, *, output: Path | str | None = None, progress: ProgressCallback | None = None
+) -> dict[str, Any]:
+    """Returns the description of `data.uri`, see `vr.pipeline.describe.profile`; `output` is as of `run`."""
+    from vr.pipeline.describe import profile
+
+    folder, remote = _open_output(output, "profile.json")
+    source, _ = open_sources(None, None, config)
+    if remote is not None:
+        remote.refuse_inside([source])
+    result = profile(source, config, progress=progress, output=folder)
+    if remote is not None:
+        # A profile is no verdict that two could contradict: the newest stands, as in a folder.
+        remote.publish((), replace=True)
+    return result
+
+
+def _open_output(output: Path | str | None, manifest: str) -> "tuple[Path | None, RemoteOutput | None]":
+    """Returns the folder that a run writes to, and where it is published from there."""
+    from vr.data.store.address import is_remote
+
+    if isinstance(output, str) and is_remote(output):
+        from vr.pipeline.remote_output import RemoteOutput
+
+        remote = RemoteOutput(output, manifest)
+        return remote.folder, remote
+    return None if output is None else Path(output), None

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vr.cascade.budget import budgets, row_flops
-from vr.cascade.config import Network, preset
+from vr.cascade.config import Network, changes_to, preset
 from vr.cascade.step import masked_loss
 from vr.cascade.train import _models
 from vr.models import build
@@ -23,7 +23,7 @@ WANTED = {
 DOCS = Path(__file__).parents[2] / "docs" / "cascade.md"
 
 
-@pytest.mark.parametrize("name", ["laptop", *WANTED])
+@pytest.mark.parametrize("name", ["smoke", "laptop", *WANTED])
 @pytest.mark.parametrize("network", list(Network))
 def test_a_presets_parameters_are_those_of_its_networks_shapes(name, network):
     config = replace(preset(name), network=network)
@@ -38,6 +38,18 @@ def test_a_presets_parameters_are_those_of_its_networks_shapes(name, network):
         assert logits.dtype == jnp.float32
 
 
+def test_heads_count_and_leave_the_tiers_their_sizes():
+    plain = preset("workstation")
+    headed = replace(plain, heads=4)
+    models = _models(headed, np.full(COLUMNS, CODES))
+    for tier, with_heads, without in zip(
+        headed.tiers, budgets(headed, COLUMNS, CODES), budgets(plain, COLUMNS, CODES), strict=True
+    ):
+        assert with_heads.parameters == models[tier.name].parameters
+        assert with_heads.parameters == pytest.approx(without.parameters, rel=0.1)
+        assert with_heads.flops != without.flops
+
+
 @pytest.mark.parametrize("name", list(WANTED))
 def test_the_sizes_of_the_accelerators_presets(name):
     found = budgets(preset(name), COLUMNS, CODES)
@@ -46,9 +58,9 @@ def test_the_sizes_of_the_accelerators_presets(name):
         assert budget.parameters == pytest.approx(wanted, rel=0.1)
 
 
-@pytest.mark.parametrize(("channels", "depth"), [(64, 2), (24, 3)])
-def test_operations_are_those_that_xla_counts(channels, depth):
-    model, rows = build.resonance(COLUMNS, CODES, channels, depth), 128
+@pytest.mark.parametrize(("channels", "depth", "heads"), [(64, 2, 0), (24, 3, 0), (64, 2, 4)])
+def test_operations_are_those_that_xla_counts(channels, depth, heads):
+    model, rows = build.resonance(COLUMNS, CODES, channels, depth, heads=heads), 128
 
     def gradient(params, codes, masked):
         return jax.grad(lambda p: masked_loss(model.apply, p, codes, masked))(params)
@@ -59,23 +71,39 @@ def test_operations_are_those_that_xla_counts(channels, depth):
         jax.ShapeDtypeStruct((COLUMNS, rows), jnp.bool_),
     )
     counted = jax.jit(gradient).lower(*shapes).compile().cost_analysis()["flops"]
-    assert 3 * row_flops(COLUMNS, CODES, channels, depth) * rows == pytest.approx(counted, rel=0.25)
+    assert 3 * row_flops(COLUMNS, CODES, channels, depth, heads) * rows == pytest.approx(counted, rel=0.25)
 
 
 def test_the_docs_state_every_preset():
     text = DOCS.read_text(encoding="utf-8")
-    for name in ("laptop", *WANTED):
+    for name in ("smoke", "laptop", *WANTED):
         for budget in budgets(preset(name), COLUMNS, CODES):
             row = f"| {name} | {budget.name} | {budget.models} | {budget.parameters:,} | {budget.cells:.1e} | "
             assert row + f"{budget.flops:.1e} |" in text
 
 
 def test_the_docs_hours_follow_from_the_operations():
-    rate = 8 * 0.4 * 989e12
+    rate = 0.4 * 989e12
     minutes = {
-        name: sum(budget.seconds(rate) for budget in budgets(preset(name), COLUMNS, CODES)) / 60
-        for name in ("h100", "h100_large")
+        name: sum(budget.seconds(devices * rate) for budget in budgets(preset(name), COLUMNS, CODES)) / 60
+        for name, devices in (("workstation", 1), ("h100", 8), ("h100_large", 8))
     }
+    assert 3 < minutes["workstation"] < 4
     assert round(minutes["h100"]) == 26
     assert 240 < minutes["h100_large"] < 300
-    assert "take 26 minutes for `h100` and under five hours for `h100_large`" in DOCS.read_text(encoding="utf-8")
+    text = DOCS.read_text(encoding="utf-8")
+    assert "take 26 minutes for `h100` and under five hours for `h100_large`" in text
+    assert "one would take under four minutes for `workstation`" in text
+
+
+def test_a_cascade_that_gives_other_readings_than_its_preset_says_in_what():
+    assert changes_to("laptop", preset("laptop")) == []
+    assert changes_to("laptop", replace(preset("laptop"), threads=7, progress_seconds=1.0)) == []
+    assert changes_to("laptop", preset("smoke")) == ["cascade=smoke"]
+    assert changes_to("laptop", replace(preset("laptop"), heads=4, test_rows=500)) == [
+        "cascade.heads",
+        "cascade.test_rows",
+    ]
+    shorter = preset("laptop")
+    shorter.tiers[0].steps = 20
+    assert changes_to("laptop", shorter) == ["cascade.tiers"]

@@ -9,7 +9,13 @@ from vr.cascade.training import Kept
 
 
 def kept(segments):
-    return Kept({"a": np.arange(3.0, dtype=np.float32)}, np.zeros((1, 20)), np.zeros((1, 40)), np.array([segments]))  # type: ignore[arg-type]
+    return Kept(
+        {"a": np.arange(3.0, dtype=np.float32)},
+        np.zeros((1, 20)),
+        np.zeros((1, 40)),
+        np.zeros((1, 20, 2)),
+        np.array([segments]),
+    )  # type: ignore[arg-type]
 
 
 def test_a_state_without_a_new_segment_is_not_saved_again(tmp_path):

@@ -10,7 +10,7 @@ def arm(by_column):
     losses = {"all": float(np.mean(by_column)), "half": 1.0, "rare": 1.0}
     norms = {"min": 1.0, "median": 1.0, "max": 2.0}
     both = np.stack([by_column, np.asarray(by_column) + 1.0])
-    return ArmOutcome(losses, both, np.ones(3), norms, np.ones(1), 0.0, None)
+    return ArmOutcome(losses, both, np.ones(3), norms, np.ones(1), 0.0, None, np.ones(2), 1.0, 1.0)
 
 
 def readings(reference, candidate, null, prior=(2.0, 2.0, 1.0)):

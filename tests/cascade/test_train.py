@@ -1,5 +1,7 @@
 """The trained cascade on small tables: pairing, determinism, resumption, and that it sees what is lost."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -86,6 +88,18 @@ def test_every_model_is_reported_with_finite_numbers(broken):
         assert model["status"] == "trained"
         assert len(model["loss_curve"]["loss"]) == len(model["loss_curve"]["rows"]) == 20
         assert model["loss"] == model["losses"]["all"] > 0
+        assert list(model["layer_gradient_norm"]) == [
+            "downs.0",
+            "embedding",
+            "head",
+            "into",
+            "norms",
+            "up_biases",
+            "ups.0",
+        ]
+        assert all(0 < norm < model["gradient_norm"]["max"] for norm in model["layer_gradient_norm"].values())
+        assert 1 / len(model["energy"]) <= model["spectral_concentration"] <= 1
+        assert 1 < model["representation_rank"] < 60
     assert {m.parameters for m in broken.models if m.tier == "large"} != {
         m.parameters for m in broken.models if m.tier == "small"
     }
@@ -173,11 +187,43 @@ def test_both_networks_train(network):
     assert all(np.isfinite(model.spectral_entropy) for model in result.models)
 
 
+def test_one_member_that_diverges_is_reported_and_spares_the_others(monkeypatch):
+    from dataclasses import replace
+
+    from vr.cascade.tier import Tier
+
+    job = Tier._job
+
+    def wild(self, member, arm, drawn, **options):
+        made = job(self, member, arm, drawn, **options)
+        peak = np.float32(np.inf if (member, arm) == (1, "candidate") else made.start.peak)
+        return replace(made, start=made.start._replace(peak=peak))
+
+    few = config(tiers=[TierConfig(name="one", seeds=3, width=4, depth=1, steps=40)])
+    expected = run_cascade(table(600, 0), table(400, 1), NUM_CODES, few, 0)
+    monkeypatch.setattr(Tier, "_job", wild)
+    seen = []
+    few.progress_seconds = 0.0
+    found = run_cascade(table(600, 0), table(400, 1), NUM_CODES, few, 0, progress=seen.append)
+    (diverged,) = [model for model in found.models if model.status != "trained"]
+    assert (diverged.seed, diverged.arm, diverged.status) == (1, "candidate", "diverged")
+    assert set(diverged.loss_curve["loss"]) == {None}
+    assert [m.losses for m in found.models if m is not diverged] == [
+        m.losses for m in expected.models if (m.seed, m.arm) != (1, "candidate")
+    ]
+    # Its seed takes no part, and no number of the report or of the way to it is NaN.
+    assert found.readings["log_ratio_all"].value != expected.readings["log_ratio_all"].value
+    json.dumps([found.to_dict(), *(event.values for event in seen)], allow_nan=False)
+
+
 def test_progress_counts_every_model_up_to_the_total():
     seen = []
-    few = config(tiers=[TierConfig(name="one", seeds=2, width=4, depth=1, steps=20, null_arm=True)])
+    tiers = [TierConfig(name="one", seeds=2, width=4, depth=1, steps=20, null_arm=True)]
+    few = config(tiers=tiers, progress_seconds=0.0)
     run_cascade(table(300, 0), table(300, 1), NUM_CODES, few, 0, progress=seen.append)
-    assert [step.done for step in seen] == [1, 2, 3, 4, 5, 6, 6]
+    done = [step.done for step in seen]
+    assert done == sorted(done)
+    assert {1, 2, 3, 4, 5, 6} <= {round(each, 6) for each in done}
     assert seen[-1].total == 6
     assert set(seen[-1].values["cascade/one"]) == {"reference", "candidate", "null"}
 

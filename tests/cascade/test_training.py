@@ -55,6 +55,9 @@ class Memory:
     def due(self) -> bool:
         return True
 
+    def settle(self) -> None:
+        pass
+
     def keep(self, kept: Kept) -> None:
         self.kept.append(kept)
         if self.stop_after is not None and len(self.kept) >= self.stop_after:
@@ -180,6 +183,24 @@ def test_out_of_memory_halves_the_part_and_keeps_the_step(whole, form, monkeypat
         np.testing.assert_allclose(a.curve, b.curve, atol=2e-4)
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_job_that_ended_before_memory_ran_out_is_told_of_once(kept, monkeypatch):
+    made, ended = trainer(), []
+    program, calls = made.program, iter(range(1_000))
+
+    class OnceExhausted:
+        compiled, traces = program.compiled, 1
+
+        def __call__(self, *args):
+            # In the second job's third segment.
+            return exhausted() if next(calls) == CURVE_POINTS + 2 else program(*args)
+
+    monkeypatch.setattr(made, "program", OnceExhausted())
+    made.run([job(i) for i in range(3)], 1, ended.append, keeper=Memory() if kept else None)
+    assert made.settings.micro_batches == 2
+    assert ended == [0, 1, 2]
+
+
 def exhausting(program):
     """A program that is out of memory whenever it is called."""
 
@@ -220,21 +241,36 @@ def test_parts_are_chosen_before_running_by_what_the_compiler_says(whole):
         trainer(memory_limit=1_000).run([job(0)], 1)
 
 
-def test_eight_devices_give_what_one_gives(tmp_path):
+def test_eight_devices_give_what_one_gives_and_one_goes_on_where_eight_were_stopped():
     script = f"""
         import sys
         sys.path.insert(0, {str(__file__).rsplit("/", 1)[0]!r})
         import jax, numpy as np
-        from test_training import Execution, job, trainer
+        from test_training import Execution, Memory, job, trainer
         assert len(jax.devices()) == 8
+        def equal(first, second):
+            for a, b in zip(first, second, strict=True):
+                np.testing.assert_allclose(a.curve, b.curve, atol=2e-4)
+                np.testing.assert_allclose(a.params, b.params, atol=2e-3)
         # Four members along `model`, two devices each along `data`.
         many = trainer(members=4, form=Execution.stacked)
         assert dict(many._mesh.shape) == {{"model": 4, "data": 2}}
         one = trainer(members=4, form=Execution.stacked, devices=jax.devices()[:1])
         jobs = [job(i) for i in range(4)]
-        for a, b in zip(many.run(jobs, 1), one.run(jobs, 1), strict=True):
-            np.testing.assert_allclose(a.curve, b.curve, atol=2e-4)
-            np.testing.assert_allclose(a.params, b.params, atol=2e-3)
+        expected = one.run(jobs, 1)
+        equal(many.run(jobs, 1), expected)
+        # Rows alone: eight devices take a step of four rows each.
+        rows = trainer(members=1, form=Execution.stacked)
+        assert dict(rows._mesh.shape) == {{"model": 1, "data": 8}}
+        equal(rows.run(jobs[:1], 1), expected[:1])
+        for first, second in ((many, one), (one, many)):
+            keeper = Memory(stop_after=7)
+            try:
+                first.run(jobs, 1, keeper=keeper)
+            except KeyboardInterrupt:
+                keeper.stop_after = None
+            assert keeper.kept[-1].segments.tolist() == [7] * 4
+            equal(second.run(jobs, 1, keeper=keeper), expected)
         print("equal")
     """
     done = subprocess.run(

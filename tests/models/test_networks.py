@@ -3,8 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from vr.core.errors import ConfigError
 from vr.models import build, dft
-from vr.models.table import INVALID
+from vr.models.resonance import ResonanceBlock, bands_of
+from vr.models.table import INVALID, rms_norm
 
 
 def log_uniform(d, k):
@@ -43,7 +45,14 @@ def test_the_control_has_the_resonance_networks_parameters(d, k, channels, depth
         assert len(model.init(np.random.default_rng(0), log_uniform(d, k))) == model.parameters
 
 
-@pytest.mark.parametrize("make", [lambda: build.resonance(4, 6, 8, 2), lambda: build.mlp(4, 6, 900, 2)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: build.resonance(4, 6, 8, 2),
+        lambda: build.resonance(4, 6, 8, 2, heads=2),
+        lambda: build.mlp(4, 6, 900, 2),
+    ],
+)
 def test_before_training_the_marginals_are_predicted_and_a_masked_cell_is_not_seen(make):
     model = make()
     marginals = np.log(np.random.default_rng(1).dirichlet(np.ones(6), 4)).astype(np.float32)
@@ -66,6 +75,36 @@ def test_widths_are_the_smallest_that_reach_the_size():
     assert build.resonance_parameters(10, 16, width - 4, 2) < 50_000
     assert build.resonance_width(10, 16, 2, 1e12, 64) == 64
     assert INVALID < -20
+
+
+@pytest.mark.parametrize(("d", "heads"), [(1, 2), (3, 4), (12, 4), (40, 8)])
+def test_heads_mix_their_own_channels_within_bands_and_add_the_parameters_stated(d, heads):
+    model = build.resonance(d, 6, 16, 2, heads=heads)
+    assert len(model.init(np.random.default_rng(0), log_uniform(d, 6))) == model.parameters
+    bands = bands_of(d)
+    assert (bands[0], bands[-1]) == (0, min(4, d // 2 + 1) - 1)
+    assert np.ptp(np.bincount(bands)) <= 1
+    with pytest.raises(ConfigError, match="divide"):
+        build.resonance(d, 6, 16, 2, heads=3)
+    width = build.resonance_width(d, 6, 2, 50_000, 1_000, heads)
+    assert width % heads == 0
+    assert build.resonance_parameters(d, 6, width, 2, heads) >= 50_000
+
+
+def test_a_head_is_a_complex_matrix_by_band_of_its_channels():
+    d, rows, channels, heads = 9, 3, 8, 2
+    rng = np.random.default_rng(0)
+    block = ResonanceBlock(d, channels, draw=lambda shape, std: std * rng.standard_normal(shape), heads=heads)
+    x = rng.standard_normal((d, rows, channels))
+    spectrum = np.fft.rfft(np.asarray(rms_norm(jnp.asarray(x), jnp.ones(channels))), axis=0)
+    gate, mix = (part[0] + 1j * part[1] for part in (np.asarray(block.gate[...]), np.asarray(block.mix[...])))
+    expected = spectrum * gate
+    for f, band in enumerate(bands_of(d)):
+        for head in range(heads):
+            own = slice(4 * head, 4 * head + 4)
+            expected[f, :, own] += spectrum[f, :, own] @ mix[band, head]
+    real, imag = block.spectrum(jnp.asarray(x))
+    np.testing.assert_allclose(np.asarray(real) + 1j * np.asarray(imag), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("make", [build.resonance, build.mlp])
@@ -105,3 +144,34 @@ def test_rematerialised_blocks_give_the_same_gradient_and_keep_less(make):
         needs.append("remat" in str(jaxpr) or "checkpoint" in str(jaxpr))
     np.testing.assert_allclose(found[0], found[1], atol=1e-6)
     assert needs == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("make", "names", "channels"),
+    [
+        (lambda: build.resonance(4, 6, 8, 11), [*(f"blocks.{i}" for i in range(11)), "embedding", "head", "norm"], 8),
+        (
+            lambda: build.mlp(4, 6, 900, 2),
+            ["downs.0", "downs.1", "embedding", "head", "into", "norms", "up_biases", "ups.0", "ups.1"],
+            build.mlp(4, 6, 900, 2).width,
+        ),
+    ],
+)
+def test_layers_share_the_parameters_out_and_the_head_is_given_the_representation(make, names, channels):
+    model = make()
+    assert [name for name, _, _ in model.layers] == names
+    bounds = [(first, last) for _, first, last in model.layers]
+    assert bounds[0][0] == 0
+    assert bounds[-1][1] == model.parameters
+    assert [last for _, last in bounds[:-1]] == [first for first, _ in bounds[1:]]
+    params = model.init(np.random.default_rng(0), log_uniform(4, 6))
+    params = jnp.asarray(params + np.random.default_rng(1).standard_normal(len(params)).astype(np.float32))
+    codes, nothing = jnp.asarray(np.random.default_rng(2).integers(0, 6, (4, 5))), jnp.zeros((4, 5), bool)
+    before = model.represent(params, codes, nothing)
+    assert before.shape[1] == channels
+    assert before.shape[0] in (5, 4 * 5)
+    # The head alone changes the logits and leaves what it is given.
+    first, last = next((first, last) for name, first, last in model.layers if name == "head")
+    changed = params.at[first:last].add(1.0)
+    assert np.array_equal(model.represent(changed, codes, nothing), before)
+    assert not np.allclose(model.apply(changed, codes, nothing)[0], model.apply(params, codes, nothing)[0])

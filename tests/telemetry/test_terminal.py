@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from vr.cascade.progress import Advance, Meter
 from vr.pipeline.progress import Event
 from vr.telemetry.terminal import PlainProgress, show_progress
 
@@ -53,12 +54,26 @@ def test_without_a_terminal_lines_go_to_stderr(capsys):
     assert capsys.readouterr() == ("", "profile     50% reading\n")
 
 
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_eighty_columns_show_the_time_left_and_the_step_of_a_training(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "80")
+    with show_progress() as show:
+        assert show is not None
+        meter = Meter(lambda step: show(Event("cascade", step.done, step.total, step.message)), 71, 0.0, clock=Clock())
+        meter.begin("tier_1", models=50, steps=300, batch_rows=128, segments=20)
+        meter.advanced(Advance("seed 1 of 10, reference", 1, 1.5, seconds=0.25, waited=0.25))
+    assert "tier_1: 4 min left, step 1" in terminal.getvalue()
+
+
 @pytest.mark.parametrize("total", [4, None])
 def test_bars_on_a_terminal(monkeypatch, total):
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm-256color")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -136,4 +137,14 @@ def test_a_server_that_cannot_be_reached_stops_nothing(tmp_path, repository):
     assert done.returncode == 0
     assert done.stdout == "abandoned\n"
     assert "the tracker did not start within 2 s" in done.stderr or "the tracker failed" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_server_that_accepts_and_never_answers_stops_nothing(tmp_path, repository):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        done = track(tmp_path, repository, "online", 2, WANDB_BASE_URL=url, WANDB_API_KEY="0" * 40)
+    assert done.returncode == 0
+    assert done.stdout == "abandoned\n"
+    assert "2 of 2 events did not reach the tracker" in done.stderr
     assert "Traceback" not in done.stderr

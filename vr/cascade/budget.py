@@ -41,9 +41,9 @@ def budgets(config: CascadeConfig, num_columns: int, num_codes: int) -> list[Bud
     """Returns every tier's budget on a table of so many columns, each of at most so many codes."""
     found, before = [], 0
     for tier in config.tiers:
-        width = tier.width_on(num_columns, num_codes, before)
-        before = build.resonance_parameters(num_columns, num_codes, width, tier.depth)
-        parameters, flops = before, row_flops(num_columns, num_codes, width, tier.depth)
+        width = tier.width_on(num_columns, num_codes, before, config.heads)
+        before = build.resonance_parameters(num_columns, num_codes, width, tier.depth, config.heads)
+        parameters, flops = before, row_flops(num_columns, num_codes, width, tier.depth, config.heads)
         if config.network is Network.mlp:
             channels, hidden = build.mlp_shape(num_columns, num_codes, before, tier.depth)
             parameters = build.mlp_parameters(num_columns, num_codes, channels, hidden, tier.depth)
@@ -53,7 +53,7 @@ def budgets(config: CascadeConfig, num_columns: int, num_codes: int) -> list[Bud
     return found
 
 
-def row_flops(num_columns: int, num_codes: int, channels: int, depth: int) -> float:
+def row_flops(num_columns: int, num_codes: int, channels: int, depth: int, heads: int = 0) -> float:
     """Returns the operations of one row's forward pass through the resonance network."""
     cells = 4.0 * num_columns * num_codes * channels
     frequencies = dft.num_frequencies(num_columns)
@@ -62,7 +62,8 @@ def row_flops(num_columns: int, num_codes: int, channels: int, depth: int) -> fl
         transforms = 8.0 * frequencies * num_columns * channels
     else:
         transforms = 5.0 * num_columns * (num_columns.bit_length() - 1) * channels
-    block = transforms + 6.0 * frequencies * channels + 4.0 * EXPANSION * num_columns * channels**2
+    gate = 6.0 * frequencies * channels + (8.0 * frequencies * channels**2 / heads if heads else 0.0)
+    block = transforms + gate + 4.0 * EXPANSION * num_columns * channels**2
     return cells + depth * block
 
 

@@ -1,5 +1,7 @@
 """Checkpoints of a training run: written behind its back with Orbax, restored only where every byte is as written.
 
+Of several processes the first alone reads and writes them: the state has to be whole there.
+
 Orbax has no digests: it restores what a flipped bit made of an array without a word, and takes an empty folder for the
 newest step. So the steps it writes are sealed, listed and verified by `checkpoint_folder`.
 """
@@ -20,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
+from orbax.checkpoint.options import MultiprocessingOptions
 
 from vr.cascade.checkpoint_folder import CheckpointFolder, SetAside
 from vr.core.errors import CheckpointError, ConfigError, VrError
@@ -57,16 +60,16 @@ class Checkpoints:
       keep: How many of the newest steps that verify are kept, 1 or more.
 
     Raises:
-      ConfigError: if `keep` is out of range, jax runs in several processes, or the folder cannot be used or holds
-        checkpoints of another identity.
+      ConfigError: if `keep` is out of range, this is one of several processes and not the first, or the folder cannot
+        be used or holds checkpoints of another identity.
       CheckpointError: if the folder holds checkpoints of an unknown format.
     """
 
     def __init__(self, folder: Path, identity: str, keep: int = 2):
         if keep < 1:
             raise ConfigError(f"is {keep}, where 1 or more is needed", where="keep")
-        if jax.process_count() > 1:
-            raise ConfigError(f"jax runs in {jax.process_count()} processes, and checkpoints are written by one only")
+        if jax.process_index() > 0:
+            raise ConfigError(f"this is process {jax.process_index()}, and checkpoints are written by process 0 only")
         # Orbax takes absolute paths only.
         self._folder = CheckpointFolder(folder.absolute(), identity)
         self._keep = keep
@@ -245,9 +248,19 @@ def _writer() -> ocp.AsyncCheckpointer:
     # One for each save: one that has failed may raise the same error again at whatever it is asked for next.
     # No compression: 50 MB of normal noise shrink by 8 %, and take 1.8 times as long to write and 2.8 times to read.
     # No folders made on the side: nothing is gained on a disk, and their errors arrive late.
+    alone = _alone()
     return ocp.AsyncCheckpointer(
-        ocp.PyTreeCheckpointHandler(use_compression=False),
+        ocp.PyTreeCheckpointHandler(use_compression=False, multiprocessing_options=alone),
         async_options=ocp.AsyncOptions(create_directories_asynchronously=False),
+        multiprocessing_options=alone,
+    )
+
+
+def _alone() -> MultiprocessingOptions:
+    """Keeps Orbax from waiting for other processes, which do not call it."""
+    several = jax.process_count() > 1
+    return MultiprocessingOptions(
+        active_processes={0} if several else None, barrier_sync_key_prefix="vr" if several else None
     )
 
 
@@ -256,7 +269,8 @@ def _read(arrays: Path, like: Any) -> Any:
     wanted = {_name(number): _restore_args(leaf) for number, leaf in enumerate(leaves) if leaf.size}
     read = {}
     if wanted:
-        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
+        handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=_alone())
+        with ocp.Checkpointer(handler, multiprocessing_options=_alone()) as reader:
             read = reader.restore(arrays, args=ocp.args.PyTreeRestore(restore_args=wanted))
     # Orbax stores no array without elements.
     return structure.unflatten(read[_name(number)] if leaf.size else _empty(leaf) for number, leaf in enumerate(leaves))
@@ -269,7 +283,7 @@ def _restore_args(leaf: Any) -> ocp.RestoreArgs:
 
 
 def _sharding(leaf: Any) -> jax.sharding.Sharding:
-    return leaf.sharding or jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    return leaf.sharding or jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
 
 
 def _empty(leaf: Any) -> Any:

@@ -6,7 +6,7 @@ from enum import Enum
 
 from vr.core.errors import ConfigError
 
-__all__ = ["CURVE_POINTS", "CascadeConfig", "Execution", "Network", "Precision", "TierConfig", "preset"]
+__all__ = ["CURVE_POINTS", "CascadeConfig", "Execution", "Network", "Precision", "TierConfig", "changes_to", "preset"]
 
 
 CURVE_POINTS = 20  # readings of the held-out loss over training
@@ -83,13 +83,15 @@ class TierConfig:
         if not self.learning_rate > 0:
             raise ConfigError(f"learning_rate must be positive, not {self.learning_rate}", where=where)
 
-    def width_on(self, num_columns: int, num_codes: int, before: int) -> int:
+    def width_on(self, num_columns: int, num_codes: int, before: int, heads: int = 0) -> int:
         """Returns the resonance network's channels; `before` are the previous tier's parameters, 0 without one."""
         # Only where it is used: the command line reads this module at start-up, and build imports jax.
         from vr.models.build import resonance_width
 
         wanted = self.parameters or self.growth * before
-        return resonance_width(num_columns, num_codes, self.depth, wanted, self.width) if wanted else self.width
+        if not wanted:
+            return self.width
+        return resonance_width(num_columns, num_codes, self.depth, wanted, self.width, heads)
 
 
 def _laptop_tiers() -> list[TierConfig]:
@@ -108,15 +110,18 @@ class CascadeConfig:
 
     preset: str = "laptop"
     network: Network = Network.mlp  # on a CPU; benchmarks/results/cascade_networks.json says why
+    heads: int = 0  # of the resonance network, that mix channels within bands of frequencies; 0: none
     tiers: list[TierConfig] = field(default_factory=_laptop_tiers)
     train_rows: int = 4_000  # most rows an arm trains on; never over 40 % of the reference
     test_rows: int = 1_000  # most held-out reference rows that judge a member
     execution: Execution = Execution.auto
     threads: int = 2  # members in flight at once in looped form
     precision: Precision = Precision.auto
+    learning_rate_test: bool = False  # a tier's rate from a short test on the reference, an eighth to twice its own
     remat: bool = False  # work out a block's inner values again for its gradient, rather than keep them
     memory_limit_bytes: int | None = None  # of a device to count with; None: what it has free
     checkpoint_seconds: float = 30.0  # between two states kept of a training under way
+    progress_seconds: float = 10.0  # at least, between two events of a training under way; 0: one for each segment
     compilation_cache: bool = True  # keep compiled programs in the user's cache folder
     target_parameters: float | None = None  # size extrapolated to; None: ten times the largest proxy's
     confidence_level: float = 0.95  # of the extrapolation's intervals
@@ -125,6 +130,8 @@ class CascadeConfig:
         for name, least in (("train_rows", 8), ("test_rows", 4), ("threads", 1)):
             if getattr(self, name) < least:
                 raise ConfigError(f"must be {least} or more, not {getattr(self, name)}", where=f"cascade.{name}")
+        if self.heads < 0:
+            raise ConfigError(f"must be 0 or more, not {self.heads}", where="cascade.heads")
         if not 0.5 <= self.confidence_level < 1:
             raise ConfigError(
                 f"must lie in 0.5 to 1 (not reached), not {self.confidence_level}", where="cascade.confidence_level"
@@ -248,3 +255,15 @@ def preset(name: str) -> CascadeConfig:
     if name not in _PRESETS:
         raise ConfigError(f"no preset {name!r}", where="cascade", hint=f"choose one of {', '.join(_PRESETS)}")
     return _PRESETS[name]()
+
+
+# What a trained network depends on; the rest says how it is trained, to rounding.
+_DECIDES = ("network", "heads", "tiers", "train_rows", "test_rows", "precision", "learning_rate_test")
+
+
+def changes_to(name: str, config: CascadeConfig) -> list[str]:
+    """Returns in what a configuration would give other readings than the preset `name` does, as options to look at."""
+    if config.preset != name:
+        return [f"cascade={config.preset}"]
+    shipped = preset(name)
+    return [f"cascade.{field}" for field in _DECIDES if getattr(config, field) != getattr(shipped, field)]

@@ -4,14 +4,17 @@ A program's need is known before it runs, from the compiler. Where it is too muc
 gradients are summed: the step stays that of the whole batch.
 """
 
+import resource
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
 
+from vr.cascade.progress import MemoryUse
 from vr.core.errors import OutOfMemoryError
 
-__all__ = ["MAX_HALVINGS", "Need", "available_bytes", "is_exhausted", "need_of", "out_of_memory"]
+__all__ = ["MAX_HALVINGS", "Need", "available_bytes", "in_use", "is_exhausted", "need_of", "out_of_memory"]
 
 MAX_HALVINGS = 3  # of the part of a batch that is taken at once
 _USABLE = 0.9  # of a device's memory; the rest is left to fragmentation and to other programs
@@ -61,6 +64,18 @@ def available_bytes(limit: int | None = None) -> int | None:
             return None
         free.append(stats["bytes_limit"] - stats.get("bytes_in_use", 0))
     return int(_USABLE * min(free))
+
+
+def in_use() -> MemoryUse:
+    """Returns the bytes in use now on the fullest device; those of this process where devices do not say."""
+    stats = [device.memory_stats() or {} for device in jax.local_devices()]
+    if used := [found["bytes_in_use"] for found in stats if "bytes_in_use" in found]:
+        return MemoryUse(max(used), "device")
+    try:
+        resident = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return MemoryUse(None, reason="neither the device nor the system says what is in use")
+    return MemoryUse(resident * resource.getpagesize(), "process")
 
 
 def is_exhausted(error: BaseException) -> bool:

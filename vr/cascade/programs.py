@@ -7,13 +7,27 @@ from typing import Any
 import jax
 import numpy as np
 
+from vr.cascade import hosts
 from vr.cascade.config import Execution
+from vr.core.errors import ConfigError
 
 __all__ = ["Program", "chosen_form", "stack"]
 
 
 def chosen_form(execution: Execution) -> Execution:
-    """Returns looped or stacked; `auto` is the form that benchmarks/results/cascade_forms.json has faster."""
+    """Returns looped or stacked; `auto` is the form that benchmarks/results/cascade_forms.json has faster.
+
+    Raises:
+      ConfigError: for the looped form in several processes, of which each would train everything.
+    """
+    if hosts.several():
+        if execution is Execution.looped:
+            raise ConfigError(
+                f"is looped, where {hosts.count()} processes train together",
+                where="cascade.execution",
+                hint="choose stacked or auto",
+            )
+        return Execution.stacked
     if execution is not Execution.auto:
         return execution
     return Execution.looped if jax.default_backend() == "cpu" else Execution.stacked

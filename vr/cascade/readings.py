@@ -25,6 +25,9 @@ class ArmOutcome:
     energy: np.ndarray
     spectral_entropy: float
     top_eigenvalue: float | None
+    layer_norms: np.ndarray  # float `[L]`, means over the second half of training
+    spectral_concentration: float
+    representation_rank: float
 
     @classmethod
     def of(cls, trained: Any, judged: Any, eigenvalue: Any, rarity: np.ndarray) -> "ArmOutcome":
@@ -48,6 +51,9 @@ class ArmOutcome:
             energy=energy,
             spectral_entropy=float(-np.sum(shares * np.log(np.maximum(shares, 1e-12)))) if len(shares) > 1 else np.nan,
             top_eigenvalue=None if eigenvalue is None else float(eigenvalue),
+            layer_norms=np.asarray(trained.layer_norms, float)[len(trained.layer_norms) // 2 :].mean(axis=0),
+            spectral_concentration=float(np.sum(shares**2)) if len(shares) > 1 else np.nan,
+            representation_rank=float(judged.rank),
         )
 
     @property

@@ -57,8 +57,12 @@ class ModelResult:
       loss: `losses["all"]`.
       losses: Mean negative log-likelihood of a held-out real cell in nats: `all` (each cell left out), `half` (half of
         the cells hidden), `rare` (the least likely tenth of rows, each cell left out).
-      loss_curve: Held-out loss of half-masked rows (`loss`) by training rows seen (`rows`).
+      loss_curve: Loss on held-out rows whose cells are hidden at random (`loss`) by training rows seen (`rows`).
       gradient_norm: min, median, max over the second half of training.
+      layer_gradient_norm: By layer, the mean over the second half of training.
+      spectral_entropy: Of `energy` as shares, in nats; 0 where all of it is at one frequency.
+      spectral_concentration: Sum of its squared shares; 1 where all of it is at one frequency, 1 / F where it is even.
+      representation_rank: Effective rank of what the head is given on held-out real rows, nothing hidden.
       energy: Mean energy by frequency over the columns: of the gated spectrum, summed over blocks, or, for the control,
         of its cell vectors.
     """
@@ -75,6 +79,9 @@ class ModelResult:
     spectral_entropy: float | None
     energy: list[float]
     top_eigenvalue: float | None = None
+    layer_gradient_norm: dict[str, float | None] = field(default_factory=dict)
+    spectral_concentration: float | None = None
+    representation_rank: float | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +100,7 @@ class TierResult:
     prior_loss: float | None
     execution: str
     seconds: float
+    learning_rate: float | None = None
     readings: dict[str, Reading] = field(default_factory=dict)
 
 

@@ -109,10 +109,14 @@ class Segment(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What a segment shows: the averaged parameters' loss on held-out real rows (NaN once diverged), gradient norms."""
+    """What a segment shows: the averaged parameters' loss on held-out real rows (NaN once diverged), gradient norms.
+
+    `gradient_norms` `[s]` are those of the whole gradient, `layer_norms` `[L]` those of each layer, step means.
+    """
 
     loss: jax.Array
     gradient_norms: jax.Array
+    layer_norms: jax.Array
 
 
 def cell_losses(apply: Apply, params: Any, codes: Any, masked: Any) -> jax.Array:
@@ -127,6 +131,11 @@ def masked_loss(apply: Apply, params: Any, codes: Any, masked: Any) -> jax.Array
     """Returns the mean over rows of the mean loss of their masked cells."""
     losses = cell_losses(apply, params, codes, masked) * masked
     return jnp.mean(jnp.sum(losses, axis=0) / jnp.sum(masked, axis=0))
+
+
+def layer_norms(model: Model, grads: jax.Array) -> jax.Array:
+    """Returns the norms of a gradient `[P]` by layer, `[L]`, in the order of `model.layers`."""
+    return jnp.sqrt(jnp.stack([jnp.sum(grads[first:last] ** 2) for _, first, last in model.layers]))
 
 
 def random_masks(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -180,7 +189,7 @@ def advance(
         total, _ = jax.lax.scan(add, jnp.zeros_like(params), (jnp.reshape(rows, (parts, -1)), split))
         return total / parts
 
-    def step(state: TrainState, drawn: Segment) -> tuple[TrainState, jax.Array]:
+    def step(state: TrainState, drawn: Segment) -> tuple[TrainState, tuple[jax.Array, jax.Array]]:
         grads = gradient(state.params, drawn.batches, drawn.masks)
         norm = jnp.sqrt(jnp.sum(grads**2))
         clipped = grads / jnp.maximum(norm, 1.0)
@@ -194,13 +203,13 @@ def advance(
         alive = state.alive & jnp.isfinite(norm) & jnp.isfinite(jnp.sum(params))
         taken = TrainState(params, averaged, moments, state.index + 1, state.peak, state.best, state.stale, state.alive)
         state = jax.tree.map(lambda new, old: jnp.where(alive & running, new, old), taken, state)
-        return state._replace(alive=alive), norm
+        return state._replace(alive=alive), (norm, layer_norms(model, grads))
 
     running = state.stale < settings.patience if settings.patience else jnp.asarray(True)
-    state, norms = jax.lax.scan(step, state, segment)
+    state, (norms, by_layer) = jax.lax.scan(step, state, segment)
     if settings.patience:
         loss = loss_of(state.averaged, data.own, data.own_mask)
         gained = loss < state.best - _LEAST_GAIN
         state = state._replace(best=jnp.minimum(loss, state.best), stale=jnp.where(gained, 0, state.stale + 1))
     loss = loss_of(state.averaged, data.real, data.real_mask)
-    return state, Reading(jnp.where(state.alive, loss, jnp.nan), norms)
+    return state, Reading(jnp.where(state.alive, loss, jnp.nan), norms, jnp.mean(by_layer, axis=0))

@@ -4,9 +4,9 @@ A tier is made for a reference and run for a candidate; run for another, it trai
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import jax
@@ -15,9 +15,11 @@ import numpy as np
 
 from vr.cascade.config import CURVE_POINTS, CascadeConfig, Execution, TierConfig
 from vr.cascade.judge import Judged, judge
+from vr.cascade.learning_rate import RateTest
 from vr.cascade.members import Rows, Shares, log_marginals, marginal_losses, rows_of
 from vr.cascade.probes import gradient_products, top_eigenvalue
 from vr.cascade.programs import Program, chosen_form
+from vr.cascade.progress import Advance
 from vr.cascade.readings import ArmOutcome, MemberOutcome, all_and_rare, tier_readings
 from vr.cascade.result import ModelResult, TierResult, finite
 from vr.cascade.step import Array, Data, Segment, TrainSettings, random_masks, start
@@ -77,7 +79,8 @@ class Tier:
         def program(function: Callable[..., Any], example: Any, members: int) -> Program:
             return Program(function, example, members, self.form, pool)
 
-        job = self._job(0, "reference", reference)
+        # For its shapes: the rate itself may not be known yet.
+        job = self._job(0, "reference", reference, rate=tier.learning_rate)
         self.trainer = Trainer(
             model,
             self.settings,
@@ -88,6 +91,18 @@ class Tier:
             memory_limit=config.memory_limit_bytes,
         )
         params = job.start.params
+        self._rate, self._rate_test = None, None
+        if config.learning_rate_test:
+            self._rate_test = RateTest(
+                model,
+                self.settings,
+                tier.learning_rate,
+                tier.seeds,
+                self._rate_job,
+                self.form,
+                pool,
+                memory_limit=config.memory_limit_bytes,
+            )
         self.judge = program(lambda *x: judge(model, *x), self._judging(0, rows, params), jobs)
         self.products = self.curvature = None
         if tier.gradients:
@@ -97,7 +112,11 @@ class Tier:
             self.curvature = program(lambda *x: top_eigenvalue(model, *x), self._sharpness(0, rows, params), jobs)
 
     def run(
-        self, candidate: np.ndarray, on_model: Callable[[str], None], keeper: Keeper | None = None
+        self,
+        candidate: np.ndarray,
+        on_model: Callable[[str], None],
+        keeper: Keeper | None = None,
+        on_segment: Callable[[Advance], None] = lambda advance: None,
     ) -> dict[str, Any]:
         """Returns the tier as a document: {"tier": ..., "models": [...], "readings": ...}.
 
@@ -105,15 +124,18 @@ class Tier:
           candidate: Unsigned codes `[m, d]`, at least as many rows as an arm trains on.
           on_model: Told of every model, trained now or before.
           keeper: Keeps the training on its way.
+          on_segment: Told of every segment that is trained now, from any thread.
         """
         begun = time.perf_counter()
+        # Before any job is made: of several processes all have to take part in the test.
+        _ = self.learning_rate
         drawn = [self._drawn(candidate, member) for member in range(self.tier.seeds)]
         jobs = [(member, arm) for member in range(self.tier.seeds) for arm in arms_of(self.tier)]
         found = dict(self._real)
         for member, arm in found:
             on_model(self._name(member, arm))
         pending = [job for job in jobs if job not in found]
-        found |= zip(pending, self._train(pending, drawn, on_model, keeper), strict=True)
+        found |= zip(pending, self._train(pending, drawn, on_model, keeper, on_segment), strict=True)
         # A stacked program holds every member, so there all of them run again.
         if self.form is Execution.looped:
             self._real = {job: result for job, result in found.items() if job[1] in _REAL_ARMS}
@@ -133,6 +155,22 @@ class Tier:
             "readings": {name: asdict(reading) for name, reading in readings.items()},
         }
 
+    @property
+    def learning_rate(self) -> float:
+        """The peak rate of all arms: the configured one, or what a test on the reference says, made once."""
+        if self._rate_test is None:
+            return self.tier.learning_rate
+        if self._rate is None:
+            self._rate = self._rate_test.run(self.config.threads)
+        return self._rate
+
+    def _rate_job(self, settings: TrainSettings, member: int, rate: float) -> Job:
+        """Returns a training on the reference that is read on the null arm's rows, not on those that judge."""
+        job = self._job(member, "reference", self.reference[:0], settings, rate)
+        real = self.reference[self._rows[member].null][: self.share.test].T.astype(np.int32)
+        data = job.data._replace(real=real, real_mask=job.data.real_mask[:, : real.shape[1]])  # type: ignore[arg-type]
+        return replace(job, data=data)
+
     def _drawn(self, candidate: np.ndarray, member: int) -> np.ndarray:
         """Returns the candidate's rows that a member trains on, codes `[n, d]`."""
         rng = generator(self.seed, "cascade", self.tier.name, member, "candidate")
@@ -147,11 +185,16 @@ class Tier:
         drawn: list[np.ndarray],
         on_model: Callable[[str], None],
         keeper: Keeper | None,
+        on_segment: Callable[[Advance], None],
     ) -> list[tuple[Any, Judged, Any]]:
         """Trains and judges `jobs`, pairs of member and arm."""
         rows, threads = self._rows, self.config.threads
         trained = self.trainer.run(
-            [self._job(member, arm, drawn[member]) for member, arm in jobs], threads, on_model, keeper=keeper
+            _Jobs(len(jobs), lambda index: self._job(*jobs[index], drawn[jobs[index][0]])),
+            threads,
+            lambda index: on_model(self._name(*jobs[index])),
+            on_segment,
+            keeper,
         )
         params = [(member, output.params) for (member, _), output in zip(jobs, trained, strict=True)]
         judged = list(self.judge.map((self._judging(m, rows[m], p) for m, p in params), threads))
@@ -178,7 +221,14 @@ class Tier:
             self._null_products = of([self.reference[rows[m].null] for m in members])
         return {"candidate": of(drawn), "null": self._null_products}
 
-    def _job(self, member: int, arm: str, drawn: np.ndarray) -> Job:
+    def _job(
+        self,
+        member: int,
+        arm: str,
+        drawn: np.ndarray,
+        settings: TrainSettings | None = None,
+        rate: float | None = None,
+    ) -> Job:
         """Returns one arm of a member; `drawn` are the candidate's rows that it trains on."""
         rows = self._rows[member]
         codes = {
@@ -188,7 +238,7 @@ class Tier:
             "reference_half": self.reference[rows.reference],
             "candidate_half": drawn,
         }[arm]
-        settings, d = self.settings, codes.shape[1]
+        settings, d = settings or self.settings, codes.shape[1]
 
         # Every arm draws the same batches, masks and initial weights; only the rows behind the numbers differ.
         def draws(*names: str | int) -> np.random.Generator:
@@ -214,7 +264,7 @@ class Tier:
             own_mask=random_masks(draws("own"), (d, len(own))) if len(own) else np.zeros((d, 0), bool),
         )  # type: ignore[arg-type]
         params = self.model.init(draws("weights"), log_marginals(known, self.num_codes, INVALID))
-        return Job(self._name(member, arm), start(params, self.tier.learning_rate), data, segment)
+        return Job(self._name(member, arm), start(params, self.learning_rate if rate is None else rate), data, segment)
 
     def _judging(self, member: int, rows: Rows, params: Array) -> tuple[Any, ...]:
         codes = self.reference[rows.test].T
@@ -270,6 +320,7 @@ class Tier:
             prior_loss=finite(np.mean([outcome.prior[0] for outcome in outcomes])),
             execution=self.form.name,
             seconds=round(seconds, 3),
+            learning_rate=self.learning_rate,
         )
 
     def _models(self, outcomes: list[MemberOutcome]) -> Iterator[ModelResult]:
@@ -290,7 +341,26 @@ class Tier:
                     spectral_entropy=finite(found.spectral_entropy),
                     energy=[round(float(value), 6) for value in found.energy] if found.trained else [],
                     top_eigenvalue=finite(found.top_eigenvalue),
+                    layer_gradient_norm={
+                        name: finite(norm)
+                        for (name, _, _), norm in zip(self.model.layers, found.layer_norms, strict=True)
+                    },
+                    spectral_concentration=finite(found.spectral_concentration),
+                    representation_rank=finite(found.representation_rank),
                 )
+
+
+class _Jobs(Sequence[Job]):
+    """Jobs made when they are asked for: of several processes, each makes the arrays of those that it holds."""
+
+    def __init__(self, count: int, make: Callable[[int], Job]):
+        self._count, self._make = count, make
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> Job:  # type: ignore[override]
+        return self._make(index)
 
 
 def _epochs(

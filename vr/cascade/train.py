@@ -1,19 +1,20 @@
 """Trains the cascade: tiers of members, each member on the candidate and on the reference with one seed."""
 
 import hashlib
-import itertools
 from collections.abc import Callable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vr.cascade import compilation_cache
-from vr.cascade.config import CascadeConfig, Network, Precision
+from vr.cascade import compilation_cache, hosts
+from vr.cascade.agreement import by_first, told_by_first
+from vr.cascade.config import CURVE_POINTS, CascadeConfig, Network, Precision
 from vr.cascade.keeping import kept_in
 from vr.cascade.members import shares
+from vr.cascade.memory import in_use
+from vr.cascade.progress import Meter, Progress
 from vr.cascade.result import NO_NULL, CascadeResult, ModelResult, Reading, TierResult
 from vr.cascade.scaling import extrapolate
 from vr.cascade.tier import Tier, arms_of
@@ -23,16 +24,6 @@ from vr.models import build
 __all__ = ["Progress", "run_cascade"]
 
 _OF_LARGEST = ("skill_lost", "skill_lost_rare")
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far the cascade is, in trained models; `values` are numbers for a tracker."""
-
-    done: int
-    total: int
-    message: str
-    values: dict[str, Any] = field(default_factory=dict)
 
 
 def run_cascade(
@@ -55,12 +46,15 @@ def run_cascade(
       num_codes: Codes of each column `[d]`.
       config: Tiers, rows, execution; at least one tier.
       seed: Of all draws.
-      progress: Told of every trained model.
+      progress: Told how far it is, at most every `config.progress_seconds`, from any thread, but one event at a time.
       saved: Finished tiers by name; a tier found here is not trained again, one trained is stored.
       prepared: Tiers made for this reference, by name and size: whoever asks about several candidates passes one
         mapping, and the real arms are trained once. It must not be shared between references, seeds or configurations.
       checkpoints: Folder where tiers under way are kept, every `config.checkpoint_seconds`, and found again. It must
         not be shared between datasets, seeds or configurations.
+
+    Several processes (`vr.cascade.hosts`) call it with the same arguments and get the same result. `saved` and
+    `checkpoints` are those of process 0: what is there it tells the others.
 
     Raises:
       DataError: with too few rows.
@@ -72,8 +66,11 @@ def run_cascade(
     identity = hashlib.sha256(repr((config, seed, list(num_codes))).encode()).hexdigest()
     share = shares(len(reference_codes), len(candidate_codes), config)
     total = sum(tier.seeds * len(arms_of(tier)) for tier in config.tiers)
-    tell = progress or (lambda step: None)
+    meter = Meter(progress or (lambda step: None), total, config.progress_seconds, in_use)
     store: MutableMapping[str, dict] = {} if saved is None else saved
+    known = told_by_first(lambda: {tier.name: store[tier.name] for tier in config.tiers if tier.name in store})
+    if not hosts.is_first():
+        store.update(known)
     models = _models(config, sizes)
     ready: MutableMapping[str, Tier] = {} if prepared is None else prepared
     with ThreadPoolExecutor(config.threads) as pool:
@@ -84,23 +81,23 @@ def run_cascade(
             if tier.name not in store and key not in ready:
                 ready[key] = Tier(tier, models[tier.name], sizes, share, reference_codes, config, seed, pool)
             tiers[tier.name] = ready.get(key)
-        done = 0
         for tier in config.tiers:
-            name, count = tier.name, tier.seeds * len(arms_of(tier))
-            if name not in store:
-                counted = itertools.count(done + 1)
+            name, made = tier.name, tiers.pop(tier.name)
+            rows = 0 if made is None else made.settings.batch_rows
+            meter.begin(name, tier.seeds * len(arms_of(tier)), tier.steps, rows, CURVE_POINTS)
+            if made is not None and name not in store:
                 folder = None if checkpoints is None else checkpoints / name
                 with kept_in(folder, identity, config.checkpoint_seconds) as keeper:
-                    store[name] = tiers.pop(name).run(
-                        candidate_codes,
-                        lambda message, name=name, counted=counted: tell(
-                            Progress(next(counted), total, f"{name}: {message}")
-                        ),
-                        keeper,
-                    )
-            done += count
-            tell(Progress(done, total, f"{name}: done", {f"cascade/{name}": _mean_curves(store[name]["models"])}))
+                    _store(store, name, made.run(candidate_codes, meter.trained, keeper, meter.advanced))
+            meter.end({f"cascade/{name}": _mean_curves(store[name]["models"])})
     return _assemble([store[tier.name] for tier in config.tiers], config, seed)
+
+
+def _store(store: MutableMapping[str, dict], name: str, document: dict[str, Any]) -> None:
+    """Stores a finished tier, first where it is for good: what fails there fails on every process."""
+    by_first(lambda: store.__setitem__(name, document))
+    if not hosts.is_first():
+        store[name] = document
 
 
 def _models(config: CascadeConfig, num_codes: np.ndarray) -> dict[str, build.Model]:
@@ -110,13 +107,13 @@ def _models(config: CascadeConfig, num_codes: np.ndarray) -> dict[str, build.Mod
     models: dict[str, build.Model] = {}
     parameters = 0
     for tier in config.tiers:
-        width = tier.width_on(d, k, parameters)
-        parameters = build.resonance_parameters(d, k, width, tier.depth)
+        width = tier.width_on(d, k, parameters, config.heads)
+        parameters = build.resonance_parameters(d, k, width, tier.depth, config.heads)
         # The control has the resonance network's parameters, whatever width that takes.
         models[tier.name] = (
             build.mlp(d, k, parameters, tier.depth, **options)
             if config.network is Network.mlp
-            else build.resonance(d, k, width, tier.depth, **options)
+            else build.resonance(d, k, width, tier.depth, heads=config.heads, **options)
         )
     return models
 

@@ -6,7 +6,8 @@ that was kept and ends with the same numbers.
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
@@ -14,11 +15,15 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import numpy as np
 
+from vr.cascade import hosts
+from vr.cascade.agreement import least_of_all
 from vr.cascade.config import CURVE_POINTS, Execution
 from vr.cascade.memory import MAX_HALVINGS, available_bytes, is_exhausted, need_of, out_of_memory
-from vr.cascade.mesh import placement, tier_mesh
-from vr.cascade.programs import Program, stack
+from vr.cascade.mesh import filled, gathered, held, placed, placement, replicated, tier_mesh
+from vr.cascade.programs import Program
+from vr.cascade.progress import Advance
 from vr.cascade.step import Data, Segment, TrainSettings, TrainState, advance
+from vr.core.errors import PreemptedError
 from vr.models.build import Model
 
 _log = logging.getLogger(__name__)
@@ -27,11 +32,15 @@ __all__ = ["Job", "Keeper", "Kept", "TrainOutputs", "Trainer"]
 
 
 class TrainOutputs(NamedTuple):
-    """What is left of training: averaged parameters `[P]`, the held-out curve `[20]`, gradient norms `[steps]`."""
+    """What is left of training: averaged parameters `[P]`, the held-out curve `[20]`, gradient norms `[steps]`.
+
+    Those by layer are a segment's means, `[20, L]`.
+    """
 
     params: np.ndarray
     curve: np.ndarray
     gradient_norms: np.ndarray
+    layer_norms: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -58,23 +67,25 @@ class Kept(NamedTuple):
       state: Of every job.
       curve: float32 `[J, 20]`, NaN where not reached.
       norms: float32 `[J, steps]`.
+      layers: float32 `[J, 20, L]`, by layer, means over segments.
       segments: int32 `[J]`, how many are done.
     """
 
     state: TrainState
     curve: np.ndarray
     norms: np.ndarray
+    layers: np.ndarray
     segments: np.ndarray
 
     @classmethod
-    def before(cls, jobs: Sequence[Job], steps: int) -> "Kept":
-        """Returns that of jobs which have not begun."""
-        shape = len(jobs), CURVE_POINTS
+    def before(cls, jobs: Mapping[int, Job], count: int, steps: int, layers: int) -> "Kept":
+        """Returns that of `count` jobs which have not begun, and of which this process has `jobs`."""
         return cls(
-            stack(job.start for job in jobs),
-            np.full(shape, np.nan, np.float32),
-            np.zeros((len(jobs), steps), np.float32),
-            np.zeros(len(jobs), np.int32),
+            filled(jobs, lambda index: jobs[index].start, count),
+            np.full((count, CURVE_POINTS), np.nan, np.float32),
+            np.zeros((count, steps), np.float32),
+            np.zeros((count, CURVE_POINTS, layers), np.float32),
+            np.zeros(count, np.int32),
         )
 
 
@@ -91,6 +102,10 @@ class Keeper(Protocol):
 
     def keep(self, kept: Kept) -> None:
         """Keeps it; `kept` is the keeper's own from here on."""
+        ...
+
+    def settle(self) -> None:
+        """Waits until what was kept is there for good."""
         ...
 
 
@@ -129,7 +144,8 @@ class Trainer:
         model, settings, places = self.model, self.settings, {}
         if self._mesh is not None:
             shardings = placement(self._mesh)
-            places = {"shardings": shardings, "result_sharding": shardings[0]}
+            # Readings whole on every device, so that every process has them.
+            places = {"shardings": shardings, "result_sharding": (shardings[0], replicated(self._mesh))}
         return Program(
             lambda *args: advance(model, settings, *args),
             self._example,
@@ -144,47 +160,83 @@ class Trainer:
         self,
         jobs: Sequence[Job],
         threads: int,
-        on_job: Callable[[str], None] = lambda name: None,
-        on_segment: Callable[[int, float], None] = lambda done, loss: None,
+        on_job: Callable[[int], None] = lambda index: None,
+        on_segment: Callable[[Advance], None] = lambda advance: None,
         keeper: Keeper | None = None,
     ) -> list[TrainOutputs]:
         """Returns what training every job gives, in order.
 
         Args:
-          jobs: As many as `members` in stacked form.
+          jobs: As many as `members` in stacked form. Of several processes, each asks for those that it holds.
           threads: Jobs at a time in looped form.
-          on_job: Told of each job that ends, from any thread.
-          on_segment: Told of each segment of a stacked training: how many are done, and the mean loss.
+          on_job: Told once the position of each job that ends, from any thread.
+          on_segment: Told of each segment, from any thread.
           keeper: Keeps the training on its way; it is asked for an earlier one first.
 
         Raises:
-          OutOfMemoryError: where it does not fit into a device's memory at an eighth of the batch at a time either.
+          OutOfMemoryError: where it does not fit into a device's memory at an eighth of the batch at a time either; of
+            several processes one may run out alone, so there it is raised at once.
+          PeerLostError: where another process is gone.
+          PreemptedError: where one of several processes was asked to stop.
         """
         self._fit()
-        before = Kept.before(jobs, self.settings.steps)
-        kept = (keeper.restore(before) if keeper is not None else None) or before
+        if hosts.several():
+            # The program's own groups of processes meet at its first call, as in `join`; compiling may take longer.
+            self.program.compiled  # noqa: B018
+            hosts.meet()
+        own = range(len(jobs)) if self._mesh is None else held(self._mesh, len(jobs))
+        mine = {index: jobs[index] for index in own}
+        before = Kept.before(mine, len(jobs), self.settings.steps, len(self.model.layers))
+        announced: set[int] = set()
+
+        def on_end(index: int) -> None:
+            # A training that ran out of memory begins again, with jobs that had ended among the others.
+            if index not in announced:
+                announced.add(index)
+                on_job(index)
+
+        kept = self._restored(mine, before, keeper, on_segment)
         while True:
             try:
+                # Waited for here, or the first segment would count as slow.
+                _ = self.program.compiled
                 if self._mesh is None:
-                    kept = self._looped(jobs, kept, threads, on_job, keeper)
+                    kept = self._looped(mine, kept, threads, on_end, on_segment, keeper)
                 else:
-                    kept = self._stacked(jobs, kept, on_job, on_segment, keeper)
+                    with hosts.peers_watched():
+                        kept = self._stacked(mine, len(jobs), kept, on_segment, keeper)
                 break
             except jax.errors.JaxRuntimeError as error:
                 if not is_exhausted(error):
                     raise
-                if not self._halve():
+                if hosts.several() or not self._halve():
                     raise out_of_memory(self.settings.batch_rows, self.settings.micro_batches) from error
             # The state that the failed call was given may be gone.
-            kept = (keeper.restore(before) if keeper is not None else None) or before
+            kept = self._restored(mine, before, keeper, on_segment)
+        averaged = gathered(kept.state.averaged)
+        if self._mesh is not None:
+            for index in range(len(jobs)):
+                on_end(index)
         return [
-            TrainOutputs(np.asarray(kept.state.averaged[i]), kept.curve[i], kept.norms[i].reshape(-1))
+            TrainOutputs(averaged[i], kept.curve[i], kept.norms[i].reshape(-1), kept.layers[i])
             for i in range(len(jobs))
         ]
 
+    def _restored(
+        self, jobs: Mapping[int, Job], before: Kept, keeper: Keeper | None, on_segment: Callable[[Advance], None]
+    ) -> Kept:
+        """Returns the state that was kept last, that of the beginning without one, and tells how far it is."""
+        kept = (keeper.restore(before) if keeper is not None else None) or before
+        if self._mesh is not None:
+            on_segment(Advance(None, int(kept.segments.min())))
+        else:
+            for index, job in jobs.items():
+                on_segment(Advance(job.name, int(kept.segments[index])))
+        return kept
+
     def _fit(self) -> None:
         """Takes batches in as many parts as the program needs to fit into memory, by what its compiler says."""
-        limit = available_bytes(self._memory_limit)
+        limit = least_of_all(available_bytes(self._memory_limit))
         while limit is not None and (need := need_of(self.program.compiled)) is not None:
             _log.info("a training program takes %.0f MiB of %.0f", need.peak / 2**20, limit / 2**20)
             if need.peak <= limit:
@@ -206,7 +258,13 @@ class Trainer:
         return True
 
     def _looped(
-        self, jobs: Sequence[Job], kept: Kept, threads: int, on_job: Callable[[str], None], keeper: Keeper | None
+        self,
+        jobs: Mapping[int, Job],
+        kept: Kept,
+        threads: int,
+        on_job: Callable[[int], None],
+        on_segment: Callable[[Advance], None],
+        keeper: Keeper | None,
     ) -> Kept:
         """Every job by itself, some at a time."""
         kept, lock, stopped = _own(kept), threading.Lock(), threading.Event()
@@ -218,22 +276,29 @@ class Trainer:
             for number in range(int(kept.segments[index]), CURVE_POINTS):
                 if stopped.is_set():
                     return
-                state, reading = self.program(state, data, job.segment(number))
+                begun = time.perf_counter()
+                drawn = job.segment(number)
+                called = time.perf_counter()
+                state, reading = self.program(state, data, drawn)
+                reading = jax.tree.map(np.asarray, reading)
+                waited = time.perf_counter() - called
                 last = number + 1 == CURVE_POINTS
                 if keeper is None and not last:
                     self._read(kept, index, number, reading)
-                    continue
-                with lock:
-                    self._read(kept, index, number, reading)
-                    # Copies: the arrays behind these are given away at the next call.
-                    jax.tree.map(lambda to, leaf: to.__setitem__(index, np.asarray(leaf)), kept.state, state)
-                    kept.segments[index] = number + 1
-                    if keeper is not None and keeper.due():
-                        keeper.keep(_own(kept))
-            on_job(job.name)
+                else:
+                    with lock:
+                        self._read(kept, index, number, reading)
+                        # Copies: the arrays behind these are given away at the next call.
+                        jax.tree.map(lambda to, leaf: to.__setitem__(index, np.asarray(leaf)), kept.state, state)
+                        kept.segments[index] = number + 1
+                        if keeper is not None and keeper.due():
+                            keeper.keep(_own(kept))
+                seconds = time.perf_counter() - begun
+                on_segment(Advance(job.name, number + 1, float(reading.loss), seconds, waited))
+            on_job(index)
 
         with ThreadPoolExecutor(max(1, threads)) as pool:
-            pending = [pool.submit(train, index) for index in range(len(jobs))]
+            pending = [pool.submit(train, index) for index in jobs]
             try:
                 for future in pending:
                     future.result()
@@ -247,39 +312,69 @@ class Trainer:
 
     def _stacked(
         self,
-        jobs: Sequence[Job],
+        jobs: Mapping[int, Job],
+        count: int,
         kept: Kept,
-        on_job: Callable[[str], None],
-        on_segment: Callable[[int, float], None],
+        on_segment: Callable[[Advance], None],
         keeper: Keeper | None,
     ) -> Kept:
-        """All jobs at once; what the next segment draws is drawn while the device works on this one."""
+        """All jobs at once; what the next segment draws is drawn while the device works on this one.
+
+        Of several processes, each draws for `jobs`, those that its devices hold. What it returns is on the devices.
+        """
         assert self._mesh is not None
         of_state, of_data, of_segment = placement(self._mesh)
-        kept = _own(kept)
-        state = jax.device_put(kept.state, of_state)
-        data = jax.device_put(stack(job.data for job in jobs), of_data)
+        state = placed(kept.state, of_state)
+        data = placed(filled(jobs, lambda index: jobs[index].data, count), of_data)
+        kept = _own(kept._replace(state=None))
         begun = int(kept.segments.min())
+        since = time.perf_counter()
+
+        def draw(number: int) -> Segment:
+            return filled(jobs, lambda index: jobs[index].segment(number), count)
+
+        def now() -> Kept:
+            return _own(kept._replace(state=jax.tree.map(lambda leaf: gathered(leaf, everyone=False), state)))
 
         with ThreadPoolExecutor(1) as drawing:
-            for number, drawn in _ahead(
-                drawing, lambda n: stack(job.segment(n) for job in jobs), range(begun, CURVE_POINTS)
-            ):
-                state, reading = self.program(state, data, jax.device_put(drawn, of_segment))
-                for index in range(len(jobs)):
+            for number, drawn in _ahead(drawing, draw, range(begun, CURVE_POINTS)):
+                called = time.perf_counter()
+                state, reading = self.program(state, data, placed(drawn, of_segment))
+                reading = jax.tree.map(np.asarray, reading)
+                waited = time.perf_counter() - called
+                for index in range(count):
                     self._read(kept, index, number, jax.tree.map(lambda leaf, i=index: leaf[i], reading))
                 kept.segments[:] = number + 1
-                on_segment(number + 1, float(np.nanmean(kept.curve[:, number])))
+                since, seconds = time.perf_counter(), time.perf_counter() - since
+                on_segment(Advance(None, number + 1, _mean(kept.curve[:, number]), seconds, waited))
+                if hosts.asked_to_stop():
+                    if keeper is not None:
+                        keeper.keep(now())
+                        keeper.settle()
+                    raise _preempted(number + 1, is_kept=keeper is not None)
                 if keeper is not None and number + 1 < CURVE_POINTS and keeper.due():
-                    keeper.keep(_own(kept._replace(state=state)))
-        for job in jobs:
-            on_job(job.name)
-        return _own(kept._replace(state=state))
+                    keeper.keep(now())
+        return kept._replace(state=state)
 
     def _read(self, kept: Kept, index: int, number: int, reading: Any) -> None:
         size = self.settings.segment_steps
         kept.curve[index, number] = reading.loss
         kept.norms[index, number * size : (number + 1) * size] = reading.gradient_norms
+        kept.layers[index, number] = reading.layer_norms
+
+
+def _mean(losses: np.ndarray) -> float:
+    """Returns the mean of what is finite, NaN where nothing is."""
+    finite = losses[np.isfinite(losses)]
+    return float(finite.mean()) if len(finite) else float("nan")
+
+
+def _preempted(segments: int, *, is_kept: bool) -> PreemptedError:
+    return PreemptedError(
+        f"stopped after segment {segments} of {CURVE_POINTS}, as SIGTERM asked for",
+        where="cascade",
+        hint="the same command resumes" if is_kept else "nothing was kept, since no folder was given",
+    )
 
 
 def _own(kept: Kept) -> Kept:

@@ -4,12 +4,16 @@ Every error names where it happened (a file, a column, an option) and what to do
 """
 
 __all__ = [
+    "AlreadyPublishedError",
     "CheckpointError",
     "ConfigError",
     "DataError",
     "DivergedError",
     "NotCalibratedError",
     "OutOfMemoryError",
+    "PeerLostError",
+    "PreemptedError",
+    "StoreError",
     "VrError",
 ]
 
@@ -61,3 +65,23 @@ class DivergedError(VrError):
 
 class OutOfMemoryError(VrError):
     """A proxy does not fit into a device's memory, however small the part of a batch that is taken at once."""
+
+
+class PeerLostError(VrError):
+    """One of several processes that train together is gone; started again, they go on from the last checkpoint."""
+
+    exit_code = 75  # EX_TEMPFAIL: the same again may succeed
+
+
+class PreemptedError(VrError):
+    """The run was asked to stop and did, with everything kept: no failure, and the same command resumes."""
+
+    exit_code = 0
+
+
+class StoreError(VrError):
+    """An object store refuses, or failed for longer than it is worth trying again."""
+
+
+class AlreadyPublishedError(StoreError):
+    """Something else is published there already, or being published: nothing of ours is."""

@@ -24,6 +24,7 @@ from vr.data.formats.reader import InputFile, Reader, reading
 from vr.data.formats.sniff import check_looks, format_by_looks
 from vr.data.formats.textual import join_types
 from vr.data.normal import exact_batches, normal_array, normal_type
+from vr.data.store.address import shown
 
 __all__ = ["Source", "open_source"]
 
@@ -43,6 +44,7 @@ class Source:
         be of type null.
       num_rows: Rows, at least 1, or None where only a pass would tell.
       files: Path and bytes of every file, in row order; empty for objects in memory.
+      modified_ns: For each of `files`, when its object store says that it was written; None on a disk.
       notes: What was decided about odd input, one sentence each.
       ignored: Columns that the files have and `types` set to `ignore`.
     """
@@ -52,6 +54,7 @@ class Source:
     schema: pa.Schema
     num_rows: int | None
     files: list[tuple[str, int]]
+    modified_ns: list[int | None]
     notes: list[str]
     ignored: list[str]
     _readers: Sequence[Reader] = field(repr=False)
@@ -98,8 +101,8 @@ def open_source(data: object, *, format: str | None = None, types: Mapping[str, 
     """Returns `data` ready to be read, its types settled.
 
     Args:
-      data: The path of a file; of a folder (all of its data files, in the order of their paths); a glob; a URI of an
-        object store that pyarrow knows (`s3://`, `gs://`); or an object that speaks the Arrow PyCapsule stream (pandas,
+      data: The path of a file; of a folder (all of its data files, in the order of their paths); a glob; the `s3://`
+        or `gs://` URI of any of these; or an object that speaks the Arrow PyCapsule stream (pandas,
         polars, duckdb, pyarrow ...). Of several files all must have one format and the same columns. A stream is
         drained into memory, for it must be read more than once.
       format: Overrides what the name says: parquet, arrow, csv, tsv, json, jsonl, hdf5, xlsx.
@@ -120,8 +123,9 @@ def open_source(data: object, *, format: str | None = None, types: Mapping[str, 
     uri = os.fspath(data)
     uri = uri if isinstance(uri, str) else os.fsdecode(uri)
     wanted = None if format is None else known_format(format)
-    with reading(uri):
+    with reading(shown(uri)):
         files, notes = locate(uri, any_name=wanted is not None)
+    uri = shown(uri)
     name = wanted or _common_format(files)
     for file in files:
         check_looks(file, name)
@@ -203,6 +207,7 @@ def _assemble(
         schema=pa.schema([pa.field(each.name, _asked_type(each, kinds.get(each.name))) for each in stored]),
         num_rows=num_rows,
         files=[(file.path, file.size) for file in files],
+        modified_ns=[file.modified_ns for file in files],
         notes=notes,
         ignored=[name for name in joined.names if kinds.get(name) == "ignore"],
         _readers=readers,

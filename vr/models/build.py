@@ -1,6 +1,7 @@
 """Networks as pure functions of a parameter tree, and the widths at which two networks weigh the same."""
 
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,13 +11,17 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from vr.core.errors import ConfigError
 from vr.models import dft
+from vr.models.causal import Causal
 from vr.models.mlp import MaskedMlp
-from vr.models.resonance import EXPANSION, Resonance
+from vr.models.resonance import EXPANSION, Resonance, bands_of
 
 __all__ = [
     "Apply",
     "Model",
+    "causal",
+    "causal_parameters",
     "mlp",
     "mlp_parameters",
     "mlp_shape",
@@ -36,24 +41,54 @@ class Model:
     compile several times faster than over a tree, and members stack without ceremony.
 
     Attributes:
-      init: Generator and log-marginals `[d, K]` to float32 `[P]`. Before training the model predicts those marginals.
+      init: Generator and log-marginals, `[d, K]` or for sequences `[K]`, to float32 `[P]`. Before training the model
+        predicts those marginals.
       apply: Parameters `[P]`, codes `[d, B]` and mask `[d, B]` to logits `[d, B, K]` and energies `[blocks, F]`.
       parameters: P.
       width: Channels for each column (resonance) or hidden units (MLP).
+      layers: Name, first and last (exclusive) position of each layer's stretch of the vector, in order.
+      represent: The same arguments as `apply` to what the head is given, `[n, C]`: a row or a cell each.
     """
 
     init: Callable[[np.random.Generator, np.ndarray], np.ndarray]
     apply: Apply
     parameters: int
     width: int
+    layers: tuple[tuple[str, int, int], ...]
+    represent: Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
 
 def resonance(
-    num_columns: int, num_codes: int, channels: int, depth: int, *, dtype: Any = jnp.float32, remat: bool = False
+    num_columns: int,
+    num_codes: int,
+    channels: int,
+    depth: int,
+    *,
+    heads: int = 0,
+    dtype: Any = jnp.float32,
+    remat: bool = False,
 ) -> Model:
-    """Returns the resonance network of this shape, its inner values in `dtype`, parameters in float32."""
-    build = functools.partial(Resonance, num_columns, num_codes, channels, depth, dtype=dtype, remat=remat)
-    return _cut(build, resonance_parameters(num_columns, num_codes, channels, depth), channels)
+    """Returns the resonance network of this shape, its inner values in `dtype`, parameters in float32.
+
+    Raises:
+      ConfigError: where heads do not divide the channels.
+    """
+    if heads and channels % heads:
+        raise ConfigError(f"{heads} heads must divide {channels} channels", where="cascade.heads")
+    build = functools.partial(Resonance, num_columns, num_codes, channels, depth, heads=heads, dtype=dtype, remat=remat)
+    return _cut(build, resonance_parameters(num_columns, num_codes, channels, depth, heads), channels)
+
+
+def causal(
+    length: int, num_codes: int, channels: int, depth: int, *, dtype: Any = jnp.float32, remat: bool = False
+) -> Model:
+    """Returns the resonance network for sequences of one length, each position predicted from those before it.
+
+    As the others, with positions for columns, but for the head, which all positions share: log-marginals are `[K]`.
+    Energies are those of the transform at twice the length, `[blocks, length + 1]`.
+    """
+    build = functools.partial(Causal, length, num_codes, channels, depth, dtype=dtype, remat=remat)
+    return _cut(build, causal_parameters(length, num_codes, channels, depth), channels)
 
 
 def mlp(
@@ -83,12 +118,18 @@ def mlp_shape(num_columns: int, num_codes: int, parameters: int, depth: int) -> 
     return best[1:]
 
 
-def resonance_parameters(num_columns: int, num_codes: int, channels: int, depth: int) -> int:
+def resonance_parameters(num_columns: int, num_codes: int, channels: int, depth: int, heads: int = 0) -> int:
     """Returns the number of parameters of `resonance` at this shape."""
     cells = num_columns * channels * (2 * num_codes + 1) + num_columns * num_codes + 2 * channels
     gate = 2 * dft.num_frequencies(num_columns) * channels
-    block = gate + 2 * EXPANSION * channels**2 + (EXPANSION + 2) * channels
-    return cells + depth * block
+    mix = 2 * (int(bands_of(num_columns)[-1]) + 1) * channels**2 // heads if heads else 0
+    return cells + depth * (gate + mix + _channel_mlp_parameters(channels))
+
+
+def causal_parameters(length: int, num_codes: int, channels: int, depth: int) -> int:
+    """Returns the number of parameters of `causal` at this shape."""
+    tokens = channels * (2 * num_codes + length) + num_codes + 2 * channels
+    return tokens + depth * ((length + 1) * channels + _channel_mlp_parameters(channels))
 
 
 def mlp_parameters(num_columns: int, num_codes: int, channels: int, hidden: int, depth: int) -> int:
@@ -98,10 +139,22 @@ def mlp_parameters(num_columns: int, num_codes: int, channels: int, hidden: int,
     return cells + num_columns * channels * hidden + depth * (2 * hidden**2 + hidden) + (depth + 1) * hidden + head
 
 
-def resonance_width(num_columns: int, num_codes: int, depth: int, parameters: float, widest: int) -> int:
-    """Returns the smallest width with at least `parameters` parameters (a multiple of 4 from 16 on), up to `widest`."""
-    width = 1 + _widest(lambda c: resonance_parameters(num_columns, num_codes, c, depth), int(parameters) - 1)
-    return min(width if width < 16 else -(-width // 4) * 4, widest)
+def resonance_width(
+    num_columns: int, num_codes: int, depth: int, parameters: float, widest: int, heads: int = 0
+) -> int:
+    """Returns the smallest width with at least `parameters` parameters, up to `widest`.
+
+    A multiple of the heads, and of 4 from 16 on.
+    """
+    of_width = functools.partial(resonance_parameters, num_columns, num_codes, depth=depth, heads=heads)
+    width = 1 + _widest(lambda channels: of_width(channels=channels), int(parameters) - 1)
+    step = math.lcm(heads or 1, 1 if width < 16 else 4)
+    return min(-(-width // step) * step, widest)
+
+
+def _channel_mlp_parameters(channels: int) -> int:
+    """Returns those of a block beside its gate: the channel MLP and both norms."""
+    return 2 * EXPANSION * channels**2 + (EXPANSION + 2) * channels
 
 
 def _widest(size: Callable[[int], int], limit: int) -> int:
@@ -118,9 +171,10 @@ def _widest(size: Callable[[int], int], limit: int) -> int:
 def _cut(build: Callable[..., Any], parameters: int, width: int) -> Model:
     blank = build(draw=lambda shape, std: np.zeros(shape, np.float32))
     graph, state = nnx.split(blank)
-    leaves, tree = jax.tree.flatten(state)
+    paths, tree = jax.tree.flatten_with_path(state)
+    leaves = [leaf for _, leaf in paths]
     shapes = [leaf.shape for leaf in leaves]
-    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1].tolist()
+    *ends, whole = np.cumsum([int(np.prod(shape)) for shape in shapes]).tolist()
 
     def init(rng: np.random.Generator, log_marginals: np.ndarray) -> np.ndarray:
         network = build(draw=lambda shape, std: std * rng.standard_normal(shape, dtype=np.float32))
@@ -129,8 +183,32 @@ def _cut(build: Callable[..., Any], parameters: int, width: int) -> Model:
         leaves = jax.tree.leaves(nnx.state(network))
         return np.concatenate([np.asarray(leaf, np.float32).ravel() for leaf in leaves])
 
-    def apply(params: jax.Array, codes: jax.Array, masked: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def network(params: jax.Array) -> Any:
         parts = [part.reshape(shape) for part, shape in zip(jnp.split(params, ends), shapes, strict=True)]
-        return nnx.merge(graph, jax.tree.unflatten(tree, parts)).with_energy(codes, masked)
+        return nnx.merge(graph, jax.tree.unflatten(tree, parts))
 
-    return Model(init, apply, parameters, width)
+    def apply(params: jax.Array, codes: jax.Array, masked: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return network(params).with_energy(codes, masked)
+
+    def represent(params: jax.Array, codes: jax.Array, masked: jax.Array) -> jax.Array:
+        return network(params).representation(codes, masked)
+
+    layers = _layers([_layer(path) for path, _ in paths], [0, *ends, whole])
+    return Model(init, apply, parameters, width, layers, represent)
+
+
+def _layer(path: Any) -> str:
+    """Returns the layer of a parameter: the first part of its path, numbered where the layer is one of several."""
+    first, second = path[0].key, getattr(path[1], "key", None)
+    return f"{first}.{second}" if isinstance(second, int) else str(first)
+
+
+def _layers(names: list[str], bounds: list[int]) -> tuple[tuple[str, int, int], ...]:
+    """Returns the stretch of each run of equal names; leaves are sorted by path, so that a layer is one run."""
+    found: list[tuple[str, int, int]] = []
+    for name, first, last in zip(names, bounds[:-1], bounds[1:], strict=True):
+        if found and found[-1][0] == name:
+            found[-1] = (name, found[-1][1], last)
+        else:
+            found.append((name, first, last))
+    return tuple(found)

@@ -44,15 +44,19 @@ class MaskedMlp(nnx.Module):
 
     def __call__(self, codes: jax.Array, masked: jax.Array) -> jax.Array:
         """Returns logits `[d, B, K]` for codes `[d, B]` of which `masked` are hidden."""
-        num_columns, rows = codes.shape
+        logits = self.head(self.representation(codes, masked)[None])
+        return jnp.swapaxes(logits.reshape(codes.shape[1], *self.shape), 0, 1)
+
+    def representation(self, codes: jax.Array, masked: jax.Array) -> jax.Array:
+        """Returns what the head is given, each row's `[B, hidden]`."""
+        rows = codes.shape[1]
         cells = self.embedding(codes, masked)
         x = jnp.swapaxes(cells, 0, 1).reshape(rows, -1) @ self.into[...].astype(cells.dtype)
         norms = self.norms[...]
         block = jax.checkpoint(_block) if self.remat else _block
         for index, (up, down) in enumerate(zip(self.ups, self.downs, strict=True)):
             x = block(x, norms[index], up[...], self.up_biases[...][index], down[...])
-        logits = self.head(rms_norm(x, norms[-1])[None])
-        return jnp.swapaxes(logits.reshape(rows, *self.shape), 0, 1)
+        return rms_norm(x, norms[-1])
 
     def with_energy(self, codes: jax.Array, masked: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Returns the logits, and the energy of the cell vectors by frequency over the columns `[1, F]`.

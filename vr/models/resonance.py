@@ -2,7 +2,8 @@
 
 A block is `x + gate(norm(x))`, then `x + mlp(norm(x))`. The gate transforms over the column axis, multiplies each
 frequency of each channel by a learned complex number, and transforms back: a circular convolution over columns, one
-kernel a channel (FNet, arXiv 2105.03824, with the learned filter of GFNet, arXiv 2107.00645). A table's columns have no
+kernel a channel (FNet, arXiv 2105.03824, with the learned filter of GFNet, arXiv 2107.00645). With heads, groups of
+channels, a head also mixes its own channels by a complex matrix for each band of frequencies. A table's columns have no
 order, so the convolution is a mixer and nothing more; what belongs to a column enters with its own value embedding and
 leaves through its own head. The equal-parameter control is `vr.models.mlp`.
 """
@@ -17,37 +18,65 @@ from flax import nnx
 from vr.models import dft
 from vr.models.table import CellEmbedding, ColumnHead, Draw, rms_norm
 
-__all__ = ["Resonance", "ResonanceBlock"]
+__all__ = ["Resonance", "ResonanceBlock", "bands_of"]
 
 EXPANSION = 2  # hidden units of the channel MLP for each channel
+_MOST_BANDS = 4
+
+
+def bands_of(positions: int) -> np.ndarray:
+    """Returns each frequency's band: four bands as even as can be, or one for each frequency where there are fewer."""
+    frequencies = dft.num_frequencies(positions)
+    return np.arange(frequencies) * min(_MOST_BANDS, frequencies) // frequencies
 
 
 class ResonanceBlock(nnx.Module):
     """One gate and one channel MLP, each behind a norm and around a residual."""
 
-    def __init__(self, num_columns: int, channels: int, *, draw: Draw):
-        frequencies = dft.num_frequencies(num_columns)
-        # A random kernel over columns of unit energy: the gate mixes from the first step on.
-        shape = (2, frequencies, 1, channels)
-        self.gate = nnx.Param(draw(shape, 0.7))
+    def __init__(self, positions: int, channels: int, *, draw: Draw, heads: int = 0):
+        self.heads = heads
+        self.gate = nnx.Param(self.drawn_gate(positions, channels, draw))
         self.gate_norm = nnx.Param(np.ones((channels,), np.float32))
         self.mlp_norm = nnx.Param(np.ones((channels,), np.float32))
         inner = EXPANSION * channels
         self.up = nnx.Param(draw((channels, inner), channels**-0.5))
         self.up_bias = nnx.Param(np.zeros((inner,), np.float32))
         self.down = nnx.Param(draw((inner, channels), inner**-0.5))
+        if heads:
+            bands, own = int(bands_of(positions)[-1]) + 1, channels // heads
+            self.mix = nnx.Param(draw((2, bands, heads, own, own), 0.5 * own**-0.5))
+
+    def drawn_gate(self, positions: int, channels: int, draw: Draw) -> Any:
+        """Returns the gate before training: a random kernel of unit energy, so that it mixes from the first step on."""
+        return draw((2, dft.num_frequencies(positions), 1, channels), 0.7)
+
+    def padded_to(self, positions: int) -> int:
+        """Returns the length at which the block transforms."""
+        return positions
 
     def spectrum(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Returns the gated spectrum of `x` `[d, B, C]`: real and imaginary parts `[F, B, C]`."""
         real, imag = dft.forward(rms_norm(x, self.gate_norm[...]))
         gate = self.gate[...]
-        return real * gate[0] - imag * gate[1], real * gate[1] + imag * gate[0]
+        gated = real * gate[0] - imag * gate[1], real * gate[1] + imag * gate[0]
+        if not self.heads:
+            return gated
+        weights = self.mix[...][:, bands_of(x.shape[0])]
+
+        def mixed(part: jax.Array, by: jax.Array) -> jax.Array:
+            by_head = part.reshape(*part.shape[:2], self.heads, -1)
+            return jnp.einsum("fbhc,fhce->fbhe", by_head, by).reshape(part.shape)
+
+        return (
+            gated[0] + mixed(real, weights[0]) - mixed(imag, weights[1]),
+            gated[1] + mixed(real, weights[1]) + mixed(imag, weights[0]),
+        )
 
     def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Returns the block's output `[d, B, C]` and the mean energy of its gated spectrum at each frequency `[F]`."""
         real, imag = self.spectrum(x)
         energy = jnp.mean(real**2 + imag**2, axis=(1, 2))
-        x = x + dft.inverse(real, imag, x.shape[0]).astype(x.dtype)
+        x = x + dft.inverse(real, imag, self.padded_to(x.shape[0]), first=x.shape[0]).astype(x.dtype)
         up, bias, down = (each[...].astype(x.dtype) for each in (self.up, self.up_bias, self.down))
         inner = jax.nn.silu(rms_norm(x, self.mlp_norm[...]) @ up + bias[None, None, :])
         return x + inner @ down, energy
@@ -68,12 +97,13 @@ class Resonance(nnx.Module):
         depth: int,
         *,
         draw: Draw,
+        heads: int = 0,
         dtype: Any = jnp.float32,
         remat: bool = False,
     ):
         self.remat = remat
         self.embedding = CellEmbedding(num_columns, num_codes, channels, draw=draw, dtype=dtype)
-        self.blocks = nnx.List([ResonanceBlock(num_columns, channels, draw=draw) for _ in range(depth)])
+        self.blocks = nnx.List([ResonanceBlock(num_columns, channels, draw=draw, heads=heads) for _ in range(depth)])
         self.norm = nnx.Param(np.ones((channels,), np.float32))
         self.head = ColumnHead(num_columns, num_codes, channels)
 
@@ -83,9 +113,18 @@ class Resonance(nnx.Module):
 
     def with_energy(self, codes: jax.Array, masked: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Returns the logits and the mean energy at each block's gate and frequency `[depth, F]`."""
+        hidden, energies = self._hidden(codes, masked)
+        return self.head(hidden), energies
+
+    def representation(self, codes: jax.Array, masked: jax.Array) -> jax.Array:
+        """Returns what the head is given, each cell's `[d * B, C]`."""
+        hidden, _ = self._hidden(codes, masked)
+        return hidden.reshape(-1, hidden.shape[-1])
+
+    def _hidden(self, codes: jax.Array, masked: jax.Array) -> tuple[jax.Array, jax.Array]:
         x = self.embedding(codes, masked)
         energies = []
         for block in self.blocks:
             x, energy = (nnx.remat(ResonanceBlock.__call__) if self.remat else ResonanceBlock.__call__)(block, x)
             energies.append(energy)
-        return self.head(rms_norm(x, self.norm[...])), jnp.stack(energies)
+        return rms_norm(x, self.norm[...]), jnp.stack(energies)

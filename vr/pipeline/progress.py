@@ -2,7 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vr.cascade.progress import Progress
 
 __all__ = ["Event", "ProgressCallback"]
 
@@ -16,7 +19,8 @@ class Event:
       done: Units finished in this stage.
       total: Units in this stage, or None where not known beforehand.
       message: For a person.
-      values: Numbers for a tracker, such as {"cascade/tier_1/log_ratio": 0.03}.
+      values: Numbers for a tracker, such as {"cascade/tier_1/eta_seconds": 12.0}.
+      training: Of the stage `cascade`: tier, member, step, loss, pace, memory, each by itself.
     """
 
     stage: str
@@ -24,6 +28,7 @@ class Event:
     total: float | None
     message: str = ""
     values: dict[str, Any] = field(default_factory=dict)
+    training: "Progress | None" = None
 
 
 ProgressCallback = Callable[[Event], None]

@@ -22,11 +22,22 @@ from vr.core.files import write_synced
 from vr.data.source import Source
 from vr.pipeline.report import ValidationReport
 
-__all__ = ["RunFolder", "SavedStages", "open_folder", "refuse_inside", "scratch_of", "tidy", "write_whole"]
+__all__ = [
+    "PUBLISHED",
+    "REPORT",
+    "RunFolder",
+    "SavedStages",
+    "open_folder",
+    "refuse_inside",
+    "scratch_of",
+    "tidy",
+    "write_whole",
+]
 
 _STATE = ".vr"
-_REPORT, _PAGE, _SCORES = "report.json", "report.html", "row_scores.parquet"
-_FILES = (_REPORT, _PAGE, _SCORES)
+REPORT, _PAGE, _SCORES = "report.json", "report.html", "row_scores.parquet"
+PUBLISHED = (_SCORES, _PAGE)  # what an object store receives before the report
+_FILES = (REPORT, *PUBLISHED)
 _ELSEWHERE = "give another --output"
 
 
@@ -211,7 +222,7 @@ class RunFolder:
         if self.path is None or not self._is_finished:
             return None
         try:
-            return ValidationReport.model_validate_json((self.path / _REPORT).read_bytes())
+            return ValidationReport.model_validate_json((self.path / REPORT).read_bytes())
         except (OSError, ValueError) as err:
             raise CheckpointError(
                 "is marked finished, but its report.json cannot be read",
@@ -259,7 +270,7 @@ class RunFolder:
         if self.path is None:
             return
         state, scratch = self.path / _STATE, scratch_of(self.path)
-        for name, text in ((_PAGE, report.to_html() if html else None), (_REPORT, report.to_json())):
+        for name, text in ((_PAGE, report.to_html() if html else None), (REPORT, report.to_json())):
             if text is not None:
                 self._staged[name] = scratch / f"{name}.{os.getpid()}"
                 with _written(self.path / name), _grown(self._staged[name], text.encode()):

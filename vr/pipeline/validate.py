@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from vr.cascade.agreement import by_first, told_by_first
+from vr.cascade.config import changes_to
+from vr.cascade.hosts import several
 from vr.core.errors import DataError
 from vr.core.plain import to_plain
 from vr.data.source import Source
@@ -45,6 +48,9 @@ def validate(
 ) -> ValidationReport:
     """Validates a candidate, against a reference where there is one.
 
+    Several processes (`vr.cascade.hosts`) call it with the same arguments and return the same report; process 0 alone
+    looks into `output` and writes there.
+
     Args:
       candidate: The dataset somebody is about to train on.
       reference: Real rows of the same kind.
@@ -64,10 +70,11 @@ def validate(
       DivergedError: where too many proxies diverged.
     """
     tell = progress or (lambda event: None)
-    folder = RunFolder(output, _identity(candidate, reference, config), force=force)
-    if (stored := folder.finished()) is not None:
+    identity = _identity(candidate, reference, config)
+    folder = by_first(lambda: RunFolder(output, identity, force=force)) or RunFolder(None, identity)
+    if (stored := _finished(folder)) is not None:
         if html:
-            folder.add_page(stored)
+            by_first(lambda: folder.add_page(stored))
         return stored
     # A tracker starts at the first event, so before the clock does.
     tell(Event("read", 0, None))
@@ -93,8 +100,8 @@ def validate(
         features, specs = features | alone, specs | reference_free.METRICS
         judgement = judge(features, specs, config.detector, with_reference=reference is not None)
         sections = assemble.dimension_sections(measurements, config.detector, judgement.situation, intake.splits_reason)
-        if judgement.situation == "trained" and config.cascade.preset != _CALIBRATED_CASCADE:
-            strange = f"cascade={config.cascade.preset} (calibrated with {_CALIBRATED_CASCADE})"
+        if judgement.situation == "trained" and (changes := changes_to(_CALIBRATED_CASCADE, config.cascade)):
+            strange = f"{', '.join(changes)} (calibrated with cascade={_CALIBRATED_CASCADE} as it ships)"
             judgement = replace(judgement, beyond=(*judgement.beyond, strange))
         if missing := _not_compared(reference, intake, config):
             judgement = withhold_approval(
@@ -150,9 +157,18 @@ def validate(
         ),
     )
     tell(Event("report", 0, 1))
-    folder.publish(report, html=html)
+    by_first(lambda: folder.publish(report, html=html))
     tell(Event("report", 1, 1, report.verdict, {} if risk is None else {"risk_score": risk}))
     return report
+
+
+def _finished(folder: RunFolder) -> ValidationReport | None:
+    """Returns the report of a run that is finished already, in every process, though the first alone has the folder."""
+    stored = by_first(folder.finished)
+    if not several():
+        return stored
+    text = told_by_first(lambda: None if stored is None else stored.to_json())
+    return None if text is None else ValidationReport.model_validate_json(text)
 
 
 def _train(intake: Intake, config: Config, folder: RunFolder, tell: ProgressCallback) -> tuple[Any, str | None]:
@@ -171,7 +187,7 @@ def _train(intake: Intake, config: Config, folder: RunFolder, tell: ProgressCall
         intake.columns.num_codes[pairs].tolist(),
         config.cascade,
         config.seed,
-        progress=lambda step: tell(Event("cascade", step.done, step.total, step.message, step.values)),
+        progress=lambda step: tell(Event("cascade", step.done, step.total, step.message, step.values, step)),
         saved=folder.stages("cascade", key),
         checkpoints=folder.room("training", key),
     )
@@ -292,11 +308,14 @@ def _identity(candidate: Source, reference: Source | None, config: Config) -> di
 def _files(source: Source) -> list[Any]:
     if not source.files:
         return [source.uri, source.schema.to_string(), source.num_rows]
-    return [[path, size, _changed(path)] for path, size in source.files]
+    return [
+        [path, size, _changed(path) if modified is None else modified]
+        for (path, size), modified in zip(source.files, source.modified_ns, strict=True)
+    ]
 
 
 def _changed(path: str) -> int | None:
-    """Returns when a local file was last written; of an object in a store its size alone must do."""
+    """Returns when a local file was last written; None for what is on no disk."""
     if "://" in path:
         return None
     try:

@@ -25,7 +25,7 @@ class BackgroundTracker:
     """A tracker behind a bounded queue and a daemon thread.
 
     `start` and `finish` wait at most `timeout_s`, `log` never. The first failure or time-out is logged as one warning,
-    and the tracker is left alone from then on.
+    and the tracker is left alone from then on; how many events did not reach it is said at the end.
 
     Args:
       tracker: The tracker to run.
@@ -38,7 +38,7 @@ class BackgroundTracker:
         self._timeout_s = timeout_s
         self._calls: queue.Queue[tuple[Callable[[], None], threading.Event] | None] = queue.Queue(queue_length)
         self._abandoned = threading.Event()
-        self._num_dropped = 0
+        self._num_told = self._num_logged = 0
         self._pending: Callable[[], None] | None = None
         self._starting = threading.Lock()
         self._thread = threading.Thread(target=self._work, name="vr-tracker", daemon=True)
@@ -63,21 +63,26 @@ class BackgroundTracker:
             pending, self._pending = self._pending, None
             if pending is not None:
                 pending()
+            self._num_told += 1
         if self.abandoned:
             return
-        try:
-            self._calls.put_nowait((lambda: self._tracker.log(event), threading.Event()))
-        except queue.Full:
-            self._num_dropped += 1
+        with suppress(queue.Full):
+            self._calls.put_nowait((lambda: self._log(event), threading.Event()))
 
     def finish(self, report: ValidationReport | None, folder: Path | None) -> None:
         """Ends the tracked run, if one was started, waiting at most `timeout_s` for what is still queued."""
         if self._pending is None:
             self._wait("finish", lambda: self._tracker.finish(report, folder))
-        if self._num_dropped:
-            _LOG.warning("the tracker was too slow for %d events; the report has their numbers", self._num_dropped)
+        if lost := self._num_told - self._num_logged:
+            _LOG.warning(
+                "%d of %d events did not reach the tracker; the report has their numbers", lost, self._num_told
+            )
         with suppress(queue.Full):
             self._calls.put_nowait(None)
+
+    def _log(self, event: Event) -> None:
+        self._tracker.log(event)
+        self._num_logged += 1
 
     def _wait(self, name: str, call: Callable[[], None]) -> None:
         if self.abandoned:

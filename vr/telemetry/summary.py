@@ -19,7 +19,7 @@ Line = list[tuple[str, str]]
 
 
 def summary_lines(
-    report: ValidationReport, *, report_path: Path | None, width: int = 100, bars: bool = False
+    report: ValidationReport, *, report_path: Path | str | None, width: int = 100, bars: bool = False
 ) -> list[Line]:
     """Returns at most 30 lines: the verdict, the dimensions, the worst columns, what to do first, notes.
 
@@ -77,7 +77,7 @@ def worst_columns(report: ValidationReport, most: int = 3) -> list[ColumnSummary
     return sorted(drifted, key=lambda column: (-_excess(column), column.name))[:most]
 
 
-def print_summary(report: ValidationReport, *, report_path: Path | None) -> None:
+def print_summary(report: ValidationReport, *, report_path: Path | str | None) -> None:
     """Prints the summary on stdout, in colour where it is a terminal."""
     terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size((100, 24)).columns if terminal else 100
@@ -194,7 +194,7 @@ def profile_lines(profile: dict[str, Any], *, most_columns: int = 20) -> list[st
     return [*lines, *([""] if dataset.notes else []), *(f"note: {note}" for note in dataset.notes)]
 
 
-def print_profile(profile: dict[str, Any], *, folder: Path | None) -> None:
+def print_profile(profile: dict[str, Any], *, folder: Path | str | None) -> None:
     """Prints a profile on stdout, and where its file is."""
     lines = profile_lines(profile)
     if folder is not None:

@@ -3,14 +3,17 @@
 import fnmatch
 import glob
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
-import pyarrow as pa
 from pyarrow import fs
 
 from vr.core.errors import ConfigError, DataError
 from vr.data.formats.reader import InputFile
+from vr.data.store.address import Address, is_remote, knows, shown
+from vr.data.store.filesystem import filesystem_of
+from vr.data.store.retries import Absent, Forbidden, with_retries
 
 __all__ = ["FORMATS", "format_by_name", "known_format", "locate"]
 
@@ -58,28 +61,41 @@ def locate(uri: str, any_name: bool) -> tuple[list[InputFile], list[str]]:
 
     Args:
       uri: A file, a folder (searched recursively, hidden names and names with a leading underscore apart), a glob, or
-        a URI whose filesystem pyarrow knows, such as `s3://bucket/folder` or `gs://bucket/*.parquet`.
+        the `s3://` or `gs://` URI of any of these, such as `s3://bucket/folder` or `gs://bucket/*.parquet`.
       any_name: In folders, take files whatever their name says; else only those with the ending of a known format.
 
     Raises:
       DataError: if there is no such file, or none with data in it.
     """
-    if "://" in uri:
-        paths, single, filesystem = _remote(uri)
-        prefix = uri.split("://", 1)[0] + "://"
+    if uri.startswith("file://"):
+        filesystem, prefix = fs.LocalFileSystem(), "file://"
+        found, single = _listed(filesystem, uri.removeprefix(prefix), uri)
+    elif is_remote(uri):
+        if not knows(uri):
+            raise DataError("cannot be reached", where=shown(uri), hint="give a path, or an s3:// or gs:// address")
+        address = Address.parse(uri)
+        uri, prefix = str(address), f"{address.scheme}://"
+        try:
+            filesystem = filesystem_of(address)
+            found, single = _listed(filesystem, uri.removeprefix(prefix), uri, lambda ask: with_retries(ask, uri))
+        except (Absent, Forbidden) as err:
+            raise DataError(err.message, where=uri, hint=err.hint) from err
     else:
-        (paths, single), filesystem, prefix = _local(uri), fs.LocalFileSystem(), ""
+        paths, single = _local(uri)
+        filesystem, prefix = fs.LocalFileSystem(), ""
+        found = filesystem.get_file_info(paths)
     notes: list[str] = []
     if not (single or any_name):
-        known = [path for path in paths if format_by_name(path)]
-        if len(known) < len(paths):
-            notes.append(f"{_files(len(paths) - len(known))} of no known format passed over")
-        paths = known
-        if any("=" in part for path in paths for part in path.split("/")[:-1]):
+        known = [info for info in found if format_by_name(info.path)]
+        if len(known) < len(found):
+            notes.append(f"{_files(len(found) - len(known))} of no known format passed over")
+        found = known
+        if any("=" in part for info in found for part in info.path.split("/")[:-1]):
             notes.append("folder names such as 'year=2024' are not read as columns")
+    far = not isinstance(filesystem, fs.LocalFileSystem)
     files = [
-        InputFile(prefix + path, info.size or 0, filesystem, path)
-        for path, info in zip(paths, filesystem.get_file_info(paths), strict=True)
+        InputFile(prefix + info.path, info.size or 0, filesystem, info.path, info.mtime_ns if far else None)
+        for info in found
     ]
     full = [file for file in files if file.size]
     if files and not full:
@@ -115,31 +131,23 @@ def _hidden(parts: Iterable[str]) -> bool:
     return any(part.startswith((".", "_")) for part in parts)
 
 
-def _remote(uri: str) -> tuple[list[str], bool, fs.FileSystem]:
-    """Returns paths, whether they are the one file that was named outright, and their filesystem."""
-    # What follows a question mark are options of the filesystem, such as its region or endpoint.
-    address, mark, options = uri.partition("?")
-    wild = next((i for i, sign in enumerate(address) if sign in "*["), None)
-    base = address if wild is None else address[: address.rindex("/", 0, wild)]
-    try:
-        filesystem, root = fs.FileSystem.from_uri(base + mark + options)
-        info = filesystem.get_file_info(root)
-        found = (
-            [info]
-            if info.type == fs.FileType.File
-            else filesystem.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=True))
-        )
-    except (pa.ArrowException, OSError) as err:
-        raise DataError(
-            f"cannot be reached ({err})", where=uri, hint="check the address, the credentials and the network"
-        ) from err
-    single = info.type == fs.FileType.File
-    paths = sorted(each.path for each in found if each.type == fs.FileType.File)
-    if wild is not None:
-        pattern = root + address[len(base) :]
-        paths = [path for path in paths if fnmatch.fnmatchcase(path, pattern)]
-    elif not single:
-        paths = [path for path in paths if not _hidden(path[len(root) :].split("/"))]
-    if not paths:
-        raise DataError("matches no file" if wild is not None else "does not exist or holds no files", where=uri)
-    return paths, single, filesystem
+def _listed(
+    filesystem: fs.FileSystem, path: str, where: str, tried: Callable[[Callable[[], Any]], Any] = lambda ask: ask()
+) -> tuple[list[fs.FileInfo], bool]:
+    """Returns the files behind a path that may be a glob, and whether they are the one that was named outright."""
+    wild = next((i for i, sign in enumerate(path) if sign in _WILD), None)
+    root = (path if wild is None else path[:wild].rpartition("/")[0]).rstrip("/")
+    info = tried(lambda: filesystem.get_file_info(root))
+    if info.type == fs.FileType.File:
+        return [info], wild is None
+    # With allow_not_found a bucket that is not there could not be told from an empty one.
+    selector = fs.FileSelector(root, recursive=True, allow_not_found="/" in root)
+    found = [info for info in tried(lambda: filesystem.get_file_info(selector)) if info.type == fs.FileType.File]
+    if wild is None:
+        found = [info for info in found if not _hidden(info.path[len(root) :].split("/"))]
+    else:
+        found = [info for info in found if fnmatch.fnmatchcase(info.path, path)]
+    if not found:
+        what = "does not exist or holds no files" if wild is None else "matches no file"
+        raise DataError(what, where=where, hint="check the bucket and the name" if is_remote(where) else None)
+    return sorted(found, key=lambda info: info.path), False

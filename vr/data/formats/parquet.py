@@ -38,23 +38,42 @@ class ParquetReader:
     def read(self, schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Yields batches of the columns of `schema` as stored."""
         stored = [self._stored[name] for name in schema.names]
-        # Locally small reads are cheap, and a row group of any size need not be held. Far away a group's columns must
-        # be fetched in few requests, and one group at a time, or pyarrow would hold the whole file.
-        groups = [None] if self.file.is_local else [[i] for i in range(self._metadata.num_row_groups)]
-        with (
-            reading(self.file.path),
-            pq.ParquetFile(
-                self.file.open(),
-                metadata=self._metadata,
-                read_dictionary=self._dictionaries,
-                pre_buffer=not self.file.is_local,
-                buffer_size=_BUFFER_BYTES if self.file.is_local else 0,
-            ) as opened,
-        ):
-            for group in groups:
-                for batch in opened.iter_batches(batch_rows, row_groups=group, columns=stored):
-                    # Asking for `a` also gives a nested `a.b`: select again.
-                    yield batch.select(stored).rename_columns(schema.names)
+        for batch in self._near(stored, batch_rows) if self.file.is_local else self._far(stored, batch_rows):
+            # Asking for `a` also gives a nested `a.b`: select again.
+            yield batch.select(stored).rename_columns(schema.names)
+
+    def _near(self, columns: list[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
+        """Yields batches by small reads, which are cheap on a disk: a row group of any size need not be held."""
+        with reading(self.file.path), self._open(self.file.open(), buffer_size=_BUFFER_BYTES) as opened:
+            yield from opened.iter_batches(batch_rows, columns=columns)
+
+    def _far(self, columns: list[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
+        """Yields batches a row group at a time, its columns fetched in few requests while the one before is decoded."""
+        groups = [_ranges(self._metadata.row_group(i), set(columns)) for i in range(self._metadata.num_row_groups)]
+        with reading(self.file.path), self.file.open_ranges() as ranges:
+            ranges.plan(groups[0] if groups else [])
+            with self._open(pa.PythonFile(ranges, mode="r")) as opened:
+                for i, following in enumerate([*groups[1:], []]):
+                    ranges.plan(following, done_before=min((start for start, _ in groups[i]), default=0))
+                    yield from opened.iter_batches(batch_rows, row_groups=[i], columns=columns)
+
+    def _open(self, file: pa.NativeFile, **options) -> pq.ParquetFile:
+        # Its own read-ahead would hold the whole file.
+        return pq.ParquetFile(
+            file, metadata=self._metadata, read_dictionary=self._dictionaries, pre_buffer=False, **options
+        )
+
+
+def _ranges(group: pq.RowGroupMetaData, columns: set[str]) -> list[tuple[int, int]]:
+    """Returns where the column chunks of a row group begin and end, those of nested columns included."""
+    found = []
+    for column in (group.column(i) for i in range(group.num_columns)):
+        if column.path_in_schema in columns or column.path_in_schema.partition(".")[0] in columns:
+            start = column.data_page_offset
+            if column.dictionary_page_offset:
+                start = min(start, column.dictionary_page_offset)
+            found.append((start, start + column.total_compressed_size))
+    return found
 
 
 def _dictionary_columns(metadata: pq.FileMetaData) -> set[str]:

@@ -3,12 +3,15 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 from pyarrow import fs
 
 from vr.core.errors import DataError
+
+if TYPE_CHECKING:
+    from vr.data.store.ranges import RangeFile
 
 __all__ = ["InputFile", "Reader", "reading", "unique_names"]
 
@@ -28,12 +31,14 @@ class InputFile:
       size: Bytes as stored.
       filesystem: Where it lives.
       key: Its path within `filesystem`.
+      modified_ns: When an object store says that it was written; None on a disk, which can be asked any time.
     """
 
     path: str
     size: int
     filesystem: fs.FileSystem
     key: str
+    modified_ns: int | None = None
 
     @property
     def is_local(self) -> bool:
@@ -42,7 +47,15 @@ class InputFile:
 
     def open(self) -> pa.NativeFile:
         """Returns the raw bytes, seekable."""
-        return self.filesystem.open_input_file(self.key)
+        if self.is_local:
+            return self.filesystem.open_input_file(self.key)
+        return pa.PythonFile(self.open_ranges(), mode="r")
+
+    def open_ranges(self) -> "RangeFile":
+        """Returns the raw bytes of a file far away, read by ranges."""
+        from vr.data.store.ranges import RangeFile
+
+        return RangeFile(self.filesystem, self.key, self.size, self.path)
 
     def stream(self) -> pa.NativeFile:
         """Returns the bytes in order, decompressed if they begin like gzip, zstd, bz2 or lz4."""

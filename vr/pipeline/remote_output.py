@@ -1,0 +1,82 @@
+"""A run whose output is in an object store: made in a folder of this machine, published from there when it is whole.
+
+What a run needs to resume stays in that folder, one for each address, in the user's cache; the store sees finished
+files only, report.json last.
+"""
+
+import fnmatch
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import platformdirs
+
+from vr.core.errors import AlreadyPublishedError, ConfigError
+from vr.data.source import Source
+from vr.data.store.address import Address
+from vr.data.store.publish import digest_of, open_store, publish
+
+__all__ = ["RemoteOutput", "local_folder"]
+
+
+def local_folder(uri: str) -> Path:
+    """Returns where a run with this output writes, and from where it resumes."""
+    name = hashlib.sha256(str(Address.parse(uri)).encode()).hexdigest()[:16]
+    return Path(platformdirs.user_cache_dir("vr")) / "outputs" / name
+
+
+class RemoteOutput:
+    """The output of a run under `uri`; `manifest` is the file that is published last.
+
+    Attributes:
+      place: The address, as it may be shown.
+      folder: Where the run writes, and from where it resumes.
+    """
+
+    def __init__(self, uri: str, manifest: str):
+        self.place = str(Address.parse(uri))
+        self.folder = local_folder(uri)
+        self._manifest = manifest
+        self._store = open_store(uri)
+
+    def refuse_inside(self, sources: Iterable[Source | None]) -> None:
+        """Refuses a place whose files the next run would read as part of its dataset.
+
+        Raises:
+          ConfigError: if a dataset is a prefix of it, or a glob that its files match.
+        """
+        for source in sources:
+            if source is not None and source.files and self._is_read_by(source.uri.rstrip("/")):
+                raise ConfigError(
+                    f"lies inside the dataset {source.uri}, which would read the results as data",
+                    where=self.place,
+                    hint="give an --output outside it",
+                )
+
+    def refuse_taken(self) -> None:
+        """Refuses a place that holds another run, before anything is computed.
+
+        Raises:
+          AlreadyPublishedError: if the manifest there is not the one of the run in `folder`.
+          StoreError: if the store cannot be asked.
+        """
+        there = self._store.digest(self._manifest)
+        ours = self.folder / self._manifest
+        if there is not None and not (ours.exists() and digest_of(ours) == there):
+            raise AlreadyPublishedError(
+                "holds another run already",
+                where=self.place,
+                hint="give another --output, or --force to replace it",
+            )
+
+    def publish(self, names: Iterable[str], *, replace: bool) -> None:
+        """Publishes those files of the folder that exist, the manifest last."""
+        files = {name: self.folder / name for name in names if (self.folder / name).exists()}
+        publish(self._store, files, (self._manifest, self.folder / self._manifest), replace=replace)
+
+    def _is_read_by(self, dataset: str) -> bool:
+        if any(sign in dataset for sign in "*?["):
+            return fnmatch.fnmatchcase(f"{self.place}/{self._manifest}", dataset)
+        rest = f"{self.place}/".removeprefix(f"{dataset}/")
+        # Of a prefix, hidden names and those with a leading underscore are not read.
+        return rest != f"{self.place}/" and not any(part.startswith((".", "_")) for part in rest.split("/"))
