@@ -191,3 +191,11 @@ def test_the_words_of_a_verdict_go_with_its_risk():
     assert "lean towards collapse" not in reason(0.35)
     assert "lean towards collapse" in reason(0.5)
     assert "will lose skill" in reason(0.7)
+
+
+def test_the_line_of_the_card_says_what_being_made_from_the_reference_costs():
+    heads = load_calibration().heads
+    assert "made from the reference itself" in heads["trained"].line
+    share = 100 * heads["trained"].card["from_reference"]["collapsed_approved"][0]
+    assert f"itself, {share:.1f} %" in heads["trained"].line
+    assert "made from the reference" not in heads["without_reference"].line

@@ -79,15 +79,21 @@ class Calibrated:
         """The error card in one sentence, on clear cases."""
         clear = self.card["clear"]
 
-        def percent(name: str) -> str:
-            value, low, high = (100 * x for x in clear[name])
+        def percent(name: str, cases: Mapping[str, Any] = clear) -> str:
+            value, low, high = (100 * x for x in cases[name])
             return f"{value:.1f} % ({low:.1f} to {high:.1f})"
 
-        return (
+        line = (
             f"on {clear['cases'][0]:,} clear cases of {self.card['datasets']} real datasets, by heads that had seen "
             f"neither a case's dataset nor its generator: {percent('collapsed_approved')} of the collapsed approved, "
             f"{percent('healthy_rejected')} of the healthy rejected, {percent('review_share')} left to review"
         )
+        made_from = self.card.get("from_reference", {})
+        # A head that never approves has nothing to confess here.
+        if made_from.get("collapsed_approved", [0.0])[0] > 0.0:
+            approved = percent("collapsed_approved", made_from)
+            line += f"; of the collapsed made from the reference itself, {approved} approved"
+        return line
 
     def probability(self, features: Mapping[str, np.ndarray]) -> np.ndarray:
         """Returns the probability of collapse of every case, float `[n]`."""
