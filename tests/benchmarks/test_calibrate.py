@@ -43,15 +43,19 @@ def test_the_shipped_ladders_are_those_of_the_committed_results():
 def test_the_card_is_that_of_the_committed_answers():
     table = pq.read_table(RESULTS / "answers.parquet")
     harm = table["harm"].to_numpy()
-    clear = (harm < 0.05) | (harm > 0.15)
+    clear, seen = (harm < 0.05) | (harm > 0.15), np.array(table["seen"])
     for situation, head in load_calibration().heads.items():
         probability = table[f"{situation}_probability"].to_numpy()
         said = table[f"{situation}_collapsed"].to_numpy(zero_copy_only=False)
-        found = figures(probability[clear], harm[clear], said[clear])
-        card = head.card["clear"]
-        assert card["cases"] == [int(clear.sum())]
-        for name in ("auroc", "accuracy", "fpr", "fnr"):
-            assert card[name][0] == pytest.approx(found[name], abs=2e-3)
+        approved = np.array(table[f"{situation}_verdict"]) == "approve"
+        for kind, rows in (("clear", clear & ~seen), ("from_reference", clear & seen)):
+            found = figures(probability[rows], harm[rows], said[rows])
+            card = head.card[kind]
+            assert card["cases"] == [int(rows.sum())]
+            for name in ("auroc", "accuracy", "fpr", "fnr"):
+                assert card[name][0] == pytest.approx(found[name], abs=2e-3)
+            collapsed = rows & (harm > 0.15)
+            assert card["collapsed_approved"][0] == pytest.approx(approved[collapsed].mean(), abs=2e-4)
 
 
 def test_answers_are_out_of_sample():
