@@ -196,7 +196,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, error.format_message(), BAD_USAGE, hint="see vr --help")
     except PreemptedError as error:
         _note(str(error))
-        return error.exit_code
+        # A gate that nobody has judged at stays shut.
+        return INTERRUPTED if "--gate" in words else error.exit_code
     except VrError as error:
         return _fail(error, str(error), error.exit_code, debug="--debug" in words)
     except Exception as error:  # noqa: BLE001 - whatever failed, the user gets one line and exit code 4

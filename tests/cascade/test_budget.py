@@ -12,6 +12,7 @@ from vr.cascade.budget import budgets, row_flops
 from vr.cascade.config import Network, changes_to, preset
 from vr.cascade.step import masked_loss
 from vr.cascade.train import _models
+from vr.core.errors import ConfigError
 from vr.models import build
 
 COLUMNS, CODES = 32, 64
@@ -100,10 +101,15 @@ def test_a_cascade_that_gives_other_readings_than_its_preset_says_in_what():
     assert changes_to("laptop", preset("laptop")) == []
     assert changes_to("laptop", replace(preset("laptop"), threads=7, progress_seconds=1.0)) == []
     assert changes_to("laptop", preset("smoke")) == ["cascade=smoke"]
-    assert changes_to("laptop", replace(preset("laptop"), heads=4, test_rows=500)) == [
-        "cascade.heads",
+    assert changes_to("laptop", replace(preset("laptop"), learning_rate_test=True, test_rows=500)) == [
         "cascade.test_rows",
+        "cascade.learning_rate_test",
     ]
     shorter = preset("laptop")
     shorter.tiers[0].steps = 20
     assert changes_to("laptop", shorter) == ["cascade.tiers"]
+
+
+def test_only_the_resonance_network_has_heads():
+    with pytest.raises(ConfigError, match="only the resonance network has heads"):
+        replace(preset("laptop"), heads=4)

@@ -34,9 +34,18 @@ def test_effective_rank_runs_from_one_direction_to_all_alike():
     assert 1.8 < float(effective_rank(few)) <= 2.0 + 1e-5
 
 
-@pytest.mark.parametrize("value", [2.0, np.nan, np.inf])
+@pytest.mark.parametrize("small", [5e-3, 2e-3, 2e-4])
+def test_many_weak_directions_beside_a_strong_one_count(small):
+    rng = np.random.default_rng(2)
+    left, right = (np.linalg.qr(rng.standard_normal((rows, 64)))[0] for rows in (600, 64))
+    left = np.linalg.qr(left - left.mean(axis=0))[0]
+    x = left * np.where(np.arange(64) == 0, 1.0, small) @ right.T
+    assert float(effective_rank(jnp.asarray(x, jnp.float32))) == pytest.approx(by_svd(x), rel=0.01)
+
+
+@pytest.mark.parametrize("value", [0.1, 2.0, np.nan, np.inf])
 def test_what_does_not_vary_or_is_not_finite_has_no_rank(value):
-    assert np.isnan(float(effective_rank(jnp.full((10, 3), value))))
+    assert np.isnan(float(effective_rank(jnp.full((1_000, 8), value))))
 
 
 def test_norms_by_layer_are_those_of_its_stretch_and_add_up_to_the_whole():

@@ -97,3 +97,8 @@ def test_what_the_test_reads_neither_trains_nor_judges(tier):
     job = tier._rate_job(tier.settings, 0, 1e-2)
     np.testing.assert_array_equal(job.data.real, tier.reference[rows.null][: tier.share.test].T)
     assert not set(rows.null) & (set(rows.reference) | set(rows.test))
+
+
+def test_a_rate_at_which_a_seed_blew_up_does_not_excuse_itself():
+    blown = np.array([[5.0, 0.99, 0.99], [1.2, 1.21, 1.19], [1.0, 1.0, 1.0], [1.1, 1.12, 1.1]])
+    assert chosen_rate(RATES, blown) == 4e-3

@@ -64,6 +64,11 @@ def test_it_gives_up_after_so_many_starts():
     assert said[-1] == "they are not started again"
 
 
+def test_a_command_that_cannot_be_started_is_one_error_and_leaves_nothing_running():
+    with pytest.raises(ConfigError, match="command: nothing-of-this-name cannot be started"):
+        supervise(Supervision(["nothing-of-this-name"], processes=2))
+
+
 XLA_MISSED = """UNAVAILABLE: The following tasks are unhealthy (stopped sending heartbeats):
 1
 The tasks have crashed."""
@@ -110,7 +115,8 @@ def test_one_that_is_stopped_is_missed_killed_and_named():
     assert 5 < seconds < 30
 
 
-def test_a_sigterm_is_handed_on_to_all_and_is_no_failure_where_they_end_well(tmp_path, repository):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_handed_on_as_sigterm_and_is_no_failure_where_they_end_well(tmp_path, repository, number):
     body = f"""
 signal.signal(signal.SIGTERM, lambda *_: (open({str(tmp_path)!r} + f"/{{number}}", "w"), sys.exit(0)))
 sys.stderr.write("ready\\n")
@@ -125,7 +131,7 @@ time.sleep(100)
     )
     with supervisor:
         assert sorted(supervisor.stderr.readline() for _ in range(2)) == ["[0] ready\n", "[1] ready\n"]
-        supervisor.send_signal(signal.SIGTERM)
+        supervisor.send_signal(number)
         assert supervisor.wait(timeout=60) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1"]
 

@@ -132,6 +132,10 @@ class CascadeConfig:
                 raise ConfigError(f"must be {least} or more, not {getattr(self, name)}", where=f"cascade.{name}")
         if self.heads < 0:
             raise ConfigError(f"must be 0 or more, not {self.heads}", where="cascade.heads")
+        if self.heads and self.network is not Network.resonance:
+            raise ConfigError(
+                "only the resonance network has heads", where="cascade.heads", hint="cascade.network=resonance"
+            )
         if not 0.5 <= self.confidence_level < 1:
             raise ConfigError(
                 f"must lie in 0.5 to 1 (not reached), not {self.confidence_level}", where="cascade.confidence_level"

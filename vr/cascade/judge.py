@@ -61,11 +61,16 @@ def effective_rank(x: jax.Array) -> jax.Array:
       Roy and Vetterli 2007, The effective rank, EUSIPCO.
     """
     x = x.astype(jnp.float32)
+    size = jnp.max(jnp.abs(x))
+    # Twice, since a sum of many rows is off by more than one rounding.
     x = x - jnp.mean(x, axis=0, keepdims=True)
-    # By the products of columns, of which there are few where rows are many.
-    squares = jnp.linalg.eigvalsh(jnp.matmul(x.T, x, precision=jax.lax.Precision.HIGHEST))
-    # What rounding alone leaves of a zero would count for much more once its root is taken.
-    rounding = squares[-1] * x.shape[1] * jnp.finfo(x.dtype).eps
-    values = jnp.sqrt(jnp.where(squares > rounding, squares, 0.0))
+    x = x - jnp.mean(x, axis=0, keepdims=True)
+    # Of the triangle, which has the same ones and as many rows as columns. Products of columns would square them, and
+    # lose to rounding whatever is below a few thousandths of the largest.
+    values = jnp.linalg.svd(jnp.linalg.qr(x, mode="r"), compute_uv=False)
+    eps = jnp.finfo(x.dtype).eps
+    # What rounding leaves of a zero: of the decomposition, and of the mean that was taken off.
+    rounding = eps * jnp.maximum(x.shape[1] ** 0.5 * values[0], x.size**0.5 * size)
+    values = jnp.where(values > rounding, values, 0.0)
     shares = values / jnp.sum(values)
     return jnp.exp(-jnp.sum(jax.scipy.special.xlogy(shares, shares)))

@@ -2,7 +2,7 @@
 
 The candidate has no say: a rate that suited one arm better would pass for a difference between the data. Small rates
 rank datasets more surely than fast ones (arXiv 2512.24503), and a short training flatters a fast one; hence the
-preference. What is tried is judged on real rows that neither train nor judge the members themselves.
+preference. What is tried is judged on real rows that neither train nor judge the same seed's reference arm.
 """
 
 import logging
@@ -41,7 +41,8 @@ def short_settings(settings: TrainSettings) -> TrainSettings:
 def chosen_rate(rates: np.ndarray, losses: np.ndarray) -> float:
     """Returns the smallest rate whose seeds lose to the best rate's by no more than one standard error.
 
-    Seeds are paired: each has rows of its own, which would drown the differences between rates.
+    Seeds are paired: each has rows of its own, which would drown the differences between rates. The error is the middle
+    one of all rates': by its own, a rate at which one seed blew up would excuse itself.
 
     Args:
       rates: `[r]`, ascending.
@@ -59,7 +60,8 @@ def chosen_rate(rates: np.ndarray, losses: np.ndarray) -> float:
     rates, losses = rates[stable], losses[stable]
     behind = losses - losses[losses.mean(axis=1).argmin()]
     seeds = losses.shape[1]
-    error = behind.std(axis=1, ddof=1) / np.sqrt(seeds) if seeds > 1 else np.zeros(len(rates))
+    others = behind[np.any(behind != 0.0, axis=1)]
+    error = np.median(others.std(axis=1, ddof=1)) / np.sqrt(seeds) if seeds > 1 and len(others) else 0.0
     return float(rates[(behind.mean(axis=1) <= error).argmax()])
 
 
@@ -90,15 +92,19 @@ class RateTest:
     ):
         self.rates, self._seeds, self._job_of = rates_around(rate), min(_SEEDS, num_seeds), job_of
         self.settings = short_settings(settings)
-        first, members = job_of(self.settings, 0, rate), len(self.rates) * self._seeds
+        first = job_of(self.settings, 0, rate)
         example = (first.start, first.data, first.segment(0))
-        self._trainer = Trainer(model, self.settings, example, members, form, pool, memory_limit=memory_limit)
+        # Rate by rate: all at once would be more members than the tier itself has, and may not fit.
+        self._trainer = Trainer(model, self.settings, example, self._seeds, form, pool, memory_limit=memory_limit)
 
     def run(self, threads: int) -> float:
         """Returns the rate that the test chooses; `threads` as the trainer's."""
-        pairs = [(rate, member) for rate in self.rates for member in range(self._seeds)]
-        trained = self._trainer.run([self._job_of(self.settings, member, rate) for rate, member in pairs], threads)
-        losses = np.array([outputs.curve[-1] for outputs in trained]).reshape(len(self.rates), self._seeds)
+        members = range(self._seeds)
+        trained = [
+            self._trainer.run([self._job_of(self.settings, member, rate) for member in members], threads)
+            for rate in self.rates
+        ]
+        losses = np.array([[outputs.curve[-1] for outputs in each] for each in trained])
         chosen = chosen_rate(self.rates, losses)
         means = ", ".join(f"{rate:.2g}: {loss:.4f}" for rate, loss in zip(self.rates, losses.mean(axis=1), strict=True))
         _log.info("learning rate %.2g, by the reference's held-out loss (%s)", chosen, means)

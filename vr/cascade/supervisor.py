@@ -14,7 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,8 +81,8 @@ class Supervision:
 def supervise(what: Supervision, say: Callable[[str], None] | None = None) -> int:
     """Runs the processes until all of them have ended well, or cannot.
 
-    SIGTERM and SIGINT are handed on to every process: those that train stop after the same segment, with a checkpoint,
-    and exit with 0. A second one kills them.
+    SIGTERM and SIGINT are handed on to every process as SIGTERM: those that train stop after the same segment, with a
+    checkpoint, and exit with 0. A second one kills them.
 
     Args:
       what: The processes.
@@ -95,8 +95,10 @@ def supervise(what: Supervision, say: Callable[[str], None] | None = None) -> in
     tell = say or _to_stderr
     with _handed_on() as asked:
         for restarts in range(what.max_restarts + 1):
-            group = [_Process(what.command, place) for place in what.places()]
+            group: list[_Process] = []
             try:
+                for place in what.places():
+                    group.append(_Process(what.command, place))
                 if _end_well(group, asked, what.heartbeat_seconds):
                     return 0
                 cause = _cause(group)
@@ -110,7 +112,9 @@ def supervise(what: Supervision, say: Callable[[str], None] | None = None) -> in
             if restarts < what.max_restarts:
                 if not what.all_here:
                     # The processes of other hosts miss ours no sooner, and would refuse one that is back before.
-                    time.sleep(what.heartbeat_seconds)
+                    _wait(what.heartbeat_seconds, asked)
+                if asked:
+                    return cause.exit_code
                 tell(f"all processes are started again, {restarts + 1} of at most {what.max_restarts} times")
         tell("they are not started again")
         return cause.exit_code
@@ -123,15 +127,18 @@ class _Process:
         self.number, self.count = place.process, place.processes
         self.stopped_since: float | None = None
         self._lines: deque[str] = deque(maxlen=_LAST_LINES)
-        # In a session of its own, so that ctrl-C reaches it once, through the supervisor.
-        self._child = subprocess.Popen(
-            list(command),
-            env={**os.environ, **place.environment()},
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
+        try:
+            # In a session of its own, so that ctrl-C reaches it once, through the supervisor.
+            self._child = subprocess.Popen(
+                list(command),
+                env={**os.environ, **place.environment()},
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            )
+        except OSError as err:
+            raise ConfigError(f"{command[0]} cannot be started ({err.strerror or err})", where="command") from err
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -175,12 +182,16 @@ class _Process:
 
     def look(self) -> None:
         """Notes whether it is stopped, which its exit code would say only after its end."""
+        stopped = None
         if not self.is_over:
-            # Without waiting, and so that `poll` still sees what there is to see.
-            if os.waitid(os.P_PID, self._child.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is None:
-                self.stopped_since = None
-            elif self.stopped_since is None:
-                self.stopped_since = time.monotonic()
+            # It may end just now, and is no child to wait for then.
+            with suppress(ChildProcessError):
+                # Without waiting, and so that `poll` still sees what there is to see.
+                stopped = os.waitid(os.P_PID, self._child.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT)
+        if stopped is None:
+            self.stopped_since = None
+        elif self.stopped_since is None:
+            self.stopped_since = time.monotonic()
 
     def missed(self) -> int | None:
         """Returns the number of the peer that it missed, as far as its last lines say."""
@@ -230,7 +241,8 @@ def _end_well(group: Sequence[_Process], asked: list[int], heartbeat_seconds: fl
             return False
         if len(asked) > handed_on:
             for process in group:
-                process.hand_on(asked[-1] if not handed_on else signal.SIGKILL)
+                # A ctrl-C too: SIGTERM alone is what processes that train together agree to stop by.
+                process.hand_on(signal.SIGKILL if handed_on else signal.SIGTERM)
             handed_on = len(asked)
         time.sleep(_POLL_S)
 
@@ -260,6 +272,13 @@ def _handed_on() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _wait(seconds: float, asked: Sequence[int]) -> None:
+    """Waits, but no longer than until somebody asks to stop."""
+    end = time.monotonic() + seconds
+    while not asked and time.monotonic() < end:
+        time.sleep(_POLL_S)
 
 
 def _name(number: int) -> str:
