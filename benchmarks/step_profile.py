@@ -121,6 +121,9 @@ def main() -> None:
     with ThreadPoolExecutor(2) as pool:
         for each in config.tiers:
             tier = Tier(each, models[each.name], sizes, share, reference, config, 0, pool)
+            # What compiles in the background would be measured too.
+            for program in (tier.trainer.program, tier.judge, tier.products, tier.curvature):
+                _ = program and program.compiled
             tiers.append(profiled(tier, args.rounds))
             print(tiers[-1], flush=True)
     save("step_profile", {"dataset": args.dataset, "tiers": tiers}, "python -m benchmarks.step_profile")

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
+from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from benchmarks.collapse.cases import Case, Parts, Split, cases_of, made_of, make_cases, parts_of
+from benchmarks.collapse.cases import KEY, Case, Parts, Split, cases_of, made_of, make_cases, parts_of
+from benchmarks.collapse.cases import splits as all_splits
 
-__all__ = ["STAGES", "WORK", "first_round", "missing_cases", "run_stage", "stage_table"]
+__all__ = ["STAGES", "WORK", "first_round", "made_by", "missing_cases", "run_stage", "stage_table", "take_committed"]
 
 WORK = Path("outputs/collapse")
+_PACKAGES = ("numpy", "scipy", "scikit-learn", "pyarrow", "jax", "flax", "optax")
 _MAX_TARGETS = 5
 
 # One worker a core: libraries with threads of their own would only crowd each other. XLA sizes its pools by NPROC, and
@@ -198,16 +201,26 @@ def missing_cases(stage: str, split: Split) -> list[Case]:
     return [case for case in stage_cases(stage, split) if case.id not in there]
 
 
+def made_by(stage: str) -> dict[str, str]:
+    """Returns what a stage's rows depend on beside the case, as the metadata of its results."""
+    return {
+        "stage_version": str(STAGES[stage][0]),
+        "splits": _digest(KEY, all_splits()),
+        "versions": json.dumps({name: version(name) for name in _PACKAGES}),
+    }
+
+
 def take_committed(stage: str, splits: list[Split], results: Path) -> int:
     """Puts a stage's committed rows where a run looks for what is done, for splits without a file; returns how many.
 
     Raises:
-      ValueError: The committed rows were made by another version of the stage.
+      ValueError: The committed rows were made by another version of the stage, of other splits or by other packages.
     """
     found = pq.read_table(results / f"{stage}.parquet")
-    version = (found.schema.metadata or {}).get(b"stage_version", b"").decode()
-    if version != str(STAGES[stage][0]):
-        raise ValueError(f"{stage}.parquet was made by version {version or 'unknown'}, not {STAGES[stage][0]}")
+    stored = {key.decode(): value.decode() for key, value in (found.schema.metadata or {}).items()}
+    for what, expected in made_by(stage).items():
+        if stored.get(what) != expected:
+            raise ValueError(f"{stage}.parquet was made with {what} {stored.get(what)}, not {expected}")
     taken = 0
     for split in splits:
         wanted = pa.array([case.id for case in stage_cases(stage, split)])

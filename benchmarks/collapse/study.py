@@ -7,16 +7,12 @@ written to benchmarks/results/collapse/ as parquet with the versions that made t
 """
 
 import argparse
-import json
-from importlib.metadata import version
 
 import pyarrow.parquet as pq
 
 from benchmarks.collapse.cases import splits
 from benchmarks.collapse.evidence import RESULTS
-from benchmarks.collapse.stages import STAGES, first_round, run_stage, stage_table, take_committed
-
-_PACKAGES = ("numpy", "scipy", "scikit-learn", "pyarrow", "jax", "flax", "optax")
+from benchmarks.collapse.stages import STAGES, first_round, made_by, run_stage, stage_table, take_committed
 
 
 def main() -> None:
@@ -39,11 +35,7 @@ def main() -> None:
         if not args.collect:
             run_stage(stage, chosen, args.workers)
         table = stage_table(stage, splits())
-        made_by = {
-            "versions": json.dumps({name: version(name) for name in _PACKAGES}),
-            "stage_version": str(STAGES[stage][0]),
-        }
-        pq.write_table(table.replace_schema_metadata(made_by), RESULTS / f"{stage}.parquet", compression="zstd")
+        pq.write_table(table.replace_schema_metadata(made_by(stage)), RESULTS / f"{stage}.parquet", compression="zstd")
         print(f"{stage}: {table.num_rows} cases in {RESULTS / stage}.parquet")
 
 

@@ -125,10 +125,12 @@ def test_committed_rows_are_taken_over_once_and_only_from_the_same_version(monke
     monkeypatch.setitem(stages.STAGES, "sizes", (7, lambda *args: []))
     monkeypatch.setattr(stages, "cases_of", lambda split: few)
     table = pa.table({"case": [case.id for case in few[:2]], "rows": [1, 2]})
-    pq.write_table(table.replace_schema_metadata({"stage_version": "7"}), tmp_path / "sizes.parquet")
+    pq.write_table(table.replace_schema_metadata(stages.made_by("sizes")), tmp_path / "sizes.parquet")
     assert stages.take_committed("sizes", [split], tmp_path) == 2
     assert stages.take_committed("sizes", [split], tmp_path) == 0
     assert [case.id for case in stages.missing_cases("sizes", split)] == [few[2].id]
-    pq.write_table(table.replace_schema_metadata({"stage_version": "6"}), tmp_path / "sizes.parquet")
-    with pytest.raises(ValueError, match="version 6"):
-        stages.take_committed("sizes", [split], tmp_path)
+    for other in ({"stage_version": "6"}, {"splits": "others"}, {"versions": "{}"}):
+        made = table.replace_schema_metadata(stages.made_by("sizes") | other)
+        pq.write_table(made, tmp_path / "sizes.parquet")
+        with pytest.raises(ValueError, match=f"made with {next(iter(other))}"):
+            stages.take_committed("sizes", [split], tmp_path)

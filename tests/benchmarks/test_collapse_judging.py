@@ -46,6 +46,20 @@ def test_the_card_is_that_of_the_figures(judged):
     assert found["clear"]["cases"] == [int(known.clear.sum())]
 
 
+def test_cases_that_do_not_teach_are_judged_and_move_no_other_answer():
+    known = cases()
+    silent = np.arange(len(known)) % 4 == 0
+    first = answer(known, ["good"], workers=1, teach=~silent)
+    poisoned = Cases(
+        known.ids, known.datasets, known.sources, np.where(silent, 1.0 - known.harm, known.harm), known.features
+    )
+    second = answer(poisoned, ["good"], workers=1, teach=~silent)
+    np.testing.assert_array_equal(first.probability, second.probability)
+    assert np.isfinite(first.probability[silent]).all()
+    # Were they to teach, the answers would move.
+    assert np.abs(answer(poisoned, ["good"], workers=1).probability - first.probability).max() > 0.05
+
+
 def test_with_abstention_only_what_was_said_counts():
     known = cases(60)
     positive = known.positive

@@ -51,10 +51,12 @@ def _by_first(call: Callable[[], Any], tell: bool) -> Any:
         return found["value"]
     try:
         value = call()
+        message = {"value": value if tell else None}
+        json.dumps(message)
     except Exception as err:
         _told({"error": _portable(err)})
         raise
-    _told({"value": value if tell else None})
+    _told(message)
     return value
 
 

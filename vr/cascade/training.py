@@ -373,7 +373,7 @@ def _preempted(segments: int, *, is_kept: bool) -> PreemptedError:
     return PreemptedError(
         f"stopped after segment {segments} of {CURVE_POINTS}, as SIGTERM asked for",
         where="cascade",
-        hint="the same command resumes" if is_kept else "nothing was kept, since no folder was given",
+        hint="the same command resumes" if is_kept else "nothing of this training was kept; finished tiers are",
     )
 
 

@@ -188,7 +188,7 @@ def _train(intake: Intake, config: Config, folder: RunFolder, tell: ProgressCall
         config.cascade,
         config.seed,
         progress=lambda step: tell(Event("cascade", step.done, step.total, step.message, step.values, step)),
-        saved=folder.stages("cascade", key),
+        saved=by_first(lambda: folder.stages("cascade", key)),
         checkpoints=folder.room("training", key),
     )
     return result, None
