@@ -1,4 +1,4 @@
-"""`vr validate` in two processes under the supervisor: one report, one voice, a stop that resumes, a gate that holds."""
+"""`vr validate` in two processes under the supervisor: one report, a stop that resumes, a gate that holds."""
 
 import json
 import signal
