@@ -91,7 +91,7 @@ def run(
     from vr.pipeline.validate import validate
     from vr.telemetry.background import tracking
 
-    folder, remote = _open_output(output, REPORT)
+    folder, remote = _open_output(output, REPORT, PUBLISHED)
     first, second = open_sources(candidate, reference, config)
     refuse_inside(folder, [first, second])
     if remote is not None:
@@ -108,7 +108,7 @@ def run(
 
         report = validate(first, second, config, progress=tell, output=folder, force=force, html=html)
         if remote is not None:
-            by_first(lambda: remote.publish(PUBLISHED, replace=force))
+            by_first(lambda: remote.publish(replace=force))
         tracker.finish(report, folder)
     return report
 
@@ -126,17 +126,19 @@ def run_profile(
     result = profile(source, config, progress=progress, output=folder)
     if remote is not None:
         # A profile is no verdict that two could contradict: the newest stands, as in a folder.
-        remote.publish((), replace=True)
+        remote.publish(replace=True)
     return result
 
 
-def _open_output(output: Path | str | None, manifest: str) -> "tuple[Path | None, RemoteOutput | None]":
+def _open_output(
+    output: Path | str | None, manifest: str, parts: Sequence[str] = ()
+) -> "tuple[Path | None, RemoteOutput | None]":
     """Returns the folder that a run writes to, and where it is published from there."""
     from vr.data.store.address import is_remote
 
     if isinstance(output, str) and is_remote(output):
         from vr.pipeline.remote_output import RemoteOutput
 
-        remote = RemoteOutput(output, manifest)
+        remote = RemoteOutput(output, manifest, parts)
         return remote.folder, remote
     return None if output is None else Path(output), None

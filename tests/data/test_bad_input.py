@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,13 @@ import pytest
 from mixed_data import WRITERS, csv_bytes, mixed_table, rows_of, write_h5
 from pyarrow import fs
 
-from vr.core.errors import DataError
+from vr.core.errors import ConfigError, DataError
 from vr.data.formats import jsonlines
 from vr.data.formats.parquet import ParquetReader
 from vr.data.formats.reader import InputFile
 from vr.data.source import open_source
+from vr.pipeline.run_folder import refuse_inside
+from vr.pipeline.validate import _files
 
 
 def refused(path: Path | str, content: bytes | str | None = None, **options: object) -> str:
@@ -44,6 +47,22 @@ class TestNothingThere:
         assert refused(tmp_path / "no.csv") == "FILE: does not exist; check the path"
         assert refused(f"{tmp_path}/*.csv") == "FILE: matches no file"
         assert "does not exist" in refused(f"file://{tmp_path}/no.csv")
+
+    def test_below_a_file(self, tmp_path):
+        (tmp_path / "a b.csv").write_text("a\n1\n")
+        assert refused(f"file://{tmp_path}/a b.csv/*.csv").endswith("matches no file")
+
+    def test_a_file_uri_may_be_percent_encoded(self, tmp_path):
+        path = tmp_path / "a b.csv"
+        path.write_text("a\n1\n")
+        source = open_source(path.as_uri())
+        assert rows_of(source)["a"] == [1]
+        # Resuming knows by size and time whether it is the same file.
+        before = _files(source)
+        assert before[0][2] == path.stat().st_mtime_ns
+        (tmp_path / "a b").mkdir()
+        with pytest.raises(ConfigError, match="lies inside the dataset"):
+            refuse_inside(tmp_path / "a b" / "out", [replace(source, uri=(tmp_path / "a b").as_uri())])
 
     def test_unknown_kind_of_address(self):
         assert "cannot be reached" in refused("gopher://host/x.csv")

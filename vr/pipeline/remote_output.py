@@ -6,14 +6,14 @@ files only, report.json last.
 
 import fnmatch
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import platformdirs
 
 from vr.core.errors import AlreadyPublishedError, ConfigError
 from vr.data.source import Source
-from vr.data.store.address import Address
+from vr.data.store.address import Address, is_remote
 from vr.data.store.publish import digest_of, open_store, publish
 
 __all__ = ["RemoteOutput", "local_folder"]
@@ -26,17 +26,17 @@ def local_folder(uri: str) -> Path:
 
 
 class RemoteOutput:
-    """The output of a run under `uri`; `manifest` is the file that is published last.
+    """The output of a run under `uri`: files named `parts`, each where the run made it, and last the `manifest`.
 
     Attributes:
       place: The address, as it may be shown.
       folder: Where the run writes, and from where it resumes.
     """
 
-    def __init__(self, uri: str, manifest: str):
+    def __init__(self, uri: str, manifest: str, parts: Sequence[str] = ()):
         self.place = str(Address.parse(uri))
         self.folder = local_folder(uri)
-        self._manifest = manifest
+        self._manifest, self._parts = manifest, tuple(parts)
         self._store = open_store(uri)
 
     def refuse_inside(self, sources: Iterable[Source | None]) -> None:
@@ -46,7 +46,7 @@ class RemoteOutput:
           ConfigError: if a dataset is a prefix of it, or a glob that its files match.
         """
         for source in sources:
-            if source is not None and source.files and self._is_read_by(source.uri.rstrip("/")):
+            if source is not None and source.files and self._is_read_by(source.uri):
                 raise ConfigError(
                     f"lies inside the dataset {source.uri}, which would read the results as data",
                     where=self.place,
@@ -69,14 +69,20 @@ class RemoteOutput:
                 hint="give another --output, or --force to replace it",
             )
 
-    def publish(self, names: Iterable[str], *, replace: bool) -> None:
-        """Publishes those files of the folder that exist, the manifest last."""
-        files = {name: self.folder / name for name in names if (self.folder / name).exists()}
-        publish(self._store, files, (self._manifest, self.folder / self._manifest), replace=replace)
+    def publish(self, *, replace: bool) -> None:
+        """Publishes those parts that are in the folder, the manifest last; the other parts must not be there."""
+        files = {name: self.folder / name for name in self._parts if (self.folder / name).exists()}
+        manifest = (self._manifest, self.folder / self._manifest)
+        publish(self._store, files, manifest, without=[n for n in self._parts if n not in files], replace=replace)
 
-    def _is_read_by(self, dataset: str) -> bool:
+    def _is_read_by(self, uri: str) -> bool:
+        if not is_remote(uri):
+            return False
+        # Written as addresses are: gcs://bucket/a/ is gs://bucket/a.
+        dataset = str(Address.parse(uri))
         if any(sign in dataset for sign in "*?["):
-            return fnmatch.fnmatchcase(f"{self.place}/{self._manifest}", dataset)
+            names = (self._manifest, *self._parts)
+            return any(fnmatch.fnmatchcase(f"{self.place}/{name}", dataset) for name in names)
         rest = f"{self.place}/".removeprefix(f"{dataset}/")
         # Of a prefix, hidden names and those with a leading underscore are not read.
         return rest != f"{self.place}/" and not any(part.startswith((".", "_")) for part in rest.split("/"))

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from vr.core.errors import CheckpointError, ConfigError, VrError
 from vr.core.files import write_synced
 from vr.data.source import Source
+from vr.data.store.address import local_path
 from vr.pipeline.report import ValidationReport
 
 __all__ = [
@@ -94,7 +95,7 @@ def refuse_inside(output: Path | None, sources: Iterable[Source | None]) -> None
 
 
 def _reads(uri: str, output: Path) -> bool:
-    local = uri.removeprefix("file://")
+    local = local_path(uri)
     if "://" in local:
         return False
     dataset, folder = Path(os.path.expanduser(local)).resolve(), output.resolve()

@@ -316,6 +316,7 @@ def _files(source: Source) -> list[Any]:
 
 def _changed(path: str) -> int | None:
     """Returns when a local file was last written; None for what is on no disk."""
+    path = path.removeprefix("file://")
     if "://" in path:
         return None
     try:

@@ -11,7 +11,7 @@ from pyarrow import fs
 
 from vr.core.errors import ConfigError, DataError
 from vr.data.formats.reader import InputFile
-from vr.data.store.address import Address, is_remote, knows, shown
+from vr.data.store.address import Address, is_remote, knows, local_path, shown
 from vr.data.store.filesystem import filesystem_of
 from vr.data.store.retries import Absent, Forbidden, with_retries
 
@@ -69,7 +69,7 @@ def locate(uri: str, any_name: bool) -> tuple[list[InputFile], list[str]]:
     """
     if uri.startswith("file://"):
         filesystem, prefix = fs.LocalFileSystem(), "file://"
-        found, single = _listed(filesystem, uri.removeprefix(prefix), uri)
+        found, single = _listed(filesystem, local_path(uri), uri)
     elif is_remote(uri):
         if not knows(uri):
             raise DataError("cannot be reached", where=shown(uri), hint="give a path, or an s3:// or gs:// address")
@@ -138,11 +138,13 @@ def _listed(
     wild = next((i for i, sign in enumerate(path) if sign in _WILD), None)
     root = (path if wild is None else path[:wild].rpartition("/")[0]).rstrip("/")
     info = tried(lambda: filesystem.get_file_info(root))
-    if info.type == fs.FileType.File:
-        return [info], wild is None
+    if info.type == fs.FileType.File and wild is None:
+        return [info], True
     # With allow_not_found a bucket that is not there could not be told from an empty one.
     selector = fs.FileSelector(root, recursive=True, allow_not_found="/" in root)
-    found = [info for info in tried(lambda: filesystem.get_file_info(selector)) if info.type == fs.FileType.File]
+    # Below a file there is nothing.
+    below = [] if info.type == fs.FileType.File else tried(lambda: filesystem.get_file_info(selector))
+    found = [info for info in below if info.type == fs.FileType.File]
     if wild is None:
         found = [info for info in found if not _hidden(info.path[len(root) :].split("/"))]
     else:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
@@ -39,6 +39,7 @@ class InputFile:
     filesystem: fs.FileSystem
     key: str
     modified_ns: int | None = None
+    _first: list = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def is_local(self) -> bool:
@@ -55,7 +56,7 @@ class InputFile:
         """Returns the raw bytes of a file far away, read by ranges."""
         from vr.data.store.ranges import RangeFile
 
-        return RangeFile(self.filesystem, self.key, self.size, self.path)
+        return RangeFile(self.filesystem, self.key, self.size, self.path, self._first)
 
     def stream(self) -> pa.NativeFile:
         """Returns the bytes in order, decompressed if they begin like gzip, zstd, bz2 or lz4."""

@@ -6,21 +6,28 @@ no message, report or note repeats what stands before an `@` or behind a `?`.
 
 import re
 from dataclasses import dataclass, replace
+from urllib.parse import unquote
 
 from vr.core.errors import ConfigError
 
-__all__ = ["Address", "is_remote", "knows", "shown"]
+__all__ = ["Address", "is_remote", "knows", "local_path", "shown"]
 
 _SCHEMES = {"s3": "s3", "gs": "gs", "gcs": "gs"}
 _REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 # A question mark is also a sign of globs: what follows is options where it begins like one.
 _OPTIONS = re.compile(r"\?(?=[A-Za-z][\w.-]*=)")
+_WILD = re.compile(r"[*?\[]")
 _CHAIN = "leave keys out of it: they come from the environment, ~/.aws, gcloud or the machine's own role"
 
 
 def is_remote(uri: str) -> bool:
     """Returns whether `uri` names something in a store rather than a file's path."""
     return _REMOTE.match(uri) is not None and not uri.startswith("file://")
+
+
+def local_path(uri: str) -> str:
+    """Returns a file's path from itself or from its `file://` URI, where a space is written %20."""
+    return unquote(uri.removeprefix("file://")) if uri.startswith("file://") else uri
 
 
 def knows(uri: str) -> bool:
@@ -34,7 +41,11 @@ def shown(uri: str) -> str:
         return uri
     scheme, _, rest = uri.partition("://")
     host, slash, path = _OPTIONS.split(rest, maxsplit=1)[0].partition("/")
-    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+    bare = host.rpartition("@")[2]
+    # A secret may hold a slash or a question mark itself: where it ends cannot be told then.
+    if ":" in bare or (":" in host and "@" in rest[len(host) :]):
+        return f"{scheme}://..."
+    return f"{scheme}://{bare}{slash}{path}"
 
 
 @dataclass(frozen=True)
@@ -69,10 +80,12 @@ class Address:
         place, query = [*_OPTIONS.split(rest, maxsplit=1), ""][:2]
         host, _, key = place.partition("/")
         user, at, bucket = host.rpartition("@")
-        if at and user != "anonymous":
+        if (at and user != "anonymous") or ":" in bucket:
             raise ConfigError("holds credentials", where=where, hint=_CHAIN)
         if not bucket:
             raise ConfigError("names no bucket", where=where, hint=f"as in {scheme}://bucket/folder")
+        if _WILD.search(bucket):
+            raise ConfigError("has a wildcard in its bucket", where=where, hint="name one bucket, and globs below it")
         options = dict(item.partition("=")[::2] for item in query.split("&") if item)
         if options.keys() - {"anonymous", "region"}:
             raise ConfigError(

@@ -6,8 +6,9 @@ from datetime import timedelta
 
 from pyarrow import fs
 
+from vr.core.errors import StoreError, VrError
 from vr.data.store.address import Address
-from vr.data.store.retries import with_retries
+from vr.data.store.retries import Absent, Passing, failure
 
 __all__ = ["filesystem_of", "region_of", "s3_endpoint"]
 
@@ -38,17 +39,39 @@ def s3_endpoint() -> str | None:
 
 
 def region_of(address: Address) -> str:
-    """Returns the region of an S3 bucket: given, set in the environment, or asked of Amazon."""
-    given = address.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-    if given:
-        return given
-    # Other makers' servers take any region; this one is what their own tools send.
-    return "us-east-1" if s3_endpoint() else _asked_region(address.bucket)
+    """Returns the region of an S3 bucket: given, asked of Amazon, or, where that fails, set in the environment.
+
+    Raises:
+      StoreError: if Amazon does not say, and the environment does not either.
+    """
+    if address.region:
+        return address.region
+    set_there = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    if s3_endpoint():
+        # Other makers' servers take any region; this one is what their own tools send.
+        return set_there or "us-east-1"
+    # One region of the environment cannot be that of a candidate and a reference in two.
+    found = _asked_region(address.bucket)
+    if isinstance(found, str):
+        return found
+    if set_there:
+        return set_there
+    raise found
 
 
 @functools.lru_cache(maxsize=64)
-def _asked_region(bucket: str) -> str:
-    return with_retries(lambda: fs.resolve_s3_region(bucket), f"s3://{bucket}")
+def _asked_region(bucket: str) -> str | VrError:
+    """Returns the region, or why it is not known; pyarrow tries again by itself, so it is asked once."""
+    where = f"s3://{bucket}"
+    try:
+        return fs.resolve_s3_region(bucket)
+    except (OSError, ValueError) as err:
+        if "not found" in str(err):
+            return Absent("does not exist", where=where, hint="check the bucket and the name")
+        why = failure(err, where)
+        if isinstance(why, Passing):
+            return StoreError(why.message, where=where, hint="check the network, or set AWS_REGION and run it again")
+        return why
 
 
 def _gcs(address: Address) -> fs.FileSystem:

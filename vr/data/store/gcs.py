@@ -23,7 +23,7 @@ class GcsStore:
         self.place = str(address)
         self._bucket: Any = _bucket(address)
 
-    def create(self, name: str, path: Path, digest: str) -> bool:
+    def create(self, name: str, path: Path, digest: str, *, replace: bool = False) -> bool:
         """Writes an object, only where there is no generation of it yet; the server checks its CRC-32C."""
 
         def upload() -> None:
@@ -32,7 +32,7 @@ class GcsStore:
             blob.upload_from_filename(
                 str(path),
                 content_type=mimetypes.guess_type(name)[0] or "application/octet-stream",
-                if_generation_match=0,
+                if_generation_match=None if replace else 0,
                 checksum="crc32c",
                 timeout=_TIMEOUT_S,
                 retry=None,

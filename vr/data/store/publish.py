@@ -14,13 +14,13 @@ file grows under another name until it is linked to its own.
 import hashlib
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
 from vr.core.errors import AlreadyPublishedError, StoreError
 from vr.core.files import sync_folder
-from vr.data.store.address import Address, is_remote
+from vr.data.store.address import Address, is_remote, local_path
 
 __all__ = ["LocalStore", "Store", "digest_of", "open_store", "publish"]
 
@@ -33,8 +33,11 @@ class Store(Protocol):
         """What to call it in messages."""
         ...
 
-    def create(self, name: str, path: Path, digest: str) -> bool:
-        """Writes an object from a file; returns False, and writes nothing, where one of that name exists."""
+    def create(self, name: str, path: Path, digest: str, *, replace: bool = False) -> bool:
+        """Writes an object from a file; returns False, and writes nothing, where one of that name exists.
+
+        With `replace` that one is there until the new one is.
+        """
         ...
 
     def digest(self, name: str) -> str | None:
@@ -61,7 +64,7 @@ def open_store(place: str) -> Store:
       ConfigError: if the URI cannot be used, or the libraries for it are not installed.
     """
     if not is_remote(place):
-        return LocalStore(Path(place.removeprefix("file://")))
+        return LocalStore(Path(local_path(place)))
     address = Address.parse(place)
     if address.scheme == "s3":
         from vr.data.store.s3 import S3Store
@@ -72,14 +75,23 @@ def open_store(place: str) -> Store:
     return GcsStore(address)
 
 
-def publish(store: Store, files: Mapping[str, Path], manifest: tuple[str, Path], *, replace: bool = False) -> None:
+def publish(
+    store: Store,
+    files: Mapping[str, Path],
+    manifest: tuple[str, Path],
+    *,
+    without: Iterable[str] = (),
+    replace: bool = False,
+) -> None:
     """Publishes files under their names, and last the manifest; publishing the same again changes nothing.
 
     Args:
       store: Where to.
       files: By name, what the manifest speaks of.
       manifest: Name and file of the object whose presence means that all are there.
+      without: Names that a publication may have and this one has not: of another run if they are there.
       replace: First remove what is published there, manifest first. Nobody else may be publishing there meanwhile.
+        A manifest alone is not removed first: the old one is there until the new one is.
 
     Raises:
       AlreadyPublishedError: if something else is published or being published there.
@@ -87,14 +99,18 @@ def publish(store: Store, files: Mapping[str, Path], manifest: tuple[str, Path],
     """
     parts = [*files.items(), manifest]
     digests = {name: digest_of(path) for name, path in parts}
-    last = manifest[0]
-    if replace:
-        for name in (last, *files):
+    last, strange = manifest[0], tuple(without)
+    alone = replace and not files and not strange
+    if replace and not alone:
+        for name in (last, *files, *strange):
             store.remove(name)
-    elif store.digest(last) not in (None, digests[last]):
+    elif not replace and store.digest(last) not in (None, digests[last]):
         raise _taken(store, last, "holds something else already")
+    _refuse(store, strange)
     for name, path in parts:
-        if store.create(name, path, digests[name]):
+        if name == last:
+            _refuse(store, strange)
+        if store.create(name, path, digests[name], replace=alone):
             continue
         there = store.digest(name)
         if there is None:
@@ -110,6 +126,12 @@ def publish(store: Store, files: Mapping[str, Path], manifest: tuple[str, Path],
             )
 
 
+def _refuse(store: Store, names: Iterable[str]) -> None:
+    for name in names:
+        if store.digest(name) is not None:
+            raise _taken(store, name, "is there already and belongs to another run")
+
+
 def digest_of(path: Path) -> str:
     """Returns the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
@@ -123,7 +145,7 @@ class LocalStore:
         self._folder = folder
         self.place = str(folder)
 
-    def create(self, name: str, path: Path, digest: str) -> bool:
+    def create(self, name: str, path: Path, digest: str, *, replace: bool = False) -> bool:
         """Writes a file whole: a name of its own while it grows, then a link that only one publisher can make."""
         del digest  # read from the file when it is asked for
         target = self._folder / name
@@ -135,7 +157,7 @@ class LocalStore:
                     sink.write(block)
                 sink.flush()
                 os.fsync(sink.fileno())
-            os.link(growing, target)
+            (os.replace if replace else os.link)(growing, target)
             sync_folder(target.parent)
         except FileExistsError:
             return False

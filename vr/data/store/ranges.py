@@ -47,17 +47,19 @@ class RangeFile(io.RawIOBase):
       key: Its path there.
       size: Bytes that it must have, as it was listed.
       where: Its name for messages.
+      first: What the store said of the object when any file of it was opened first; empty, and then filled, by the
+        first of them.
 
     Reading raises a DataError where the object is gone, may not be read or is another than at first, a StoreError where
     the store failed for too long.
     """
 
-    def __init__(self, filesystem: fs.FileSystem, key: str, size: int, where: str):
+    def __init__(self, filesystem: fs.FileSystem, key: str, size: int, where: str, first: list | None = None):
         super().__init__()
         self._where = where
         self._open = lambda: filesystem.open_input_file(key)
         self._native: pa.NativeFile | None = None
-        self._found: tuple[int | None, str] | None = None
+        self._first: list[tuple[int | None, str]] = [] if first is None else first
         self._lock = threading.Lock()
         self._size = size
         self._at = 0
@@ -154,11 +156,13 @@ class RangeFile(io.RawIOBase):
             native = self._opened()
             try:
                 content = native.read_at(stop - start, start)
-            except BaseException:
+            except BaseException as err:
                 # Where a failed read leaves the object closed, the next attempt opens it again.
                 with self._lock:
                     if self._native is native and native.closed:
                         self._native = None
+                if isinstance(err, ValueError) and native.closed:
+                    raise Passing("was closed by a read that failed", where=self._where) from None
                 raise
             if len(content) != stop - start:
                 raise Passing(f"sent {len(content):,} of {stop - start:,} bytes", where=self._where)
@@ -175,9 +179,10 @@ class RangeFile(io.RawIOBase):
                 if native.closed:
                     raise Passing("could not be opened", where=self._where)
                 found = _size_and_version(native)
-                if self._found not in (None, found) or found[0] not in (None, self._size):
+                if self._first[:1] not in ([], [found]) or found[0] not in (None, self._size):
                     raise DataError("changed while it was read", where=self._where, hint="run again when it is written")
-                self._native, self._found = native, found
+                self._first.append(found)
+                self._native = native
             return self._native
 
     def _tried(self, call):

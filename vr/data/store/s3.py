@@ -31,20 +31,21 @@ class S3Store:
         self.place = str(address)
         self._client: Any = _client(address)
 
-    def create(self, name: str, path: Path, digest: str) -> bool:
+    def create(self, name: str, path: Path, digest: str, *, replace: bool = False) -> bool:
         """Writes an object in one request, or in parts that become one object in the last request."""
         about = {"Metadata": {"vr-sha256": digest}, "ContentType": _type_of(name)}
+        condition = {} if replace else {"IfNoneMatch": "*"}
         try:
             if path.stat().st_size <= self._part_bytes:
                 with path.open("rb") as body:
 
                     def put() -> None:
                         body.seek(0)
-                        self._client.put_object(**self._at(name), Body=body, IfNoneMatch="*", **about)
+                        self._client.put_object(**self._at(name), Body=body, **condition, **about)
 
                     self._tried(name, put)
             else:
-                self._create_in_parts(name, path, about)
+                self._create_in_parts(name, path, about, condition)
         except Precondition:
             return False
         return True
@@ -65,7 +66,7 @@ class S3Store:
         """Removes an object."""
         self._tried(name, lambda: self._client.delete_object(**self._at(name)))
 
-    def _create_in_parts(self, name: str, path: Path, about: dict[str, Any]) -> None:
+    def _create_in_parts(self, name: str, path: Path, about: dict[str, Any], condition: dict[str, Any]) -> None:
         at = self._at(name)
         upload = self._tried(name, lambda: self._client.create_multipart_upload(**at, **about))["UploadId"]
         try:
@@ -81,7 +82,7 @@ class S3Store:
             self._tried(
                 name,
                 lambda: self._client.complete_multipart_upload(
-                    **at, UploadId=upload, MultipartUpload={"Parts": parts}, IfNoneMatch="*"
+                    **at, UploadId=upload, MultipartUpload={"Parts": parts}, **condition
                 ),
             )
         except Absent as err:
@@ -115,7 +116,12 @@ def _client(address: Address) -> Any:
         s3={"addressing_style": "path"} if s3_endpoint() else {},
         signature_version=UNSIGNED if address.anonymous else None,
     )
-    return _session().create_client("s3", region_name=region_of(address), endpoint_url=s3_endpoint(), config=config)
+    region = region_of(address)
+    # Looking for credentials may ask the machine's metadata server.
+    return with_retries(
+        lambda: _session().create_client("s3", region_name=region, endpoint_url=s3_endpoint(), config=config),
+        str(address),
+    )
 
 
 @functools.cache
