@@ -42,9 +42,11 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.collapse.cases import _SLOW, Split, cases_of, parts_of, splits
 from benchmarks.collapse.evidence import _REAL_ROWS, RESULTS
+from benchmarks.collapse.protocol import cluster_intervals, student_interval
 from benchmarks.collapse.stages import _ONE_THREAD, cached_cases, cached_reference
 from benchmarks.measure import save
 from vr.cascade.config import CURVE_POINTS, CascadeConfig, Execution, Network, TierConfig
+from vr.pipeline.report import write_atomically
 
 SPLITS = (
     "gpa2-0",
@@ -61,7 +63,6 @@ SEEDS = (5, 3)
 FORMS = ("mlp", "resonance", "resonance_equal_flops")
 READINGS = ("log_ratio_all", "log_ratio_rare", "skill_lost")
 _VERSION = 1  # of what a split's file holds
-_RESAMPLES = 500
 _LEAST_SPLITS = 3
 
 
@@ -237,23 +238,16 @@ def _likelihood(documents: list[dict[str, Any]], form: str, tier: int, followed:
     for document in documents:
         ours, control = (document["forms"][name]["tiers"][tier][followed] for name in (form, "mlp"))
         ratios = np.log([ours[seed] / control[seed] for seed in ours if seed in control])
-        rows.append({"split": document["split"]} | _interval(ratios))
+        rows.append({"split": document["split"]} | student_interval(ratios))
     return {
         "form": form,
         "tier": tier + 1,
         "followed": followed,
-        "all": _interval(np.array([row["mean"] for row in rows])),
+        "all": student_interval(np.array([row["mean"] for row in rows])),
         "better": sum(row["upper"] < 0 for row in rows),
         "worse": sum(row["lower"] > 0 for row in rows),
         "by_split": rows,
     }
-
-
-def _interval(values: np.ndarray) -> dict[str, float]:
-    """Returns the mean with Student's interval at 95 %."""
-    half = float(stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
-    mean = float(values.mean())
-    return {"mean": round(mean, 5), "lower": round(mean - half, 5), "upper": round(mean + half, 5)}
 
 
 def _verdict(documents: list[dict[str, Any]]) -> dict[str, Any]:
@@ -323,13 +317,7 @@ def _left_out_losses(x: np.ndarray, y: np.ndarray, group: np.ndarray) -> np.ndar
 
 def _resampled(group: np.ndarray, statistic: Callable[[np.ndarray], float]) -> dict[str, float]:
     """Returns a statistic of the cases with its 95 % interval from drawing datasets again."""
-    rng, names = np.random.default_rng(0), np.unique(group)
-    positions = {name: np.flatnonzero(group == name) for name in names}
-    drawn = [
-        statistic(np.concatenate([positions[name] for name in rng.choice(names, len(names))]))
-        for _ in range(_RESAMPLES)
-    ]
-    low, high = np.quantile(drawn, [0.025, 0.975])
+    low, high = cluster_intervals(lambda take: {"it": statistic(take)}, group)["it"]
     value = statistic(np.arange(len(group)))
     return {"value": round(value, 4), "lower": round(float(low), 4), "upper": round(float(high), 4)}
 
@@ -343,11 +331,7 @@ def path_of(split: Split) -> Path:
 def _run(split: Split) -> None:
     warnings.filterwarnings("ignore")
     document = train_split(split)
-    path = path_of(split)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps(document), encoding="utf-8")
-    part.replace(path)
+    write_atomically(path_of(split), json.dumps(document).encode())
 
 
 def main() -> None:

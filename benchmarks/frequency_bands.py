@@ -16,6 +16,7 @@ results/frequency_bands.json.
 
 import argparse
 import functools
+import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,8 +26,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from scipy import stats
 
+from benchmarks.collapse.protocol import student_interval
 from benchmarks.datasets import load
 from benchmarks.measure import save
 from vr.cascade.config import CascadeConfig, Execution, Network, TierConfig
@@ -38,6 +39,7 @@ from vr.models.resonance import Resonance, ResonanceBlock, bands_of
 from vr.models.table import Draw
 from vr.pipeline.config import Config
 from vr.pipeline.intake import take_in
+from vr.pipeline.report import write_atomically
 
 DATASETS = ("gpa2", "crime1", "injury", "ImageSegments")
 WORK = Path("outputs/frequency_bands")
@@ -45,6 +47,7 @@ ROWS = 3_000  # of each of reference and candidate, at most
 HEADS = 4
 WIDTH, DEPTH, STEPS = 32, 2, 400
 FORMS = ("plain", "owned", "mixed")
+_VERSION = 1  # of what a dataset's file holds
 
 
 class OwnedBlock(ResonanceBlock):
@@ -115,20 +118,12 @@ def losses_of(name: str, num_seeds: int) -> dict[str, dict[str, Any]]:
 
 
 def kept_losses_of(name: str, num_seeds: int) -> dict[str, dict[str, Any]]:
-    """Returns a dataset's losses, from its file where there is one."""
-    path = WORK / f"{name}-{num_seeds}x{STEPS}.json"
+    """Returns a dataset's losses, from its file where there is one; its name changes with what they depend on."""
+    what = (_VERSION, num_seeds, ROWS, HEADS, WIDTH, DEPTH, STEPS, FORMS)
+    path = WORK / f"{name}-{hashlib.sha256(repr(what).encode()).hexdigest()[:12]}.json"
     if not path.exists():
-        found = losses_of(name, num_seeds)
-        WORK.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(found), encoding="utf-8")
+        write_atomically(path, json.dumps(losses_of(name, num_seeds)).encode())
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def interval(values: np.ndarray) -> dict[str, float]:
-    """Returns the mean with Student's interval at 95 %."""
-    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    mean = float(values.mean())
-    return {"mean": round(mean, 5), "lower": round(mean - half, 5), "upper": round(mean + half, 5)}
 
 
 def main() -> None:
@@ -148,8 +143,8 @@ def main() -> None:
                 {
                     "form": form,
                     "followed": followed,
-                    "all": interval(np.array([ratio.mean() for ratio in ratios.values()])),
-                    "by_dataset": {name: interval(ratio) for name, ratio in ratios.items()},
+                    "all": student_interval(np.array([ratio.mean() for ratio in ratios.values()])),
+                    "by_dataset": {name: student_interval(ratio) for name, ratio in ratios.items()},
                 }
             )
             print(rows[-1])

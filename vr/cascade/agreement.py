@@ -54,6 +54,7 @@ def _by_first(call: Callable[[], Any], tell: bool) -> Any:
         message = {"value": value if tell else None}
         json.dumps(message)
     except Exception as err:
+        # Whatever it is: the others wait to be told, and it goes on its way here.
         _told({"error": _portable(err)})
         raise
     _told(message)

@@ -17,6 +17,7 @@ from vr.cascade.hosts import several
 from vr.core.errors import DataError
 from vr.core.plain import to_plain
 from vr.data.source import Source
+from vr.data.store.address import local_path
 from vr.detector import reference_free
 from vr.detector.inputs import Inputs
 from vr.detector.metric import Feature
@@ -316,7 +317,7 @@ def _files(source: Source) -> list[Any]:
 
 def _changed(path: str) -> int | None:
     """Returns when a local file was last written; None for what is on no disk."""
-    path = path.removeprefix("file://")
+    path = local_path(path)
     if "://" in path:
         return None
     try:

@@ -11,7 +11,7 @@ import bisect
 import functools
 import io
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -179,13 +179,14 @@ class RangeFile(io.RawIOBase):
                 if native.closed:
                     raise Passing("could not be opened", where=self._where)
                 found = _size_and_version(native)
-                if self._first[:1] not in ([], [found]) or found[0] not in (None, self._size):
+                if not self._first:
+                    self._first.append(found)
+                if self._first[0] != found or found[0] not in (None, self._size):
                     raise DataError("changed while it was read", where=self._where, hint="run again when it is written")
-                self._first.append(found)
                 self._native = native
             return self._native
 
-    def _tried(self, call):
+    def _tried(self, call: Callable[[], bytes]) -> bytes:
         try:
             return with_retries(call, self._where)
         except Absent as err:
@@ -199,6 +200,7 @@ def _size_and_version(native: pa.NativeFile) -> tuple[int | None, str]:
     try:
         about = {_text(name).lower(): _text(value) for name, value in (native.metadata() or {}).items()}
     except NotImplementedError:
+        # pyarrow's word for a store that says nothing of its objects.
         return None, ""
     size = about.get("content-length") or about.get("size")
     return int(size) if size else None, about.get("generation") or about.get("etag", "")
