@@ -1,5 +1,6 @@
 """The `vr` command. Nothing heavy is imported before a command needs it."""
 
+import _thread
 import contextlib
 import logging
 import os
@@ -286,10 +287,22 @@ def _terminable() -> Iterator[None]:
         # Only the main thread may decide about signals.
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before, hook = signal.signal(signal.SIGTERM, signal.default_int_handler), sys.unraisablehook
+
+    def again(unraisable: "sys.UnraisableHookArgs") -> None:
+        """Asks once more where the interpreter was in a finalizer, out of which no exception comes."""
+        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+            return hook(unraisable)
+        # From another thread and a little later: here the interruption would be lost in this hook.
+        timer = threading.Timer(0.01, _thread.interrupt_main, (signal.SIGTERM,))
+        timer.daemon = True
+        timer.start()
+
+    sys.unraisablehook = again
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
 

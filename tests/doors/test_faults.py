@@ -20,7 +20,7 @@ from tests.cascade.test_checkpoint import tiny_disk
 # The command itself, with one of its functions held at one of its calls. It says where it is on stdout and goes on once
 # the signal has arrived, so that no moment is a matter of luck.
 LAUNCHER = """
-import importlib, itertools, os, signal, sys, threading
+import importlib, itertools, os, signal, sys, threading, weakref
 fault, *words = sys.argv[1:]
 arrived, interrupt = threading.Event(), signal.default_int_handler
 
@@ -33,6 +33,9 @@ signal.default_int_handler = handler
 def hold():
     print("here", flush=True)
     assert arrived.wait(120)
+
+def hold_in_a_finalizer():
+    weakref.finalize(threading.Event(), hold)
 
 def fill():
     disk = os.statvfs(os.environ["DISK"])
@@ -59,6 +62,10 @@ if fault == "compile":
     before("jax.stages", "Lowered", "compile", 1, hold)
 elif fault == "step":
     before("vr.cascade.programs", "Program", "__call__", 30, hold)
+elif fault == "segment":
+    before("vr.cascade.programs", "Program", "__call__", 12, hold)
+elif fault == "finalizer":
+    before("vr.cascade.programs", "Program", "__call__", 30, hold_in_a_finalizer)
 elif fault == "save":
     before("vr.cascade.checkpoint_folder", "CheckpointFolder", "commit", 3, hold)
 elif fault == "disk":
@@ -110,7 +117,7 @@ def run(data: Path, fault: str, *words: object, **environment: str) -> subproces
     watchdog.start()
     try:
         assert process.stdout is not None
-        if fault in ("compile", "step", "save"):
+        if fault in ("compile", "step", "segment", "finalizer", "save"):
             assert process.stdout.readline() == "here\n"
             process.send_signal(signal.SIGTERM)
         out, err = process.communicate()
@@ -178,6 +185,27 @@ def test_a_run_terminated_while_it_compiles_steps_and_saves_ends_as_if_it_never_
     assert begun[0] == 1
     assert 36 <= begun[1] < begun[2] < 100
     assert report_of(tmp_path) == whole
+
+
+def test_a_stacked_training_that_is_terminated_goes_on_where_it_was_kept(data, tmp_path):
+    def stacked(fault: str, folder: str) -> subprocess.CompletedProcess[str]:
+        return run(data, fault, "-o", tmp_path / folder, "cascade.execution=stacked")
+
+    done = stacked("segment", "stopped")
+    assert done.returncode == 130, done.stderr
+    assert done.stderr.splitlines()[-1] == "interrupted; the same command resumes"
+    resumed, undisturbed = stacked("none", "stopped"), stacked("none", "whole")
+    assert resumed.returncode == undisturbed.returncode == 0, resumed.stderr
+    # Stopped in its twelfth segment of twenty; a save may have been under way.
+    assert begun_at(resumed) >= 50
+    assert report_of(tmp_path / "stopped") == report_of(tmp_path / "whole")
+
+
+def test_a_termination_that_arrives_in_a_finalizer_is_not_lost(data, tmp_path):
+    done = run(data, "finalizer", "-o", tmp_path)
+    assert done.returncode == 130, done.stderr
+    assert done.stderr.splitlines()[-1] == "interrupted; the same command resumes"
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.skipif(shutil.which("mount") is None, reason="no tmpfs can be mounted here")
