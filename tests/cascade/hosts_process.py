@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from test_training import D, Execution, K, job, trainer
 
 from vr.cascade import hosts
-from vr.cascade.agreement import by_first, least_of_all, sent, told_by_first
+from vr.cascade.agreement import by_each, by_first, least_of_all, sent, told_by_first
 from vr.cascade.config import CascadeConfig, TierConfig
 from vr.cascade.keeping import kept_in
 from vr.cascade.train import run_cascade
@@ -102,6 +102,11 @@ def agreed(folder):
             call(failing)
         except CheckpointError as error:
             found.setdefault("errors", []).append(str(error))
+    try:
+        by_each(lambda: failing() if hosts.is_first() else number)
+    except CheckpointError as error:
+        found["errors"].append(str(error))
+    found["by_each"] = by_each(lambda: number)
     (folder / f"agreed_{number}.json").write_text(json.dumps(found))
 
 

@@ -98,7 +98,8 @@ def test_processes_agree_on_what_the_first_sees_and_raise_what_it_raises(tmp_pat
     assert (first["by_first"], second["by_first"]) == (0, None)
     assert first["least"] == second["least"] == [5_000_000_000, None]
     assert first["sent"] == second["sent"] == first["bits"]
-    assert first["errors"] == second["errors"] == ["folder: no room, says 0; make room"] * 2
+    assert first["errors"] == second["errors"] == ["folder: no room, says 0; make room"] * 3
+    assert (first["by_each"], second["by_each"]) == (0, 1)
 
 
 def test_two_processes_train_what_one_trains_and_both_know_all_of_it(alone, pair):

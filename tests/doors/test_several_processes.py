@@ -1,6 +1,8 @@
 """`vr validate` in two processes under the supervisor: one report, a stop that resumes, a gate that holds."""
 
 import json
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
+from tests.cascade.test_checkpoint import tiny_disk
 
 LONGEST_S = 400.0
 
@@ -24,8 +28,8 @@ def folder(tmp_path_factory):
     return folder
 
 
-def start(folder, repository, *words):
-    vr = [sys.executable, "-m", "vr", "validate", "candidate.parquet", "-r", "reference.parquet", "-o", "run"]
+def start(folder, repository, *words, output="run"):
+    vr = [sys.executable, "-m", "vr", "validate", "candidate.parquet", "-r", "reference.parquet", "-o", str(output)]
     settings = ["cascade=smoke", "cascade.progress_seconds=0", "cascade.checkpoint_seconds=0", *words]
     return subprocess.Popen(
         [sys.executable, "-m", "experiments.supervise", "--processes", "2", "--", *vr, *settings],
@@ -35,6 +39,17 @@ def start(folder, repository, *words):
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+@pytest.mark.skipif(shutil.which("mount") is None, reason="no tmpfs can be mounted here")
+def test_a_disk_that_is_full_on_the_first_ends_them_all_and_is_named_once(folder, repository, tmp_path):
+    with tiny_disk(tmp_path / "disk", "256k"), start(folder, repository, output=tmp_path / "disk" / "run") as running:
+        out, said = running.communicate(timeout=LONGEST_S)
+    assert running.returncode == 4, said[-2000:]
+    assert out == ""
+    errors = [line for line in said.splitlines() if "error: " in line]
+    assert len(errors) == 1, said[-2000:]
+    assert re.search("cannot be saved .* make room", errors[0]), errors
 
 
 def test_a_gate_stays_shut_on_a_run_that_was_stopped_and_the_same_command_ends_it(folder, repository):

@@ -15,7 +15,7 @@ from vr.cascade import hosts
 from vr.core import errors
 from vr.core.errors import VrError
 
-__all__ = ["by_first", "least_of_all", "sent", "told_by_first"]
+__all__ = ["by_each", "by_first", "least_of_all", "sent", "told_by_first"]
 
 _PIECE_BYTES = 1 << 26  # sent at once: every device holds a few of these on the way
 
@@ -29,6 +29,27 @@ def by_first(call: Callable[[], _T]) -> _T | None:
       VrError: on every process, where `call` raises it.
     """
     return _by_first(call, tell=False)
+
+
+def by_each(call: Callable[[], _T]) -> _T:
+    """Returns what `call` returns on this process; every process calls it, and `call` speaks to no other.
+
+    Raises:
+      VrError: on every process, where `call` raises it on process 0, the only one that has the folder.
+    """
+    try:
+        value, error = call(), None
+    except Exception as err:
+        if not hosts.several() or not hosts.is_first():
+            raise
+        value, error = None, err
+    by_first(lambda: _raise(error))
+    return value  # type: ignore[return-value]
+
+
+def _raise(error: Exception | None) -> None:
+    if error is not None:
+        raise error
 
 
 def told_by_first(call: Callable[[], _T]) -> _T:

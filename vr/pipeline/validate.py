@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from vr.cascade.agreement import by_first, told_by_first
+from vr.cascade.agreement import by_each, by_first, told_by_first
 from vr.cascade.config import changes_to
 from vr.cascade.hosts import several
 from vr.core.errors import DataError
@@ -115,8 +115,9 @@ def validate(
                 judgement, f"column '{infinite[0]}' has infinite values, which the reference has nowhere in it"
             )
     with stopwatch.stage("localize"):
-        localization, actions = _localize(
-            candidate, intake, inputs, config, folder, judgement.verdict, features, rows_done
+        # Process 0 alone writes the table of row scores.
+        localization, actions = by_each(
+            lambda: _localize(candidate, intake, inputs, config, folder, judgement.verdict, features, rows_done)
         )
     risk = None if judgement.probability is None else round(100.0 * judgement.probability, 3)
     detected = judgement.detected
