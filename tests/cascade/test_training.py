@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from vr.cascade.config import CURVE_POINTS, Execution
+from vr.cascade.memory import Need, need_of
 from vr.cascade.step import Data, Segment, TrainSettings, random_masks, start
 from vr.cascade.training import Job, Kept, Trainer
 from vr.core.errors import OutOfMemoryError
@@ -22,7 +23,7 @@ MODEL = build.mlp(D, K, 1_500, 1)
 SETTINGS = TrainSettings(STEPS, BATCH)
 
 
-def job(number: int, peak: float = 1e-2, settings: TrainSettings = SETTINGS) -> Job:
+def job(number: int, peak: float = 1e-2, settings: TrainSettings = SETTINGS, model: build.Model = MODEL) -> Job:
     rng = np.random.default_rng(number)
     first = rng.integers(0, K, 2 * ROWS)
     codes = np.stack([(first + rng.integers(0, 2, 2 * ROWS) * j) % K for j in range(D)]).astype(np.int32)
@@ -39,7 +40,7 @@ def job(number: int, peak: float = 1e-2, settings: TrainSettings = SETTINGS) -> 
         codes[:, ROWS + 64 : ROWS + 128],
         random_masks(rng, (D, 64)),
     )
-    return Job(f"job {number}", start(MODEL.init(rng, np.full((D, K), -np.log(K))), peak), data, segment)
+    return Job(f"job {number}", start(model.init(rng, np.full((D, K), -np.log(K))), peak), data, segment)
 
 
 class Memory:
@@ -64,10 +65,16 @@ class Memory:
             raise KeyboardInterrupt
 
 
-def trainer(members: int = 3, form: Execution = Execution.looped, settings: TrainSettings = SETTINGS, **options):
-    first = job(0, settings=settings)
+def trainer(
+    members: int = 3,
+    form: Execution = Execution.looped,
+    settings: TrainSettings = SETTINGS,
+    model: build.Model = MODEL,
+    **options,
+):
+    first = job(0, settings=settings, model=model)
     with ThreadPoolExecutor(1) as pool:
-        made = Trainer(MODEL, settings, (first.start, first.data, first.segment(0)), members, form, pool, **options)
+        made = Trainer(model, settings, (first.start, first.data, first.segment(0)), members, form, pool, **options)
         made._pool = ThreadPoolExecutor(1)
         made.program.compiled  # noqa: B018
     return made
@@ -225,8 +232,6 @@ def trainer_like(made):
 
 
 def test_parts_are_chosen_before_running_by_what_the_compiler_says(whole):
-    from vr.cascade.memory import need_of
-
     peaks = []
     for parts in (1, 2):
         need = need_of(trainer(settings=replace(SETTINGS, micro_batches=parts)).program.compiled)
@@ -239,6 +244,32 @@ def test_parts_are_chosen_before_running_by_what_the_compiler_says(whole):
     np.testing.assert_allclose(found[0].curve, whole[0].curve, atol=2e-4)
     with pytest.raises(OutOfMemoryError, match="does not fit.*MiB"):
         trainer(memory_limit=1_000).run([job(0)], 1)
+
+
+def test_blocks_are_worked_out_again_where_no_part_of_a_batch_is_small_enough(whole, monkeypatch, caplog):
+    # XLA for a CPU drops what would make it work anything out again, so that its own figures are the same.
+    def need(compiled):
+        return Need(0, 10 if "blocks are worked out again" in caplog.text else 100, 0)
+
+    monkeypatch.setattr("vr.cascade.training.need_of", need)
+    made = trainer(memory_limit=50)
+    found = made.run([job(i) for i in range(3)], 1)
+    # Parts first, which cost less.
+    assert made.settings.micro_batches == 8
+    assert made.model.lean is None
+    assert [r.getMessage()[-7:] for r in caplog.records] == ["2 parts", "4 parts", "8 parts", "radient"]
+    np.testing.assert_allclose(found[0].curve, whole[0].curve, atol=2e-4)
+    caplog.clear()
+    with pytest.raises(OutOfMemoryError, match="in 8 parts does not fit"):
+        trainer(model=replace(MODEL, lean=None), memory_limit=50).run([job(0)], 1)
+
+
+def test_what_a_device_had_in_use_at_most_is_logged(monkeypatch, caplog):
+    # No device of a CPU says.
+    monkeypatch.setattr("vr.cascade.training.most_in_use", lambda: 3 * 2**20)
+    with caplog.at_level("INFO"):
+        trainer(members=1).run([job(0)], 1)
+    assert "a device had 3 MiB in use at most" in caplog.text
 
 
 def test_eight_devices_give_what_one_gives_and_one_goes_on_where_eight_were_stopped():

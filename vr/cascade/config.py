@@ -6,7 +6,17 @@ from enum import Enum
 
 from vr.core.errors import ConfigError
 
-__all__ = ["CURVE_POINTS", "CascadeConfig", "Execution", "Network", "Precision", "TierConfig", "changes_to", "preset"]
+__all__ = [
+    "CURVE_POINTS",
+    "CascadeConfig",
+    "Execution",
+    "Network",
+    "Precision",
+    "Remat",
+    "TierConfig",
+    "changes_to",
+    "preset",
+]
 
 
 CURVE_POINTS = 20  # readings of the held-out loss over training
@@ -25,6 +35,14 @@ class Precision(Enum):
     auto = "auto"  # bfloat16 on an accelerator, float32 on a CPU
     float32 = "float32"
     bfloat16 = "bfloat16"
+
+
+class Remat(Enum):
+    """Whether a block's inner values are worked out again for its gradient, rather than kept."""
+
+    auto = "auto"  # where the compiler says that they do not fit, after a batch was taken in as many parts as it may be
+    always = "always"
+    never = "never"
 
 
 class Execution(Enum):
@@ -118,7 +136,7 @@ class CascadeConfig:
     threads: int = 2  # members in flight at once in looped form
     precision: Precision = Precision.auto
     learning_rate_test: bool = False  # a tier's rate from a short test on the reference, an eighth to twice its own
-    remat: bool = False  # work out a block's inner values again for its gradient, rather than keep them
+    remat: Remat = Remat.auto  # work out a block's inner values again for its gradient, rather than keep them
     memory_limit_bytes: int | None = None  # of a device to count with; None: what it has free
     checkpoint_seconds: float = 30.0  # between two states kept of a training under way
     progress_seconds: float = 10.0  # at least, between two events of a training under way; 0: one for each segment

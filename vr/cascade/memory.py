@@ -1,7 +1,8 @@
 """Memory of a training program: what it will take, what there is, and what running out of it looks like.
 
 A program's need is known before it runs, from the compiler. Where it is too much, a batch is taken in parts, whose
-gradients are summed: the step stays that of the whole batch.
+gradients are summed: the step stays that of the whole batch. Where no part is small enough, blocks are worked out again
+for their gradient.
 """
 
 import resource
@@ -14,7 +15,16 @@ import jax
 from vr.cascade.progress import MemoryUse
 from vr.core.errors import OutOfMemoryError
 
-__all__ = ["MAX_HALVINGS", "Need", "available_bytes", "in_use", "is_exhausted", "need_of", "out_of_memory"]
+__all__ = [
+    "MAX_HALVINGS",
+    "Need",
+    "available_bytes",
+    "in_use",
+    "is_exhausted",
+    "most_in_use",
+    "need_of",
+    "out_of_memory",
+]
 
 MAX_HALVINGS = 3  # of the part of a batch that is taken at once
 _USABLE = 0.9  # of a device's memory; the rest is left to fragmentation and to other programs
@@ -78,6 +88,12 @@ def in_use() -> MemoryUse:
     return MemoryUse(resident * resource.getpagesize(), "process")
 
 
+def most_in_use() -> int | None:
+    """Returns the most bytes that were ever in use on one device of this process; None where devices do not say."""
+    stats = [device.memory_stats() or {} for device in jax.local_devices()]
+    return max((found["peak_bytes_in_use"] for found in stats if "peak_bytes_in_use" in found), default=None)
+
+
 def is_exhausted(error: BaseException) -> bool:
     """Whether an exception is XLA's for memory that could not be had."""
     return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
@@ -88,4 +104,4 @@ def out_of_memory(batch_rows: int, parts: int, need: int | None = None, limit: i
     text = f"a batch of {batch_rows} rows in {parts} part{'s' if parts > 1 else ''} does not fit into a device's memory"
     if need is not None and limit is not None:
         text += f" (it takes {need / 2**20:,.0f} MiB of {limit / 2**20:,.0f})"
-    return OutOfMemoryError(text, where="cascade", hint="choose a smaller preset, fewer batch_rows, or remat=true")
+    return OutOfMemoryError(text, where="cascade", hint="choose a smaller preset or fewer batch_rows")

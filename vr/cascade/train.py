@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from vr.cascade import compilation_cache, hosts
 from vr.cascade.agreement import by_first, told_by_first
-from vr.cascade.config import CURVE_POINTS, CascadeConfig, Network, Precision
+from vr.cascade.config import CURVE_POINTS, CascadeConfig, Network, Precision, Remat
 from vr.cascade.keeping import kept_in
 from vr.cascade.members import shares
 from vr.cascade.memory import in_use
@@ -103,18 +104,19 @@ def _store(store: MutableMapping[str, dict], name: str, document: dict[str, Any]
 def _models(config: CascadeConfig, num_codes: np.ndarray) -> dict[str, build.Model]:
     """Returns each tier's network; a tier with `growth` is sized by the one before it."""
     d, k = len(num_codes), int(num_codes.max())
-    options = {"dtype": _inner_type(config.precision), "remat": config.remat}
+    options = {"dtype": _inner_type(config.precision), "remat": config.remat is Remat.always}
     models: dict[str, build.Model] = {}
     parameters = 0
     for tier in config.tiers:
         width = tier.width_on(d, k, parameters, config.heads)
         parameters = build.resonance_parameters(d, k, width, tier.depth, config.heads)
         # The control has the resonance network's parameters, whatever width that takes.
-        models[tier.name] = (
+        model = (
             build.mlp(d, k, parameters, tier.depth, **options)
             if config.network is Network.mlp
             else build.resonance(d, k, width, tier.depth, heads=config.heads, **options)
         )
+        models[tier.name] = replace(model, lean=None) if config.remat is Remat.never else model
     return models
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from vr.cascade import hosts
 from vr.cascade.agreement import least_of_all
 from vr.cascade.config import CURVE_POINTS, Execution
-from vr.cascade.memory import MAX_HALVINGS, available_bytes, is_exhausted, need_of, out_of_memory
+from vr.cascade.memory import MAX_HALVINGS, available_bytes, is_exhausted, most_in_use, need_of, out_of_memory
 from vr.cascade.mesh import filled, gathered, held, placed, placement, replicated, tier_mesh
 from vr.cascade.programs import Program
 from vr.cascade.progress import Advance
@@ -209,10 +209,12 @@ class Trainer:
             except jax.errors.JaxRuntimeError as error:
                 if not is_exhausted(error):
                     raise
-                if hosts.several() or not self._halve():
+                if hosts.several() or not self._take_less():
                     raise out_of_memory(self.settings.batch_rows, self.settings.micro_batches) from error
             # The state that the failed call was given may be gone.
             kept = self._restored(mine, before, keeper, on_segment)
+        if (most := most_in_use()) is not None:
+            _log.info("a device had %.0f MiB in use at most, all programs so far together", most / 2**20)
         averaged = gathered(kept.state.averaged)
         if self._mesh is not None:
             for index in range(len(jobs)):
@@ -235,25 +237,30 @@ class Trainer:
         return kept
 
     def _fit(self) -> None:
-        """Takes batches in as many parts as the program needs to fit into memory, by what its compiler says."""
+        """Makes the program fit into memory before it runs, by what its compiler says."""
         limit = least_of_all(available_bytes(self._memory_limit))
         while limit is not None and (need := need_of(self.program.compiled)) is not None:
             _log.info("a training program takes %.0f MiB of %.0f", need.peak / 2**20, limit / 2**20)
             if need.peak <= limit:
                 return
-            if not self._halve():
+            if not self._take_less():
                 raise out_of_memory(self.settings.batch_rows, self.settings.micro_batches, need.peak, limit)
 
-    def _halve(self) -> bool:
-        """Halves the part of a batch that is taken at once, the step stays that of the whole; False where it is enough.
+    def _take_less(self) -> bool:
+        """Makes a program that takes less memory for the same step, to rounding; False where there is none.
 
-        At most three times in all.
+        Half the part of a batch at once, at most three times in all, which costs next to nothing; then blocks worked
+        out again for their gradient, which costs a forward pass.
         """
         parts = 2 * self.settings.micro_batches
-        if parts > self._most_parts or self.settings.batch_rows % parts:
+        if parts <= self._most_parts and self.settings.batch_rows % parts == 0:
+            _log.warning("out of a device's memory: batches of %d rows in %d parts", self.settings.batch_rows, parts)
+            self.settings = replace(self.settings, micro_batches=parts)
+        elif self.model.lean is not None:
+            _log.warning("out of a device's memory: blocks are worked out again for their gradient")
+            self.model = self.model.lean()
+        else:
             return False
-        _log.warning("out of a device's memory: batches of %d rows in %d parts", self.settings.batch_rows, parts)
-        self.settings = replace(self.settings, micro_batches=parts)
         self.program = self._compiled()
         return True
 

@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -48,6 +48,7 @@ class Model:
       width: Channels for each column (resonance) or hidden units (MLP).
       layers: Name, first and last (exclusive) position of each layer's stretch of the vector, in order.
       represent: The same arguments as `apply` to what the head is given, `[n, C]`: a row or a cell each.
+      lean: Makes the same network with blocks that are worked out again for their gradient; None where they are.
     """
 
     init: Callable[[np.random.Generator, np.ndarray], np.ndarray]
@@ -56,6 +57,7 @@ class Model:
     width: int
     layers: tuple[tuple[str, int, int], ...]
     represent: Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+    lean: Callable[[], "Model"] | None = field(default=None, compare=False)
 
 
 def resonance(
@@ -75,8 +77,8 @@ def resonance(
     """
     if heads and channels % heads:
         raise ConfigError(f"{heads} heads must divide {channels} channels", where="cascade.heads")
-    build = functools.partial(Resonance, num_columns, num_codes, channels, depth, heads=heads, dtype=dtype, remat=remat)
-    return _cut(build, resonance_parameters(num_columns, num_codes, channels, depth, heads), channels)
+    build = functools.partial(Resonance, num_columns, num_codes, channels, depth, heads=heads, dtype=dtype)
+    return _cut(build, remat, resonance_parameters(num_columns, num_codes, channels, depth, heads), channels)
 
 
 def causal(
@@ -87,8 +89,8 @@ def causal(
     As the others, with positions for columns, but for the head, which all positions share: log-marginals are `[K]`.
     Energies are those of the transform at twice the length, `[blocks, length + 1]`.
     """
-    build = functools.partial(Causal, length, num_codes, channels, depth, dtype=dtype, remat=remat)
-    return _cut(build, causal_parameters(length, num_codes, channels, depth), channels)
+    build = functools.partial(Causal, length, num_codes, channels, depth, dtype=dtype)
+    return _cut(build, remat, causal_parameters(length, num_codes, channels, depth), channels)
 
 
 def mlp(
@@ -96,8 +98,8 @@ def mlp(
 ) -> Model:
     """Returns the MLP whose size comes nearest to `parameters`."""
     channels, hidden = mlp_shape(num_columns, num_codes, parameters, depth)
-    build = functools.partial(MaskedMlp, num_columns, num_codes, channels, hidden, depth, dtype=dtype, remat=remat)
-    return _cut(build, mlp_parameters(num_columns, num_codes, channels, hidden, depth), hidden)
+    build = functools.partial(MaskedMlp, num_columns, num_codes, channels, hidden, depth, dtype=dtype)
+    return _cut(build, remat, mlp_parameters(num_columns, num_codes, channels, hidden, depth), hidden)
 
 
 def mlp_shape(num_columns: int, num_codes: int, parameters: int, depth: int) -> tuple[int, int]:
@@ -168,7 +170,8 @@ def _widest(size: Callable[[int], int], limit: int) -> int:
     return low
 
 
-def _cut(build: Callable[..., Any], parameters: int, width: int) -> Model:
+def _cut(shaped: Callable[..., Any], remat: bool, parameters: int, width: int) -> Model:
+    build = functools.partial(shaped, remat=remat)
     blank = build(draw=lambda shape, std: np.zeros(shape, np.float32))
     graph, state = nnx.split(blank)
     paths, tree = jax.tree.flatten_with_path(state)
@@ -194,7 +197,8 @@ def _cut(build: Callable[..., Any], parameters: int, width: int) -> Model:
         return network(params).representation(codes, masked)
 
     layers = _layers([_layer(path) for path, _ in paths], [0, *ends, whole])
-    return Model(init, apply, parameters, width, layers, represent)
+    lean = None if remat else lambda: _cut(shaped, True, parameters, width)
+    return Model(init, apply, parameters, width, layers, represent, lean)
 
 
 def _layer(path: Any) -> str:
