@@ -32,6 +32,7 @@ from vr.models.table import INVALID
 __all__ = ["Tier", "arms_of"]
 
 _OWN_SHARE = 10  # one row in so many of an arm's own tells it when to stop early
+_CURVE_ROWS = 256  # held-out real rows that a segment is read on: a fifth of the training went into reading a thousand
 _JUDGED_COLUMNS = 32  # cells left out one at a time; of a wider table a fixed random choice
 
 
@@ -167,9 +168,10 @@ class Tier:
     def _rate_job(self, settings: TrainSettings, member: int, rate: float) -> Job:
         """Returns a training on the reference that is read on the null arm's rows, not on those that judge."""
         job = self._job(member, "reference", self.reference[:0], settings, rate)
+        # All of them: what is chosen by a loss needs it exactly, what is drawn as a curve does not.
         real = self.reference[self._rows[member].null][: self.share.test].T.astype(np.int32)
-        data = job.data._replace(real=real, real_mask=job.data.real_mask[:, : real.shape[1]])  # type: ignore[arg-type]
-        return replace(job, data=data)
+        masks = random_masks(generator(self.seed, "cascade", self.tier.name, member, "rate"), real.shape)
+        return replace(job, data=job.data._replace(real=real, real_mask=masks))  # type: ignore[arg-type]
 
     def _drawn(self, candidate: np.ndarray, member: int) -> np.ndarray:
         """Returns the candidate's rows that a member trains on, codes `[n, d]`."""
@@ -249,7 +251,7 @@ class Tier:
         if arm.endswith("_half"):
             count = max(1, count // 2)
             known = codes[:count]
-        held_out = self.reference[rows.test]
+        held_out = self.reference[rows.test][:_CURVE_ROWS]
 
         def segment(number: int) -> Segment:
             batches = _epochs(draws, len(codes), settings, number) % count
