@@ -2,14 +2,16 @@
 
     python -m benchmarks.cascade_throughput [--dataset randhie] [--repeats 3] [--steps-share 1.0]
 
-The `laptop` preset's 18 seeds, both arms: the same rows, batches, hidden cells, steps and recipe, looped and stacked in
-JAX and one model after the other in PyTorch, as somebody would write it by hand (`pip install torch`). In turn, in one
-process, round by round; what is compared is the ratio within a round. Compiling is timed apart. Also says how many
-rows and floating-point operations a second that is, as a share of what this machine's own matrix product reaches, and
-whether all reach the same loss. Writes results/cascade_throughput.json.
+The `laptop` preset's 18 seeds, both arms: the same first weights, rows, batches, hidden cells, steps and recipe, looped
+and stacked in JAX, and one model after the other in PyTorch, as somebody would write it by hand (`pip install torch`),
+on the number of threads at which its first model is fastest. In turn, in one process, round by round; what is compared
+is the ratio within a round. Compiling is timed apart. Also says how many rows and floating-point operations a second
+that is, as a share of what this machine's own matrix product reaches, and whether all reach the same loss. Writes
+results/cascade_throughput.json.
 """
 
 import argparse
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -20,6 +22,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
 from benchmarks.demo_cases import demo_case
 from benchmarks.measure import save
@@ -31,6 +34,7 @@ from vr.cascade.train import _models
 from vr.cascade.training import Job
 from vr.data.source import open_source
 from vr.models.build import mlp_shape
+from vr.models.mlp import MaskedMlp
 from vr.pipeline.config import Config
 from vr.pipeline.intake import take_in
 
@@ -54,19 +58,13 @@ def torch_losses(tier: Tier, jobs: list[Job], num_codes: int) -> list[float]:
         def __init__(self) -> None:
             super().__init__()
             self.value = nn.Embedding(d * num_codes, channels)
-            self.column = nn.Parameter(0.7 * torch.randn(d, channels))
-            self.mask = nn.Parameter(0.7 * torch.randn(channels))
-            nn.init.normal_(self.value.weight, std=0.7)
+            self.column = nn.Parameter(torch.empty(d, channels))
+            self.mask = nn.Parameter(torch.empty(channels))
             self.into = nn.Linear(d * channels, hidden, bias=False)
             self.norms = nn.ModuleList([nn.RMSNorm(hidden, eps=1e-6) for _ in range(depth + 1)])
             self.ups = nn.ModuleList([nn.Linear(hidden, hidden) for _ in range(depth)])
             self.downs = nn.ModuleList([nn.Linear(hidden, hidden, bias=False) for _ in range(depth)])
             self.head = nn.Linear(hidden, d * num_codes)
-            for dense in (self.into, *self.ups, *self.downs):
-                nn.init.normal_(dense.weight, std=dense.in_features**-0.5)
-            for up in self.ups:
-                nn.init.zeros_(up.bias)
-            nn.init.zeros_(self.head.weight)
             self.register_buffer("offset", num_codes * torch.arange(d))
 
         def forward(self, codes: Any, masked: Any) -> Any:
@@ -82,15 +80,28 @@ def torch_losses(tier: Tier, jobs: list[Job], num_codes: int) -> list[float]:
         losses = F.cross_entropy(model(codes, masked).transpose(1, 2), codes, reduction="none") * masked
         return (losses.sum(1) / masked.sum(1)).mean()
 
+    def parameters_of(model: Mlp) -> list[Any]:
+        """In the order of `_weights`."""
+        return [
+            *(down.weight for down in model.downs),
+            model.column,
+            model.mask,
+            model.value.weight,
+            model.head.bias,
+            model.head.weight,
+            model.into.weight,
+            *(norm.weight for norm in model.norms),
+            *(up.bias for up in model.ups),
+            *(up.weight for up in model.ups),
+        ]
+
     decay = 1.0 - 2.0 / max(2.0, AVERAGED_SHARE * settings.steps)
     ended = []
-    for number, job in enumerate(jobs):
-        torch.manual_seed(number)
+    for job in jobs:
         model, averaged = Mlp(), Mlp()
-        # As ours does, it starts from the marginals.
-        bias = _log_marginals(job, d, num_codes)
         with torch.no_grad():
-            model.head.bias.copy_(torch.from_numpy(bias.ravel()))
+            for parameter, value in zip(parameters_of(model), _weights(tier, job, num_codes), strict=True):
+                parameter.copy_(torch.from_numpy(value.copy()).reshape(parameter.shape))
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=float(job.start.peak), betas=(0.9, 0.99), weight_decay=1e-2
         )
@@ -115,8 +126,7 @@ def torch_losses(tier: Tier, jobs: list[Job], num_codes: int) -> list[float]:
                 schedule.step()
                 kept = min(decay, step / (step + 1.0))
                 with torch.no_grad():
-                    for mean, new in zip(averaged.parameters(), model.parameters(), strict=True):
-                        mean.mul_(kept).add_(new, alpha=1 - kept)
+                    torch._foreach_lerp_(list(averaged.parameters()), list(model.parameters()), 1 - kept)
                 step += 1
             with torch.no_grad():
                 last = float(loss_of(averaged, real, hidden_cells))
@@ -124,9 +134,22 @@ def torch_losses(tier: Tier, jobs: list[Job], num_codes: int) -> list[float]:
     return ended
 
 
-def _log_marginals(job: Job, d: int, num_codes: int) -> np.ndarray:
-    counts = np.stack([np.bincount(column, minlength=num_codes) for column in job.data.codes]) + 0.5
-    return np.log(counts / counts.sum(axis=1, keepdims=True)).astype(np.float32)
+def _weights(tier: Tier, job: Job, num_codes: int) -> list[np.ndarray]:
+    """Returns the weights that a job starts from, those of dense layers as PyTorch has them, outputs first."""
+    d = len(tier.num_codes)
+    channels, hidden = mlp_shape(d, num_codes, tier.model.parameters, tier.tier.depth)
+    blank = MaskedMlp(d, num_codes, channels, hidden, tier.tier.depth, draw=lambda shape, std: np.zeros(shape))
+    leaves = jax.tree.flatten_with_path(nnx.state(blank))[0]
+    ends = np.cumsum([leaf.size for _, leaf in leaves])[:-1]
+    found = []
+    for (path, leaf), flat in zip(leaves, np.split(np.asarray(job.start.params), ends), strict=True):
+        value, name = flat.reshape(leaf.shape), path[0].key
+        if name in ("norms", "up_biases"):
+            found += list(value)
+        else:
+            is_dense = name in ("into", "ups", "downs") or getattr(path[1], "key", None) == "kernel"
+            found.append(np.swapaxes(value, -1, -2) if is_dense else value)
+    return found
 
 
 def matmul_rate() -> float:
@@ -208,10 +231,12 @@ def measured(made: Callable[[Execution], Tier], candidate: np.ndarray, repeats: 
     def train(tier: Tier) -> list[float]:
         return [float(outputs.curve[-1]) for outputs in tier.trainer.run(jobs, looped.config.threads)]
 
+    num_codes = int(looped.num_codes.max())
+    threads = _fastest_threads(lambda: torch_losses(looped, jobs[:1], num_codes))
     ways: dict[str, Callable[[], list[float]]] = {
         "looped": lambda: train(looped),
         "stacked": lambda: train(tiers["stacked"]),
-        "torch": lambda: torch_losses(looped, jobs, int(looped.num_codes.max())),
+        "torch": lambda: torch_losses(looped, jobs, num_codes),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     losses: dict[str, float] = {}
@@ -220,7 +245,20 @@ def measured(made: Callable[[Execution], Tier], candidate: np.ndarray, repeats: 
             took, found = timed(way)
             seconds[name].append(round(took, 3))
             losses[name] = round(float(np.mean(found)), 5)
-    return _row(looped, jobs, compiling, seconds, losses, rate)
+    return _row(looped, jobs, compiling, seconds, losses, rate) | {"torch_threads": threads}
+
+
+def _fastest_threads(run: Callable[[], Any]) -> int:
+    """Sets PyTorch to the number of threads, one or all, at which `run` takes least, and returns it."""
+    import torch
+
+    taken = {}
+    for threads in sorted({1, os.cpu_count() or 1}) * 2:
+        torch.set_num_threads(threads)
+        taken[threads] = min(timed(run)[0], taken.get(threads, float("inf")))
+    best = min(taken, key=lambda threads: taken[threads])
+    torch.set_num_threads(best)
+    return best
 
 
 def _plain(tier: TierConfig, steps_share: float) -> TierConfig:
