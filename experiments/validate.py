@@ -21,7 +21,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
 from omegaconf import DictConfig
 
-from vr.cascade.hosts import Hosts
+from vr.cascade.hosts import Hosts, leave
 from vr.config import HYDRA_VERSION_BASE, config_folder, from_hydra, register, to_dict
 from vr.core.errors import PeerLostError, PreemptedError, VrError
 from vr.pipeline.config import Config
@@ -82,4 +82,8 @@ def _git(*words: str) -> str | None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except SystemExit as ended:
+        leave(ended.code if isinstance(ended.code, int) else 1)
+        raise

@@ -17,6 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
+from vr.cascade.hosts import leave
 from vr.core.errors import ConfigError, PreemptedError, VrError
 
 __all__ = ["app", "main"]
@@ -212,6 +213,7 @@ def _fail(error: BaseException, text: str, code: int, *, debug: bool = False, hi
         traceback.print_exception(error)
     line = " ".join(text.split()).rstrip(".")
     _note(f"error: {line}" + (f"; {hint}" if hint and not debug else ""))
+    leave(code)
     return code
 
 

@@ -4,6 +4,8 @@ Nothing here imports jax before `join` does, and without it every function answe
 """
 
 import itertools
+import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ __all__ = [
     "count",
     "is_first",
     "join",
+    "leave",
     "meet",
     "number",
     "peers_watched",
@@ -198,6 +201,18 @@ def asked_to_stop() -> bool:
     from jax.experimental import multihost_utils
 
     return multihost_utils.reached_preemption_sync_point(next(_polls))
+
+
+def leave(code: int) -> None:
+    """Ends this process with an exit code other than 0, at once, where it is one of several; else does nothing.
+
+    As it ends by itself it would wait for the others, which may be compiling for minutes, and then abort for having
+    waited too long: who watches it would take that for the loss of a peer and start it again.
+    """
+    if several() and code:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 @contextmanager

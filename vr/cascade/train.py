@@ -1,8 +1,9 @@
 """Trains the cascade: tiers of members, each member on the candidate and on the reference with one seed."""
 
 import hashlib
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,7 @@ def run_cascade(
         store.update(known)
     models = _models(config, sizes)
     ready: MutableMapping[str, Tier] = {} if prepared is None else prepared
-    with ThreadPoolExecutor(config.threads) as pool:
+    with _compiling(config.threads) as pool:
         # All tiers compile from the start on, so that a later one is ready when its turn comes.
         tiers = {}
         for tier in config.tiers:
@@ -92,6 +93,18 @@ def run_cascade(
                     _store(store, name, made.run(candidate_codes, meter.trained, keeper, meter.advanced))
             meter.end({f"cascade/{name}": _mean_curves(store[name]["models"])})
     return _assemble([store[tier.name] for tier in config.tiers], config, seed)
+
+
+@contextmanager
+def _compiling(threads: int) -> Iterator[ThreadPoolExecutor]:
+    """A pool that begins nothing more once the block has failed; of several processes, none waits for what it began."""
+    pool = ThreadPoolExecutor(threads)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=not hosts.several(), cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 def _store(store: MutableMapping[str, dict], name: str, document: dict[str, Any]) -> None:
