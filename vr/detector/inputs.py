@@ -215,7 +215,7 @@ class Inputs:
 
         Args:
           metric: Its name without the dimension's.
-          sides: For each of the first splits, as many rows as its candidate has.
+          sides: For each of the first splits, about as many rows as its candidate has.
 
         Returns:
           Mean over those splits; None where no comparison that was made has the metric, or it is not defined.

@@ -17,7 +17,7 @@ from vr.detector.metric import Feature
 __all__ = ["Changed", "Remeasured", "remeasure"]
 
 _FOREST = "generalization_gap.skill_lost_trees"
-_ROWS_FOR_FOREST = 0.9  # of those that forests were fitted to: a tenth less teaches nearly the same
+_ENOUGH = 0.9  # of the rows that were measured before: what a tenth fewer show is nearly the same
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,10 @@ def remeasure(
 
 
 def _side(split: Split, changed: Changed) -> Side | None:
-    """Returns as many rows as the split's candidate has: those of its rows that are left, and others for the rest."""
+    """Returns as many rows as the split's candidate has: those of its rows that are left, and others for the rest.
+
+    Of a candidate that the split takes whole there are no others, and it may have a tenth fewer.
+    """
     size = len(split.candidate)
     num_real = round(changed.real_share * size)
     own = np.searchsorted(changed.side.rows, split.candidate.rows)
@@ -96,7 +99,7 @@ def _side(split: Split, changed: Changed) -> Side | None:
     others[own] = False
     rest = np.random.default_rng(size).permutation(np.flatnonzero(others & changed.kept))
     left = np.concatenate([own[changed.kept[own]], rest])
-    if len(left) < size - num_real:
+    if len(left) < _ENOUGH * (size - num_real):
         return None
     made = changed.side.take(left[: size - num_real])
     return _joined(made, split.fresh.take(np.arange(num_real))) if num_real else made
@@ -117,6 +120,6 @@ def _change_of_skill(inputs: Inputs, before: float, changed: Changed) -> float |
     codes = changed.side.codes[changed.kept][:, inputs.pair_columns]
     if changed.real_share:
         return test.lost_in_mix(codes, changed.real_share, inputs.threads) - before
-    if len(codes) < _ROWS_FOR_FOREST * test.train_rows:
+    if len(codes) < _ENOUGH * test.train_rows:
         return None
     return test.lost(codes, inputs.threads, num_draws=1).share - inputs.observed["skill"][0]["skill_lost_trees"]

@@ -189,7 +189,7 @@ class Recommendation(_Model):
     description: str
     affected_rows: int
     expected_risk_score: Interval | None
-    basis: str | None = None
+    basis: str = ""
     cost: dict[str, Any]
     action: dict[str, Any]
 

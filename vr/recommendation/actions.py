@@ -30,7 +30,7 @@ class Effect:
     lower: float | None = None
     upper: float | None = None
     reason: str | None = None
-    basis: str | None = None
+    basis: str = ""
 
 
 @dataclass(frozen=True)
