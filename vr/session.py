@@ -172,8 +172,9 @@ def run_fix(
     from vr.pipeline.manifest import validation_of
 
     report, digest = load_report(report_path)
-    if validate and reference is None and report.reference is None:
-        raise ConfigError("needs real rows, and the report has none", where="--validate", hint="give --reference FILE")
+    # A frame in memory has no place to be found at again.
+    if validate and reference is None and (report.reference is None or report.reference.uri.startswith("<")):
+        raise ConfigError("needs the reference's file", where="--validate", hint="give it with --reference FILE")
     config = configure(report.run.configuration)
     types = config.data.types
     first = open_source(candidate, format=format or config.data.format, types=types)

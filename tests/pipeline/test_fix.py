@@ -276,6 +276,14 @@ def test_what_cannot_be_is_refused(case, tmp_path):
         run(case, output, real=tmp_path / "real.parquet")
 
 
+def test_real_rows_of_other_kinds_of_values_are_refused(case, tmp_path):
+    text = frame(50, 9).assign(n=lambda rows: rows.n.map("n{}".format))
+    text.to_csv(tmp_path / "real.csv", index=False)
+    with pytest.raises(DataError, match=r"real\.csv, column 'n': is string, and int64 in the candidate"):
+        run(case, tmp_path / "clean.csv", candidate="candidate.csv", real=tmp_path / "real.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["real.csv"]
+
+
 def edited(case, tmp_path, change) -> Path:
     document = json.loads((case / "report" / "report.json").read_text())
     change(document)
@@ -303,6 +311,18 @@ def test_an_unknown_action_and_one_without_what_it_needs_are_refused(case, tmp_p
 
     with pytest.raises(ConfigError, match=r"nothing can be done: .*give them with --real FILE"):
         run(case, tmp_path / "clean.parquet", report=edited(case, tmp_path, only_real))
+
+    def twice(document):
+        document["recommendations"] *= 2
+
+    with pytest.raises(DataError, match="more than once"):
+        run(case, tmp_path / "clean.parquet", report=edited(case, tmp_path, twice))
+
+    def everything(document):
+        document["recommendations"][0]["action"] = {"version": 1, "kind": "drop_rows", "ranges": [[0, ROWS + REPEATS]]}
+
+    with pytest.raises(DataError, match="has nothing left after these actions"):
+        run(case, tmp_path / "clean.parquet", report=edited(case, tmp_path, everything), top=1)
     none = edited(case, tmp_path, lambda document: document.update(recommendations=[]))
     with pytest.raises(ConfigError, match="recommends nothing"):
         run(case, tmp_path / "clean.parquet", report=none)

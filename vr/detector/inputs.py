@@ -211,11 +211,12 @@ class Inputs:
     def change_of(self, metric: str, sides: Sequence[Side]) -> float | None:
         """Returns by how much a metric of `compare` moves where other rows stand in the candidate's place.
 
-        Measured in pairs, split by split, so that the luck of a split is in both and falls out.
+        Measured in pairs, split by split, so that the luck of a split is in both and falls out; where the others are
+        fewer, against as many of the candidate.
 
         Args:
           metric: Its name without the dimension's.
-          sides: For each of the first splits, about as many rows as its candidate has.
+          sides: For each of the first splits, as many rows as its candidate has, or fewer.
 
         Returns:
           Mean over those splits; None where no comparison that was made has the metric, or it is not defined.
@@ -226,8 +227,10 @@ class Inputs:
 
         def on(index: int) -> float:
             statistics, _ = self.nulls[self._null_key(name, index)]
-            after = statistics(sides[index], self._draws(name, index))[metric]
-            return after - self.observed[name][index][metric]
+            before, split, rows = self.observed[name][index][metric], self.splits[index], len(sides[index])
+            if rows < len(split.candidate):
+                before = statistics(split.candidate.take(np.arange(rows)), self._draws(name, index))[metric]
+            return statistics(sides[index], self._draws(name, index))[metric] - before
 
         with threadpool_limits(1), ThreadPoolExecutor(max(1, self.threads)) as pool:
             changes = np.array(list(pool.map(on, range(len(sides)))))

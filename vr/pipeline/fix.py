@@ -103,6 +103,13 @@ def choose(report: ValidationReport, top: int | None, *, has_real: bool) -> list
         elif isinstance(action, AddRealRows) and not has_real:
             skipped = f"needs about {action.rows:,} real rows: give them with --real FILE"
         chosen.append(Chosen(item, action, skipped))
+    once = [(a.kind, a.column if isinstance(a, Clip) else "") for a in (item.action for item in chosen)]
+    if any(
+        isinstance(i.action, (Clip, AddRealRows)) and once.count(key) > 1 for i, key in zip(chosen, once, strict=True)
+    ):
+        raise DataError(
+            "adds real rows, or clips one column, more than once", where="--report", hint="make the report again"
+        )
     if all(item.skipped for item in chosen):
         raise ConfigError(
             "nothing can be done: " + "; ".join(f"{item.recommendation.title} {item.skipped}" for item in chosen),
@@ -157,6 +164,8 @@ def fix(
     if not force and (there := place.finished(identity)) is not None:
         return Fixed(there, is_new=False)
     done = outcomes(chosen, decided.changes, 0 if rows is None else rows.wanted)
+    if sum(len(outcome.removed) for outcome in done) == decided.rows and rows is None:
+        raise DataError("has nothing left after these actions", where=candidate.uri, hint="give a smaller --top")
     edits = _edits(done, decided, chosen, rows, lambda n: tell(n, "written"))
     with place.room() as folder, _written(place.shown):
         new = folder / place.name
@@ -259,6 +268,8 @@ def _check(
     types = report.run.configuration.get("data", {}).get("types", {})
     new = open_source(str(path), format=candidate.format, types=types)
     kept = report.dataset.rows - len(edits.dropped)
+    # A JSON key that no row is left with is no column any more.
+    columns = [name for name in columns if name in new.schema.names]
     same = [n for n in columns if n not in edits.cells and new.schema.field(n).type == candidate.schema.field(n).type]
     found = fingerprint = start = 0
     for batch in new.batches(columns):

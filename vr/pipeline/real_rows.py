@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from vr.core.errors import DataError
 from vr.data.hashing import fingerprint_of, hash_batch
+from vr.data.schema import common_columns
 from vr.data.source import Source
 from vr.pipeline.report import ValidationReport
 
@@ -40,7 +41,7 @@ class RealRows:
         """Returns the rows of `real` that are to be appended to `candidate`.
 
         Raises:
-          DataError: where a column of the candidate is missing.
+          DataError: where a column of the candidate is missing, or holds another kind of values.
         """
         # What pandas adds to number the rows is nobody's data: null in the new ones.
         names = list(candidate.readers[0].schema.names)
@@ -50,6 +51,13 @@ class RealRows:
                 f"lacks column '{missing[0]}', or holds what cannot be copied in it",
                 where=real.uri,
                 hint="give real rows with all of the candidate's columns",
+            )
+        alike, _ = common_columns(candidate.schema, real.schema)
+        if other := [name for name in candidate.schema.names if name not in alike]:
+            raise DataError(
+                f"is {real.schema.field(other[0]).type}, and {candidate.schema.field(other[0]).type} in the candidate",
+                where=f"{real.uri}, column '{other[0]}'",
+                hint="give real rows whose columns hold what the candidate's do",
             )
         rows = fingerprint = 0
         for batch in real.batches(columns):
