@@ -167,7 +167,8 @@ def run_fix(
       VrError: The new file, or the validation, failed.
     """
     from vr.data.source import open_source
-    from vr.pipeline.fix import Fixed, fix, load_report
+    from vr.pipeline.chosen import load_report
+    from vr.pipeline.fix import Fixed, fix
     from vr.pipeline.fixed_output import FixedOutput
     from vr.pipeline.manifest import validation_of
 

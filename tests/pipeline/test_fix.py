@@ -13,8 +13,9 @@ import pytest
 from vr.cascade.config import preset
 from vr.core.errors import AlreadyPublishedError, ConfigError, DataError, VrError
 from vr.data.source import open_source
+from vr.pipeline.chosen import load_report
 from vr.pipeline.config import Config
-from vr.pipeline.fix import fix, load_report
+from vr.pipeline.fix import fix
 from vr.pipeline.manifest import compact
 from vr.pipeline.validate import validate
 

@@ -123,7 +123,7 @@ def _change_of_skill(inputs: Inputs, before: float, changed: Changed) -> float |
     if len(codes) < _ENOUGH * test.train_rows:
         return None
     as_it_was = inputs.observed["skill"][0]["skill_lost_trees"]
-    if len(codes) < min(test.train_rows, len(changed.side)):
+    if len(codes) < test.train_rows:
         # Fewer rows teach less, whichever they are: as many of the unchanged candidate.
         some = np.random.default_rng([inputs.seed, 18]).permutation(len(inputs.candidate))[: len(codes)]
         as_it_was = test.lost(inputs.candidate.codes[some][:, inputs.pair_columns], inputs.threads, num_draws=1).share

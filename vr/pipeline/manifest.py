@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from vr.data.source import Source
-from vr.pipeline.report import Recommendation, ValidationReport
+from vr.pipeline.chosen import Chosen
+from vr.pipeline.report import ValidationReport
 from vr.recommendation.edits import Change
-from vr.recommendation.vocabulary import AddRealRows, Executable
+from vr.recommendation.vocabulary import AddRealRows
 
 __all__ = [
     "MANIFEST_VERSION",
@@ -27,21 +28,6 @@ __all__ = [
 ]
 
 MANIFEST_VERSION = "1.0.0"
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """A recommendation to be executed.
-
-    Attributes:
-      recommendation: As the report has it.
-      action: What it says to do.
-      skipped: Why it is not done; None where it is.
-    """
-
-    recommendation: Recommendation
-    action: Executable
-    skipped: str | None = None
 
 
 @dataclass(frozen=True)
