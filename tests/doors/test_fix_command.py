@@ -22,7 +22,7 @@ def folder(tmp_path_factory):
     """A candidate with repeats and a column out of range, and its report."""
     place = tmp_path_factory.mktemp("fix")
     made = table(500, 1)
-    far = np.array(made["n"])
+    far = made["n"].to_numpy().copy()
     far[:40] = 90
     made = pa.concat_tables([made.set_column(2, "n", pa.array(far)), made.slice(100, 150)])
     pq.write_table(made, place / "made.parquet")
