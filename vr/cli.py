@@ -163,6 +163,65 @@ def profile(
 
 
 @app.command()
+def fix(
+    candidate: Annotated[
+        str, typer.Argument(metavar="CANDIDATE", help="The dataset that the report is of.", show_default=False)
+    ],
+    report: Annotated[Path, typer.Option("--report", help="report.json of a `vr validate`.", show_default=False)],
+    output: Annotated[
+        str,
+        typer.Option("--output", "-o", metavar="FILE", help="The new file, of CANDIDATE's format.", show_default=False),
+    ],
+    top: Annotated[
+        int | None, typer.Option("--top", help="How many recommendations, the first ones.", show_default="all")
+    ] = None,
+    real: Annotated[
+        str | None,
+        typer.Option("--real", metavar="FILE", help="Real rows, for actions that add some.", show_default=False),
+    ] = None,
+    check: Annotated[bool, typer.Option("--validate", help="Validate the new file, and say what it bought.")] = False,
+    reference: Annotated[
+        str | None,
+        typer.Option("--reference", "-r", help="For --validate.", show_default="the report's"),
+    ] = None,
+    format: _Format = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON on stdout instead.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace what is at FILE.")] = False,
+    debug: _Debug = False,
+    quiet: _Quiet = False,
+) -> int:
+    """Execute a report's recommendations on CANDIDATE and write it anew; CANDIDATE itself stays as it is."""
+    import json
+
+    from vr.data.store.address import shown
+    from vr.session import run_fix
+    from vr.telemetry.fixed import print_fixed
+    from vr.telemetry.terminal import show_progress
+
+    with show_progress(quiet=quiet) as show:
+        fixed = run_fix(
+            candidate,
+            report,
+            output,
+            top=top,
+            real=real,
+            validate=check,
+            reference=reference,
+            format=format,
+            force=force,
+            progress=show,
+        )
+    if not fixed.is_new:
+        _note(f"{shown(output)} is there already, from the same command; --force writes it again")
+    if as_json:
+        _say(json.dumps(fixed.manifest, indent=1, allow_nan=False) + "\n")
+    else:
+        with _quiet_pipe():
+            print_fixed(fixed.manifest, place=shown(output))
+    return 0
+
+
+@app.command()
 def schema() -> int:
     """Print the JSON Schema of report.json."""
     import json

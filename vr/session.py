@@ -13,10 +13,11 @@ from vr.pipeline.progress import Event, ProgressCallback
 
 if TYPE_CHECKING:
     from vr.data.source import Source
+    from vr.pipeline.fix import Fixed
     from vr.pipeline.remote_output import RemoteOutput
     from vr.pipeline.report import ValidationReport
 
-__all__ = ["configure", "open_sources", "run", "run_profile"]
+__all__ = ["configure", "open_sources", "run", "run_fix", "run_profile"]
 
 
 def configure(config: Config | Mapping[str, Any] | None = None, overrides: Sequence[str] = ()) -> Config:
@@ -128,6 +129,76 @@ def run_profile(
         # A profile is no verdict that two could contradict: the newest stands, as in a folder.
         remote.publish(replace=True)
     return result
+
+
+def run_fix(
+    candidate: str,
+    report_path: Path,
+    output: str,
+    *,
+    top: int | None = None,
+    real: str | None = None,
+    validate: bool = False,
+    reference: str | None = None,
+    format: str | None = None,
+    force: bool = False,
+    progress: ProgressCallback | None = None,
+) -> "Fixed":
+    """Executes a report's recommendations, see `vr.pipeline.fix.fix`, and validates what came of it where asked to.
+
+    The validation is of the report's configuration, against its reference; its files go to `<output>.report`, and what
+    it says stands in the manifest beside what the recommendations promised.
+
+    Args:
+      candidate: Path or URI of the dataset that the report is of.
+      report_path: Its report.json, with row_scores.parquet beside it.
+      output: Path or URI of the new file.
+      top: How many recommendations, first ones first; None: all.
+      real: Path or URI of real rows, for actions that add some.
+      validate: Whether to validate the new file.
+      reference: Where the report's reference is now; None: where it was.
+      format: Of the candidate, where its name does not say.
+      force: Replace what is at `output`.
+      progress: Called with every event.
+
+    Raises:
+      ConfigError: The report, `output` or an option cannot be used, or nothing can be done.
+      DataError: The report is of another dataset, or one cannot be read or written again.
+      VrError: The new file, or the validation, failed.
+    """
+    from vr.data.source import open_source
+    from vr.pipeline.chosen import load_report
+    from vr.pipeline.fix import Fixed, fix
+    from vr.pipeline.fixed_output import FixedOutput
+    from vr.pipeline.manifest import validation_of
+
+    report, digest = load_report(report_path)
+    # A frame in memory has no place to be found at again.
+    if validate and reference is None and (report.reference is None or report.reference.uri.startswith("<")):
+        raise ConfigError("needs the reference's file", where="--validate", hint="give it with --reference FILE")
+    config = configure(report.run.configuration)
+    types = config.data.types
+    first = open_source(candidate, format=format or config.data.format, types=types)
+    more = None if real is None else open_source(real, types=types)
+    fixed = fix(
+        first,
+        report,
+        digest,
+        output,
+        scores=report_path.with_name("row_scores.parquet"),
+        top=top,
+        real=more,
+        force=force,
+        progress=progress,
+    )
+    if not validate or (not fixed.is_new and fixed.manifest["validation"] is not None):
+        return fixed
+    where = reference if reference is not None else report.reference.uri  # type: ignore[union-attr]
+    again = replace(config, data=replace(config.data, uri=output, format=first.format))
+    after = run(None, where, again, output=f"{output}.report", force=force, progress=progress)
+    manifest = fixed.manifest | {"validation": validation_of(report, after)}
+    FixedOutput(output).write_manifest(manifest)
+    return Fixed(manifest, fixed.is_new)
 
 
 def _open_output(

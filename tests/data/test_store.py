@@ -557,6 +557,24 @@ def test_validate_reads_from_and_publishes_to_a_bucket(far, table, tmp_path, mon
     assert json.loads(open_store(f"{far.root}/profile").read("profile.json"))["dataset"]["rows"] == large.num_rows
 
 
+def test_fix_reads_from_and_publishes_to_a_bucket(far, tmp_path, capsys):
+    rows = pa.table({"x": [1, 2, 3, 2, 5, 1] * 10, "y": list("abcbea") * 10})
+    pq.write_table(rows, tmp_path / "made.parquet")
+    assert cli.main(["validate", str(tmp_path / "made.parquet"), "-o", str(tmp_path / "out"), "-q", "--no-html"]) == 0
+    made, report = far.put("data/made.parquet", tmp_path / "made.parquet"), str(tmp_path / "out" / "report.json")
+    words = ["fix", made, "--report", report, "-q", "--output"]
+    assert cli.main([*words, f"{far.root}/new/clean.parquet"]) == 0
+    assert f"wrote {far.root}/new/clean.parquet: 4 rows, from 60" in capsys.readouterr().out
+    found = open_source(f"{far.root}/new/clean.parquet")
+    assert rows_of(found, ["x"]) == rows_of(open_source(rows.slice(0, 5).take([0, 1, 2, 4])), ["x"])
+    manifest = json.loads(open_store(f"{far.root}/new").read("clean.parquet.manifest.json"))
+    assert manifest["output"]["rows"] == 4
+    assert cli.main([*words, f"{far.root}/new/clean.parquet"]) == 0
+    assert "is there already, from the same command" in capsys.readouterr().err
+    assert cli.main([*words, made, "--force"]) == 2
+    assert "never written over" in capsys.readouterr().err
+
+
 def test_a_file_uri_has_the_time_that_its_file_was_written(tmp_path):
     path = tmp_path / "a b.csv"
     path.write_text("a\n1\n")

@@ -179,7 +179,9 @@ def test_debug_shows_the_traceback(pipeline, capsys):
     [
         (["validate"], "Missing argument 'CANDIDATE'"),
         (["nonsense"], "No such command 'nonsense'"),
-        (["fix", "a.parquet"], "No such command 'fix'"),
+        (["fix", "a.parquet"], "Missing option '--report'"),
+        (["fix", "a.parquet", "--report", "r.json"], "Missing option '--output'"),
+        (["fix", "a.parquet", "--report", "r.json", "-o", "b.parquet"], "r.json: cannot be read (No such file"),
         (["validate", "a", "--no-such-option"], "--no-such-option"),
         (["validate", "a", "--output"], "'--output' requires an argument"),
         (["validate", "a", "b"], "b: is neither an option nor KEY=VALUE; one dataset at a time"),

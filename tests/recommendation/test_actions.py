@@ -1,19 +1,23 @@
 import pytest
 
-from vr.recommendation.actions import recommend
+from vr.recommendation.actions import Effect, recommend, with_effects
+from vr.recommendation.ranges import Beyond
+from vr.recommendation.vocabulary import AddRealRows, Clip, Deduplicate, DropRows, GiveReference
+
+FACTS = {
+    "verdict": "approve",
+    "num_rows": 1_000,
+    "columns": ["a", "b"],
+    "num_repeated": 0,
+    "duplicate_excess": 0.0,
+    "num_confident": 0,
+    "missing_mass": None,
+    "reference_rows": 2_000,
+}
 
 
 def actions(**changes):
-    facts = {
-        "verdict": "approve",
-        "num_rows": 1_000,
-        "num_repeated": 0,
-        "duplicate_excess": 0.0,
-        "num_confident": 0,
-        "missing_mass": None,
-        "reference_rows": 2_000,
-    }
-    return {action.category: action for action in recommend(**(facts | changes))}
+    return {action.category: action for action in recommend(**(FACTS | changes))}
 
 
 def test_nothing_to_do_for_healthy_data():
@@ -23,7 +27,7 @@ def test_nothing_to_do_for_healthy_data():
 def test_duplicates_beyond_the_reference_rate_are_removed():
     found = actions(num_repeated=100, duplicate_excess=0.8)["deduplicate"]
     assert found.affected_rows == 80
-    assert found.action == {"kind": "drop_rows", "where": {"defect": "exact_duplicate"}, "most": 80}
+    assert found.action == Deduplicate(("a", "b"), keep_repeats=20)
     assert "20%" in found.description
     assert actions(num_repeated=100, duplicate_excess=None)["deduplicate"].affected_rows == 100
 
@@ -33,7 +37,9 @@ def test_duplicates_as_frequent_as_the_reference_has_are_left():
 
 
 def test_confident_rows_are_dropped_unless_they_are_most_of_the_file():
-    assert actions(num_confident=50)["drop_rows"].affected_rows == 50
+    found = actions(num_confident=50)["drop_rows"]
+    assert found.affected_rows == 50
+    assert found.action == DropRows(min_confidence=0.8, except_defects=("exact_duplicate",))
     assert "drop_rows" not in actions(num_confident=600)
 
 
@@ -41,9 +47,34 @@ def test_confident_rows_are_dropped_unless_they_are_most_of_the_file():
 def test_real_rows_are_asked_for_when_in_doubt(verdict, rows):
     found = actions(verdict=verdict, missing_mass=0.25)["add_real_rows"]
     assert found.affected_rows == rows
+    assert found.action == AddRealRows(rows)
     assert "25%" in found.description
 
 
 def test_without_a_reference_one_is_asked_for():
     found = actions(verdict="review", reference_rows=None, duplicate_excess=None)
     assert set(found) == {"add_reference"}
+    assert found["add_reference"].action == GiveReference()
+
+
+def test_columns_that_leave_the_range_are_clipped_five_at_most():
+    beyond = [Beyond(f"c{i}", -1.0, 2.5, 90 - i, infinite=i == 0) for i in range(7)]
+    found = recommend(**FACTS, beyond=beyond)
+    assert [action.action for action in found] == [Clip(f"c{i}", -1.0, 2.5) for i in range(5)]
+    assert "infinite" in found[0].description
+    assert "infinite" not in found[1].description
+
+
+def test_what_buys_nothing_comes_last_and_says_so():
+    listed = recommend(
+        **FACTS | {"verdict": "review", "num_repeated": 10, "duplicate_excess": None, "num_confident": 9}
+    )
+    assert [action.category for action in listed] == ["deduplicate", "add_real_rows", "drop_rows"]
+    effects = [Effect(60.0, 50.0, 70.0), Effect(20.0, 10.0, 30.0)]
+    ordered = with_effects(listed, effects, risk=60.2)
+    assert [action.category for action in ordered] == ["add_real_rows", "drop_rows", "deduplicate"]
+    assert ordered[-1].description.endswith("By itself it does not lower the risk.")
+    # What was not measured keeps its place, and says why.
+    assert ordered[1].effect.risk is None
+    assert "not among the actions that are measured" in (ordered[1].effect.reason or "")
+    assert [action.category for action in with_effects(listed, effects, None)] == [a.category for a in listed]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.ensemble import ExtraTreesRegressor
@@ -101,3 +103,20 @@ def test_threads_change_nothing(rng):
     one, two = (prepare(real, 100, threads=n) for n in (1, 2))
     np.testing.assert_array_equal(one.losses, two.losses)
     assert one.lost(candidate).share == two.lost(candidate, threads=2).share
+
+
+def test_real_rows_in_the_mix_give_back_what_the_others_lost(rng):
+    test, candidate = prepare(sample(rng, 600), 300), sample(rng, 300, independent=0.9)
+    none, half, only = (test.lost_in_mix(candidate, share) for share in (0.0, 0.5, 1.0))
+    assert abs(none - test.lost(candidate).share) < 0.15
+    assert none - 0.2 > half > only
+    assert abs(only) < 3 * np.hypot(test.null_std, 0.02)
+
+
+def test_no_row_of_the_mix_judges_what_it_taught(rng):
+    # Columns of noise: a forest that had seen the rows that judge it would predict them, and lose less than nothing.
+    noise = rng.integers(0, 8, (400, 4)).astype(np.uint16)
+    test = skill.prepare_skill_test(noise, np.ones(4, bool), [8] * 4, 200, 0)
+    # As if there were a tenth of skill to lose: none is found, and so all of it is lost.
+    test = replace(test, losses=0.9 * test.prior)
+    assert test.lost_in_mix(noise, 1.0) > 1.0

@@ -10,7 +10,16 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-__all__ = ["NULL_HASH", "column_salt", "dictionary_positions", "hash_batch", "hash_rows", "hash_values", "mix"]
+__all__ = [
+    "NULL_HASH",
+    "column_salt",
+    "dictionary_positions",
+    "fingerprint_of",
+    "hash_batch",
+    "hash_rows",
+    "hash_values",
+    "mix",
+]
 
 NULL_HASH = np.uint64(0x9E3779B97F4A7C15)
 _EMPTY = np.uint64(0xD1B54A32D192ED03)
@@ -86,6 +95,12 @@ def hash_batch(batch: pa.RecordBatch | pa.Table, names: Sequence[str]) -> np.nda
             for name, column in columns.items()
         }
     )
+
+
+def fingerprint_of(row_hashes: np.ndarray, row_start: int) -> int:
+    """Returns what rows from number `row_start` on add to a dataset's fingerprint, to be summed modulo 2**64."""
+    numbers = np.arange(row_start, row_start + len(row_hashes), dtype=np.uint64)
+    return int(mix(row_hashes ^ mix(numbers)).sum(dtype=np.uint64))
 
 
 def dictionary_positions(array: pa.DictionaryArray) -> np.ndarray:

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from vr.data.codec import Codec
 from vr.data.encoders import NumericEncoder
-from vr.data.hashing import mix
+from vr.data.hashing import fingerprint_of, mix
 from vr.data.moments import Grid, Moments
 from vr.data.ordered import map_in_order
 from vr.data.sample import TOP, RowSample
@@ -135,7 +135,6 @@ class Profiler:
         if len(watched):
             at = np.minimum(np.searchsorted(self.watch, row_hashes), len(watched) - 1)
             watched[at[self.watch[at] == row_hashes]] = True
-        numbers = np.arange(row_start, row_start + batch.num_rows, dtype=np.uint64)
         return Profile(
             rows=batch.num_rows,
             counts=counts,
@@ -143,7 +142,7 @@ class Profiler:
             moments=moments,
             distinct=distinct,
             row_sketch=BottomK.of(row_hashes, ROW_SKETCH, TOP if known is None else known.row_sketch.threshold),
-            fingerprint=int(mix(row_hashes ^ mix(numbers)).sum(dtype=np.uint64)),
+            fingerprint=fingerprint_of(row_hashes, row_start),
             sample=RowSample.of(
                 batch, row_start, self.sample_size, self.seed, TOP if known is None else known.sample.threshold()
             ),

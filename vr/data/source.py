@@ -61,6 +61,11 @@ class Source:
     _stored: pa.Schema = field(repr=False)  # before `types` changed any
     _where: Sequence[str] = field(repr=False)
 
+    @property
+    def readers(self) -> Sequence[Reader]:
+        """The files as they are stored, for who writes them again."""
+        return self._readers
+
     def batches(self, columns: Sequence[str] | None = None, batch_rows: int = 65_536) -> Iterator[pa.RecordBatch]:
         """Yields the rows in file order, `batch_rows` at a time (the last batch may be shorter).
 

@@ -1,6 +1,6 @@
 """What the dimensions measure on: both samples, the splits that make the nulls, and the trained cascade."""
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -121,6 +121,7 @@ class Inputs:
       threads: Splits measured at a time.
       nulls: What was measured of the reference alone, by statistic, rows, size and columns. Whoever asks about several
         candidates against one reference, with one seed, passes one mapping, and each null is measured once.
+      observed: What was measured of the candidate, split by split or draw by draw, for who measures it again changed.
     """
 
     columns: Columns
@@ -136,6 +137,7 @@ class Inputs:
     seed: int
     threads: int = 1
     nulls: MutableMapping[tuple, Any] = field(default_factory=dict, compare=False, repr=False)
+    observed: dict[str, list[dict[str, float]]] = field(default_factory=dict, compare=False, repr=False)
     _shared: dict[str, dict[str, Feature]] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
@@ -187,10 +189,9 @@ class Inputs:
 
             def on(index: int) -> tuple[dict[str, float], dict[str, float]]:
                 split = self.splits[index]
-                # What decides a null beside the reference, whose copied rows may have been set aside.
-                key = name, index, split.base.rows.tobytes(), self.columns.names
+                key = self._null_key(name, index)
                 # The same draws for both, so that projections and folds are no difference between them.
-                draws = [np.random.default_rng([self.seed, index, len(name)]) for _ in range(2)]
+                draws = [self._draws(name, index) for _ in range(2)]
                 if key not in self.nulls:
                     prepared = against(split.base)
                     self.nulls[key] = prepared, prepared(split.fresh, draws[1])
@@ -200,8 +201,44 @@ class Inputs:
             # The splits are the parallel work; libraries that start threads of their own would only crowd them.
             with threadpool_limits(1), ThreadPoolExecutor(max(1, self.threads)) as pool:
                 results = list(pool.map(on, range(len(self.splits))))
+            self.observed[name] = [observed for observed, _ in results]
             self._shared[name] = {
                 key: Feature.of([observed[key] for observed, _ in results], [null[key] for _, null in results])
                 for key in results[0][0]
             }
         return self._shared[name]
+
+    def change_of(self, metric: str, sides: Sequence[Side]) -> float | None:
+        """Returns by how much a metric of `compare` moves where other rows stand in the candidate's place.
+
+        Measured in pairs, split by split, so that the luck of a split is in both and falls out; where the others are
+        fewer, against as many of the candidate.
+
+        Args:
+          metric: Its name without the dimension's.
+          sides: For each of the first splits, as many rows as its candidate has, or fewer.
+
+        Returns:
+          Mean over those splits; None where no comparison that was made has the metric, or it is not defined.
+        """
+        name = next((name for name, found in self._shared.items() if metric in found), None)
+        if name is None:
+            return None
+
+        def on(index: int) -> float:
+            statistics, _ = self.nulls[self._null_key(name, index)]
+            before, split, rows = self.observed[name][index][metric], self.splits[index], len(sides[index])
+            if rows < len(split.candidate):
+                before = statistics(split.candidate.take(np.arange(rows)), self._draws(name, index))[metric]
+            return statistics(sides[index], self._draws(name, index))[metric] - before
+
+        with threadpool_limits(1), ThreadPoolExecutor(max(1, self.threads)) as pool:
+            changes = np.array(list(pool.map(on, range(len(sides)))))
+        return float(changes.mean()) if np.isfinite(changes).all() else None
+
+    def _null_key(self, name: str, index: int) -> tuple:
+        # What decides a null beside the reference, whose copied rows may have been set aside.
+        return name, index, self.splits[index].base.rows.tobytes(), self.columns.names
+
+    def _draws(self, name: str, index: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, index, len(name)])

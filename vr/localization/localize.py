@@ -16,7 +16,7 @@ from vr.localization.reasons import blame_columns, reason
 from vr.localization.regions import Blocks, Region, find_regions
 from vr.localization.scorer import DEFECTS, Readings, RowScorer
 
-__all__ = ["CONFIDENT", "Finding", "Localized", "ROW_SCORES", "localize", "score_duplicates_only"]
+__all__ = ["CONFIDENT", "Finding", "Localized", "ROW_SCORES", "Sampled", "localize", "score_duplicates_only"]
 
 ROW_SCORES = pa.schema(
     [
@@ -44,6 +44,26 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Sampled:
+    """Scores of some of the rows.
+
+    Attributes:
+      confidence: float64 `[n]`.
+      defects: Names `[n]`, as in `DEFECTS`.
+      repeated: bool `[n]`, rows that repeat an earlier row of the file.
+    """
+
+    confidence: np.ndarray
+    defects: np.ndarray
+    repeated: np.ndarray
+
+    @classmethod
+    def none_yet(cls, num_rows: int) -> "Sampled":
+        """Returns room for the scores of `num_rows` rows."""
+        return cls(np.zeros(num_rows), np.zeros(num_rows, "<U16"), np.zeros(num_rows, bool))
+
+
+@dataclass(frozen=True)
 class Localized:
     """What was found in the whole file.
 
@@ -54,6 +74,7 @@ class Localized:
       num_repeated: Rows that repeat an earlier row.
       num_confident: Rows with a confidence of `CONFIDENT` or more, those whose defect is to be a repeat left out.
       complete: False where the file was too long for every repeat to be remembered.
+      sampled: Of the rows that were asked for; None where none were scored.
     """
 
     findings: list[Finding]
@@ -62,6 +83,7 @@ class Localized:
     num_repeated: int
     num_confident: int
     complete: bool
+    sampled: Sampled | None = None
 
 
 def localize(
@@ -72,6 +94,7 @@ def localize(
     *,
     num_rows: int,
     max_rows: int,
+    sample: np.ndarray | None = None,
     threads: int = 1,
     write: Callable[[pa.RecordBatch], None] | None = None,
     on_batch: Callable[[int], None] | None = None,
@@ -85,11 +108,14 @@ def localize(
       reference: Rows that reasons are explained against.
       num_rows: Rows in all.
       max_rows: Rows to list.
+      sample: int64 ascending, rows whose scores are kept apart.
       threads: Batches scored at a time.
       write: Takes the scores of each batch, with the schema `ROW_SCORES`.
       on_batch: Told the number of rows done.
     """
     repeats, blocks = Repeats(), Blocks(num_rows)
+    sample = np.empty(0, np.int64) if sample is None else sample
+    sampled = Sampled.none_yet(len(sample))
     worst: _Worst | None = None
     num_repeated = num_confident = 0
 
@@ -100,6 +126,8 @@ def localize(
             # Repeats depend on the rows before, so they are marked in order.
             repeated = repeats.mark(hash_batch(batch, codec.sources))
             num_repeated += int(repeated.sum())
+            places = slice(*np.searchsorted(sample, [start, start + batch.num_rows]))
+            sampled.repeated[places] = repeated[sample[places] - start]
             if batch.num_rows:
                 yield start, batch, repeated
             start += batch.num_rows
@@ -115,6 +143,9 @@ def localize(
     with threadpool_limits(1):
         for rows, readings, confidence, part in map_in_order(score, prepare(), threads):
             blocks.add(int(rows[0]), readings)
+            places = slice(*np.searchsorted(sample, [rows[0], rows[-1] + 1]))
+            sampled.confidence[places] = confidence[sample[places] - rows[0]]
+            sampled.defects[places] = np.array(DEFECTS)[readings.defect[sample[places] - rows[0]]]
             num_confident += int(((confidence >= CONFIDENT) & ~readings.repeat).sum())
             if write is not None:
                 write(_scores(rows, readings, confidence, readings.defect))
@@ -122,7 +153,7 @@ def localize(
             if on_batch is not None:
                 on_batch(int(rows[-1]) + 1)
     findings = [] if worst is None else worst.findings(scorer, reference, Columns.of(codec))
-    return Localized(findings, find_regions(blocks), blocks, num_repeated, num_confident, repeats.complete)
+    return Localized(findings, find_regions(blocks), blocks, num_repeated, num_confident, repeats.complete, sampled)
 
 
 def score_duplicates_only(

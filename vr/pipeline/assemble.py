@@ -40,7 +40,8 @@ from vr.pipeline.report import (
     RowFinding,
     Status,
 )
-from vr.recommendation.actions import Action
+from vr.recommendation.actions import Action, Effect
+from vr.recommendation.vocabulary import to_document
 
 __all__ = [
     "all_features",
@@ -315,10 +316,7 @@ def localization_section(found: Localized, num_rows: int, limited: str | None) -
 
 
 def recommendation_sections(actions: list[Action]) -> list[Recommendation]:
-    """Returns the actions in order; what each will buy is not measured yet, and says so."""
-    unknown = Interval(
-        value=None, lower=None, upper=None, level=0.9, reason="the effect of an action is not measured in this version"
-    )
+    """Returns the actions in order, each with the risk that was measured of it, or with the reason why none was."""
     return [
         Recommendation(
             priority=index + 1,
@@ -326,12 +324,18 @@ def recommendation_sections(actions: list[Action]) -> list[Recommendation]:
             title=action.title,
             description=action.description,
             affected_rows=action.affected_rows,
-            expected_risk_score=unknown,
+            expected_risk_score=_expected(action.effect),
+            basis=action.effect.basis,
             cost=action.cost,
-            action=action.action,
+            action=to_document(action.action),
         )
         for index, action in enumerate(actions)
     ]
+
+
+def _expected(effect: Effect) -> Interval:
+    value, lower, upper = (None if x is None else round(x, 3) for x in (effect.risk, effect.lower, effect.upper))
+    return Interval(value=value, lower=lower, upper=upper, level=0.9, reason=effect.reason)
 
 
 def collapse_probability(judgement: Judgement) -> Interval:

@@ -8,6 +8,7 @@ from vr.core.errors import ConfigError
 from vr.data.config import CodecConfig, DataConfig, SampleConfig
 from vr.detector.config import DetectorConfig
 from vr.localization.config import LocalizationConfig
+from vr.recommendation.config import RecommendationConfig
 
 __all__ = ["Config", "EngineConfig", "EngineKind", "TrackerKind", "TrackingConfig"]
 
@@ -65,6 +66,7 @@ class Config:
     detector: DetectorConfig = field(default_factory=DetectorConfig)
     cascade: CascadeConfig = field(default_factory=CascadeConfig)
     localization: LocalizationConfig = field(default_factory=LocalizationConfig)
+    recommendation: RecommendationConfig = field(default_factory=RecommendationConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     seed: int = 0

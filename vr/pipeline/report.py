@@ -33,7 +33,7 @@ __all__ = [
     "write_atomically",
 ]
 
-SCHEMA_VERSION = "1.2.0"
+SCHEMA_VERSION = "1.3.0"
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -181,7 +181,7 @@ class LocalizationSection(_Model):
 
 
 class Recommendation(_Model):
-    """One thing to do; `action` is what `vr fix` executes."""
+    """One thing to do; `action` is what `vr fix` executes, `basis` how the expected risk was measured."""
 
     priority: int
     category: str
@@ -189,6 +189,7 @@ class Recommendation(_Model):
     description: str
     affected_rows: int
     expected_risk_score: Interval | None
+    basis: str = ""
     cost: dict[str, Any]
     action: dict[str, Any]
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 from typing import Any
@@ -79,14 +79,14 @@ def write_whole(path: Path, content: bytes, scratch: Path) -> None:
         os.replace(temporary, path)
 
 
-def refuse_inside(output: Path | None, sources: Iterable[Source | None]) -> None:
-    """Refuses an output folder whose files the next run would read as part of its dataset.
+def refuse_inside(output: Path | None, sources: Iterable[Source | None], names: Sequence[str] = _FILES) -> None:
+    """Refuses an output folder whose files, called `names`, the next run would read as part of its dataset.
 
     Raises:
       ConfigError: if a dataset is a folder that is or holds `output`, or a glob that its files match.
     """
     for source in sources:
-        if output is not None and source is not None and source.files and _reads(source.uri, output):
+        if output is not None and source is not None and source.files and _reads(source.uri, output, names):
             raise ConfigError(
                 f"lies inside the dataset {source.uri}, which would read the results as data",
                 where=str(output),
@@ -94,7 +94,7 @@ def refuse_inside(output: Path | None, sources: Iterable[Source | None]) -> None
             )
 
 
-def _reads(uri: str, output: Path) -> bool:
+def _reads(uri: str, output: Path, files: Sequence[str]) -> bool:
     local = local_path(uri)
     if "://" in local:
         return False
@@ -106,7 +106,7 @@ def _reads(uri: str, output: Path) -> bool:
         )
     if dataset.exists():
         return False
-    names = [folder / name for name in _FILES]
+    names = [folder / name for name in files]
     if "**" in dataset.parts:
         # Any number of folders, none among them; fnmatch's star crosses slashes.
         return any(fnmatch.fnmatchcase(str(name), str(dataset).replace("**/", "*")) for name in names)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,9 +27,12 @@ from vr.pipeline import assemble
 from vr.pipeline.config import Config
 from vr.pipeline.intake import Intake, take_in
 from vr.pipeline.progress import Event, ProgressCallback
-from vr.pipeline.report import LocalizationSection, RunSection, Status, ValidationReport, Verdict
+from vr.pipeline.report import RunSection, Status, ValidationReport, Verdict
 from vr.pipeline.run_folder import RunFolder
 from vr.pipeline.stopwatch import Stopwatch
+
+if TYPE_CHECKING:
+    from vr.localization.localize import Localized
 
 __all__ = ["validate"]
 
@@ -116,9 +119,13 @@ def validate(
             )
     with stopwatch.stage("localize"):
         # Process 0 alone writes the table of row scores.
-        localization, actions = by_each(
-            lambda: _localize(candidate, intake, inputs, config, folder, judgement.verdict, features, rows_done)
-        )
+        found, weight = by_each(lambda: _localize(candidate, intake, config, folder, features, rows_done))
+    with stopwatch.stage("recommend"):
+        from vr.pipeline.advice import advise
+
+        tell(Event("recommend", 0, 1))
+        actions = advise(intake, inputs, config, judgement, features, specs, found, weight)
+        tell(Event("recommend", 1, 1))
     risk = None if judgement.probability is None else round(100.0 * judgement.probability, 3)
     detected = judgement.detected
     report = ValidationReport(
@@ -141,7 +148,7 @@ def validate(
         diversity=assemble.diversity_section(inputs, measurements["entropy_stability"], alone),
         cascade=assemble.cascade_section(cascade, config.cascade.preset, cascade_reason),
         scaling=assemble.scaling_section(cascade, cascade_reason),
-        localization=localization,
+        localization=assemble.localization_section(found, intake.candidate_profile.rows, intake.splits_reason),
         recommendations=assemble.recommendation_sections(actions),
         dataset=assemble.dataset_section(candidate, intake.candidate_profile, intake, inputs, is_candidate=True),
         reference=None
@@ -199,18 +206,16 @@ def _train(intake: Intake, config: Config, folder: RunFolder, tell: ProgressCall
 def _localize(
     candidate: Source,
     intake: Intake,
-    inputs: Inputs,
     config: Config,
     folder: RunFolder,
-    verdict: str,
-    features: dict[str, Any],
+    features: dict[str, Feature],
     rows_done: Callable[[str, int, int | None, str], None],
-) -> tuple[LocalizationSection, list]:
+) -> "tuple[Localized, float | None]":
+    """Returns the scores of all rows, and the share of repeats that the reference's own rate does not explain."""
     from vr.data.hashing import hash_batch
     from vr.data.repeats import Repeats
     from vr.localization.localize import ROW_SCORES, localize, score_duplicates_only
     from vr.localization.scorer import RowScorer
-    from vr.recommendation.actions import recommend
 
     num_rows = intake.candidate_profile.rows
     weight = _duplicate_excess(features.get("entropy_stability.duplicate_fraction"))
@@ -249,24 +254,12 @@ def _localize(
                 intake.reference,
                 num_rows=num_rows,
                 max_rows=config.localization.max_rows,
+                sample=intake.candidate.rows,
                 threads=config.engine.threads or os.cpu_count() or 1,
                 write=write,
                 on_batch=lambda done: rows_done("localize", done, num_rows, "rows scored"),
             )
-    coverage = features.get("entropy_stability.coverage_deficit")
-    missing = None
-    if coverage is not None and coverage.value is not None and coverage.null_mean is not None:
-        missing = max(0.0, coverage.value - coverage.null_mean) or None
-    actions = recommend(
-        verdict=verdict,
-        num_rows=num_rows,
-        num_repeated=found.num_repeated,
-        duplicate_excess=weight,
-        num_confident=found.num_confident,
-        missing_mass=missing,
-        reference_rows=None if intake.reference_profile is None else intake.reference_profile.rows,
-    )
-    return assemble.localization_section(found, num_rows, intake.splits_reason), actions
+    return found, weight
 
 
 def _not_compared(reference: Source | None, intake: Intake, config: Config) -> list[str]:

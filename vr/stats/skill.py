@@ -40,11 +40,13 @@ class SkillLost:
       share: Of the skill; 0 none, 1 all of it, above 1 where predicting the mean would be better, below 0 where the
         candidate teaches more. 0 where no column can be predicted from real rows: there is nothing to lose.
       spread: Its standard deviation over the candidate's draws.
+      shares: Of each draw by itself.
       by_column: float `[p]`, R2 lost on each of the test's columns.
     """
 
     share: float
     spread: float
+    shares: tuple[float, ...]
     by_column: np.ndarray
 
 
@@ -62,6 +64,7 @@ class SkillTest:
       null_std: Standard deviation of a share lost by real rows, see `prepare_skill_test`; its mean is 0.
       null_by_column: float `[p]`, the same of a column's R2 lost.
       seed: Of the draws and trees.
+      num_folds: That real rows are judged by.
     """
 
     codes: np.ndarray
@@ -73,24 +76,55 @@ class SkillTest:
     null_std: float
     null_by_column: np.ndarray
     seed: int
+    num_folds: int
 
-    def lost(self, codes: np.ndarray, threads: int = 1) -> SkillLost:
+    def lost(self, codes: np.ndarray, threads: int = 1, num_draws: int = _DRAWS) -> SkillLost:
         """Returns what is lost by learning from `codes`, unsigned `[m, d]`, instead of from as many real rows.
 
         Args:
           codes: The candidate's rows; `train_rows` of them are drawn, all where there are fewer.
           threads: Columns at a time.
+          num_draws: Forests of each column, on rows drawn anew.
         """
         draws = [
-            np.random.default_rng([self.seed, 3, i]).permutation(len(codes))[: self.train_rows] for i in range(_DRAWS)
+            np.random.default_rng([self.seed, 3, i]).permutation(len(codes))[: self.train_rows]
+            for i in range(num_draws)
         ]
 
         def learnt(j: int) -> list[float]:
             return [_loss(self.basis, codes[rows], self.codes, j, self.seed + i) for i, rows in enumerate(draws)]
 
-        gaps = np.array(_over(self.columns, learnt, threads)).reshape(-1, _DRAWS) - self.losses[:, None]
-        shares = [_share(gap, self.losses, self.prior) for gap in gaps.T]
-        return SkillLost(float(np.mean(shares)), float(np.std(shares)), _per_prior(gaps.mean(axis=1), self.prior))
+        gaps = np.array(_over(self.columns, learnt, threads)).reshape(-1, num_draws) - self.losses[:, None]
+        shares = tuple(_share(gap, self.losses, self.prior) for gap in gaps.T)
+        by_column = _per_prior(gaps.mean(axis=1), self.prior)
+        return SkillLost(float(np.mean(shares)), float(np.std(shares)), shares, by_column)
+
+    def lost_in_mix(self, codes: np.ndarray, real_share: float, threads: int = 1) -> float:
+        """Returns the share of skill lost by learning from a mix of `codes` and real rows.
+
+        Each fold is judged by forests that are fitted to candidate rows and to real rows of the other folds, so that no
+        row judges what it taught.
+
+        Args:
+          codes: The candidate's rows, unsigned `[m, d]`, m at least 1.
+          real_share: Of real rows in the mix, 0 to 1.
+          threads: Columns at a time.
+        """
+        fold = _folds(len(self.codes), self.num_folds, self.seed)
+        num_real = round(real_share * self.train_rows)
+        train, test = [], []
+        for k in range(self.num_folds):
+            rng = np.random.default_rng([self.seed, 4, k])
+            made = rng.permutation(len(codes))[: self.train_rows - num_real]
+            real = rng.permutation(np.flatnonzero(fold != k))[:num_real]
+            train.append(np.concatenate([codes[made], self.codes[real]]))
+            test.append(self.codes[fold == k])
+
+        def learnt(j: int) -> float:
+            pairs = zip(train, test, strict=True)
+            return float(np.mean([_loss(self.basis, x, y, j, self.seed) for x, y in pairs]))
+
+        return _share(np.array(_over(self.columns, learnt, threads)) - self.losses, self.losses, self.prior)
 
 
 def prepare_skill_test(
@@ -131,7 +165,7 @@ def prepare_skill_test(
     # As few folds as leave as many rows to train on as the candidate has.
     folds = next((k for k in range(2, _MOST_FOLDS) if num_rows - -(-num_rows // k) >= wanted), _MOST_FOLDS)
     size = min(wanted, num_rows - -(-num_rows // folds))
-    fold = np.random.default_rng([seed, 1]).permutation(num_rows) % folds
+    fold = _folds(num_rows, folds, seed)
     rest = [np.random.default_rng([seed, 2, k]).permutation(np.flatnonzero(fold != k))[:size] for k in range(folds)]
 
     def arms(j: int) -> list[list[float]]:
@@ -161,7 +195,13 @@ def prepare_skill_test(
         null_std=float(np.sqrt(np.mean(null**2) / folds)),
         null_by_column=np.sqrt(np.mean(by_column**2, axis=0) / folds),
         seed=seed,
+        num_folds=folds,
     )
+
+
+def _folds(num_rows: int, num_folds: int, seed: int) -> np.ndarray:
+    """Returns the fold of each real row, int `[n]`."""
+    return np.random.default_rng([seed, 1]).permutation(num_rows) % num_folds
 
 
 def _predictable(basis: ColumnBasis, codes: np.ndarray) -> np.ndarray:

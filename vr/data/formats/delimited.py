@@ -37,22 +37,22 @@ class DelimitedReader:
     def __init__(self, file: InputFile, delimiter: str = ","):
         self.file = file
         self.notes: list[str] = []
-        self._delimiter = delimiter
+        self.delimiter = delimiter
         self._block_bytes = _BLOCK_BYTES
         with reading(file.path), file.stream() as stream:
-            self._encoding = declared_encoding(stream.read(4))
-        if self._encoding == "utf-8-sig":
-            self._encoding = "utf-8"  # pyarrow drops the mark itself
-        if self._encoding == "utf-16":
+            self.encoding = declared_encoding(stream.read(4))
+        if self.encoding == "utf-8-sig":
+            self.encoding = "utf-8"  # pyarrow drops the mark itself
+        if self.encoding == "utf-16":
             self.notes.append(f"file {file.path} is read as UTF-16")
         try:
             typings = self._open()
         except UnicodeError:
-            self._encoding = "latin-1"
+            self.encoding = "latin-1"
             self.notes.append(f"file {file.path} is not UTF-8: read as latin-1")
             typings = self._open()
-        self.schema = pa.schema([(name, typing.type) for name, typing in zip(self._names, typings, strict=True)])
-        self.notes += [note for name, typing in zip(self._names, typings, strict=True) for note in typing.note(name)]
+        self.schema = pa.schema([(name, typing.type) for name, typing in zip(self.names, typings, strict=True)])
+        self.notes += [note for name, typing in zip(self.names, typings, strict=True) for note in typing.note(name)]
 
     def read(self, schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Yields blocks of the columns of `schema`, parsed as its types."""
@@ -66,15 +66,15 @@ class DelimitedReader:
 
     def _open(self):
         header = self._header()
-        if len(header) == 1 and self._delimiter == ",":
+        if len(header) == 1 and self.delimiter == ",":
             for sign, word in _OTHER_DELIMITERS.items():
                 if sign in header[0]:
-                    self._delimiter = sign
+                    self.delimiter = sign
                     self.notes.append(f"file {self.file.path} is split at each {word}")
                     header = self._header()
                     break
-        self._names, notes = unique_names(header, self.file.path)
-        typings, self.num_rows = settle(self._names, self._strings(self._names))
+        self.names, notes = unique_names(header, self.file.path)
+        typings, self.num_rows = settle(self.names, self._strings(self.names))
         self.notes += [note for note in notes if note not in self.notes]
         return typings
 
@@ -106,7 +106,7 @@ class DelimitedReader:
         """Enlarges the blocks if a row did not fit, else raises `err` or a better one."""
         cause = str(err.__cause__)
         if "UTF8" in cause or isinstance(err.__cause__, UnicodeError):
-            if self._encoding == "utf-8":
+            if self.encoding == "utf-8":
                 raise UnicodeError(cause) from err
         elif "straddl" in cause and self._block_bytes < _MAX_BLOCK_BYTES:
             self._block_bytes *= 4
@@ -126,24 +126,24 @@ class DelimitedReader:
         raise err
 
     def _reader(self, names: list[str] | None = None) -> pacsv.CSVStreamingReader:
-        options = {"column_names": self._names, "skip_rows_after_names": 1} if names is not None else {}
+        options = {"column_names": self.names, "skip_rows_after_names": 1} if names is not None else {}
         return pacsv.open_csv(
             self.file.stream(),
-            read_options=pacsv.ReadOptions(block_size=self._block_bytes, encoding=self._encoding, **options),
-            parse_options=pacsv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True),
+            read_options=pacsv.ReadOptions(block_size=self._block_bytes, encoding=self.encoding, **options),
+            parse_options=pacsv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True),
             convert_options=pacsv.ConvertOptions(
                 null_values=_NULLS,
                 strings_can_be_null=True,
                 include_columns=names,
-                column_types=None if names is None else dict.fromkeys(self._names, pa.string()),
+                column_types=None if names is None else dict.fromkeys(self.names, pa.string()),
             ),
         )
 
     def _ragged_line(self, expected: int) -> int | str:
         """Returns the number (from 1) of the first line that has not `expected` values; for messages only."""
         with self.file.stream() as stream:
-            text = io.TextIOWrapper(stream, encoding=self._encoding, errors="replace", newline="")
-            rows = csv.reader(text, delimiter=self._delimiter)
+            text = io.TextIOWrapper(stream, encoding=self.encoding, errors="replace", newline="")
+            rows = csv.reader(text, delimiter=self.delimiter)
             try:
                 return next((rows.line_num for row in rows if row and len(row) != expected), "unknown")
             except csv.Error:  # Python limits a cell's length

@@ -15,10 +15,10 @@ class IpcReader:
     def __init__(self, file: InputFile):
         self.file = file
         with reading(file.path), file.stream() as stream:
-            self._is_file = stream.read(6) == b"ARROW1"
+            self.is_file = stream.read(6) == b"ARROW1"
         with reading(file.path):
             with self._open() as opened:
-                schema = opened.schema
+                schema = self.stored_schema = opened.schema
             names, self.notes = unique_names(schema.names, file.path)
             self._stored = dict(zip(names, schema.names, strict=True))
             self._places = {name: i for i, name in enumerate(schema.names)}
@@ -36,15 +36,24 @@ class IpcReader:
                 batch.validate()  # buffers as long as they say: a damaged file must not crash the process
                 yield batch.select(stored).rename_columns(schema.names)
 
+    @property
+    def stored_name(self) -> dict[str, str]:
+        """What each column, by its name in `schema`, is called in the file; in the file's order."""
+        return dict(self._stored)
+
+    def stored_batches(self) -> Iterator[pa.RecordBatch]:
+        """Yields the batches as they are stored, every column of them."""
+        return self._batches()
+
     def _open(self, columns: list[str] | None = None):
-        if not self._is_file:
+        if not self.is_file:
             return pa.ipc.open_stream(self.file.stream())
         included = None if columns is None else [self._places[name] for name in columns]
         return pa.ipc.open_file(self.file.open(), options=pa.ipc.IpcReadOptions(included_fields=included))
 
     def _batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         with self._open(columns) as opened:
-            if self._is_file:
+            if self.is_file:
                 for i in range(opened.num_record_batches):
                     yield opened.get_batch(i)
             else:

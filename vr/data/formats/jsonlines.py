@@ -43,11 +43,11 @@ class JsonReader:
         self._line = 1  # that the block at hand begins at
         self._decoder = json.JSONDecoder(object_pairs_hook=self._row)
         with reading(file.path), file.stream() as stream:
-            self._encoding = declared_encoding(stream.read(4))
+            self.encoding = declared_encoding(stream.read(4))
         try:
             typings = self._settle()
         except UnicodeError:
-            self._encoding = "latin-1"
+            self.encoding = "latin-1"
             self.notes.append(f"file {file.path} is not UTF-8: read as latin-1")
             typings = self._settle()
         self._stored = list(typings)
@@ -55,6 +55,11 @@ class JsonReader:
         self.schema = pa.schema([(new, typings[old].type) for new, old in zip(names, self._stored, strict=True)])
         self.notes += notes
         self.notes += [note for new, old in zip(names, self._stored, strict=True) for note in typings[old].note(new)]
+
+    @property
+    def stored_name(self) -> dict[str, str]:
+        """What each column, by its name in `schema`, is called in the file."""
+        return dict(zip(self.schema.names, self._stored, strict=True))
 
     def read(self, schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Yields blocks of the columns of `schema`, parsed as its types; null where this file lacks one."""
@@ -110,9 +115,9 @@ class JsonReader:
         """Yields the file's text in pieces.
 
         Raises:
-          UnicodeError: if it is not in `self._encoding`; outside `reading`, for the caller may try another.
+          UnicodeError: if it is not in `self.encoding`; outside `reading`, for the caller may try another.
         """
-        decoder = codecs.getincrementaldecoder(self._encoding)()
+        decoder = codecs.getincrementaldecoder(self.encoding)()
         with reading(self.file.path):
             stream = self.file.stream()
         with stream:

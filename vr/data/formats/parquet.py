@@ -35,6 +35,11 @@ class ParquetReader:
             ]
         )
 
+    @property
+    def stored_name(self) -> dict[str, str]:
+        """What each column, by its name in `schema`, is called in the file; in the file's order."""
+        return dict(self._stored)
+
     def read(self, schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Yields batches of the columns of `schema` as stored."""
         stored = [self._stored[name] for name in schema.names]

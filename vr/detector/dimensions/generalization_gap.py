@@ -11,7 +11,7 @@ from vr.detector.metric import Feature, MetricSpec
 from vr.detector.proxies import loss_curves, proxy_feature
 from vr.stats.skill import SkillTest, prepare_skill_test
 
-__all__ = ["DIMENSION", "Settings"]
+__all__ = ["DIMENSION", "Settings", "skill_test"]
 
 
 @dataclass(frozen=True)
@@ -88,25 +88,32 @@ def measure(inputs: Inputs, settings: Settings = Settings()) -> Measurement:
     return Measurement(features, charts)
 
 
-def _trees(inputs: Inputs) -> tuple[Feature, tuple[Chart, ...]]:
-    """Returns the share of skill that forests lose, and what they lose of it on each column."""
-    columns, pairs = inputs.columns, inputs.pair_columns
-    codes = inputs.candidate.codes[:, pairs]
+def skill_test(inputs: Inputs) -> SkillTest | None:
+    """Returns the forests of the reference, fitted once for all candidates of as many rows; None of too few rows."""
+    columns, pairs, num_rows = inputs.columns, inputs.pair_columns, len(inputs.candidate)
 
     def prepare(reference: Side) -> SkillTest | None:
         return prepare_skill_test(
             reference.codes[:, pairs],
             columns.ordinal[pairs],
             columns.num_codes[pairs],
-            len(codes),
+            num_rows,
             inputs.seed,
             threads=inputs.threads,
         )
 
-    test: SkillTest | None = inputs.of_reference("skill", prepare, len(codes))
+    return inputs.of_reference("skill", prepare, num_rows)
+
+
+def _trees(inputs: Inputs) -> tuple[Feature, tuple[Chart, ...]]:
+    """Returns the share of skill that forests lose, and what they lose of it on each column."""
+    columns, pairs = inputs.columns, inputs.pair_columns
+    codes = inputs.candidate.codes[:, pairs]
+    test = skill_test(inputs)
     if test is None:
         return Feature.missing("too few rows on a side, or fewer than two columns that vary"), ()
     lost = test.lost(codes, inputs.threads)
+    inputs.observed["skill"] = [{"skill_lost_trees": share} for share in lost.shares]
     chart = Chart(
         id="skill-lost",
         kind="bars",

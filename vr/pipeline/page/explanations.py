@@ -122,7 +122,8 @@ SECTIONS = {
     "rows": "Each candidate row gets a score from 0 to 1: the share of real rows that look less suspicious, so that "
     "real rows average one half. It joins the odds of a classifier, the distance to the reference, and copies of "
     "the row. row_scores.parquet has every row.",
-    "recommendations": "Ordered by what to do first. Costs and effects are estimates.",
+    "recommendations": "Ordered by what to do first; vr fix executes them. A risk afterwards is that of the sample "
+    "with this action alone done to it.",
     "diversity": "How much variety the candidate holds. Numbers with a null are compared with the reference at the "
     "same number of rows; missing mass and exact duplicates are those of the two whole files.",
     "dataset": "The columns as they were read. Drift is the Jensen-Shannon divergence between the column's "

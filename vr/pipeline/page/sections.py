@@ -113,6 +113,7 @@ class ActionView:
     rows: str
     risk: str
     unknown: str
+    basis: str
     cost: list[tuple[str, str]]
 
 
@@ -236,6 +237,7 @@ def action_views(recommendations: list[Recommendation]) -> list[ActionView]:
             count(item.affected_rows),
             _risk(item.expected_risk_score),
             clip((item.expected_risk_score and item.expected_risk_score.reason) or "", 120),
+            clip(item.basis, 400),
             [(label(k), scalar(v, 80)) for k, v in list(item.cost.items())[:6] if v is not None],
         )
         for item in ordered[:MAX_ACTIONS]

@@ -1,0 +1,352 @@
+"""`vr fix` on real files: what it removes, changes and adds, what it writes about it, and what it refuses."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from vr.cascade.config import preset
+from vr.core.errors import AlreadyPublishedError, ConfigError, DataError, VrError
+from vr.data.source import open_source
+from vr.pipeline.chosen import load_report
+from vr.pipeline.config import Config
+from vr.pipeline.fix import fix
+from vr.pipeline.manifest import compact
+from vr.pipeline.validate import validate
+
+ROWS, REPEATS, FAR, OUTLIERS = 900, 200, 40, 30
+
+
+def frame(rows: int, seed: int) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal(rows)
+    group = np.array(["low", "mid, or so", "high"])[np.searchsorted([-0.7, 0.7], x)]
+    return pd.DataFrame({"x": x, "y": x + 0.5 * rng.standard_normal(rows), "n": rng.poisson(4.0, rows), "g": group})
+
+
+def candidate_frame() -> pd.DataFrame:
+    """Rows of which some repeat others, some leave the reference's range, and some combine what never goes along."""
+    rng = np.random.default_rng(5)
+    rows = frame(ROWS, 1)
+    rows.loc[np.arange(FAR), "n"] = 60
+    rows.loc[np.arange(300, 300 + OUTLIERS), "y"] = -4.0 * np.sign(rows.loc[300 : 300 + OUTLIERS - 1, "x"])
+    rows = pd.concat([rows, rows.iloc[rng.integers(FAR, 300, REPEATS)]], ignore_index=True)
+    rows = rows.iloc[np.concatenate([np.arange(500), 500 + rng.permutation(len(rows) - 500)])]
+    return rows.reset_index(drop=True)
+
+
+WRITERS = {
+    "parquet": lambda rows, path: rows.to_parquet(path),
+    "arrow": lambda rows, path: rows.to_feather(path),
+    "csv": lambda rows, path: rows.to_csv(path, index=False),
+    "tsv": lambda rows, path: rows.to_csv(path, index=False, sep="\t"),
+    "jsonl": lambda rows, path: rows.to_json(path, orient="records", lines=True, double_precision=15),
+}
+READERS = {
+    "parquet": pd.read_parquet,
+    "arrow": pd.read_feather,
+    "csv": pd.read_csv,
+    "tsv": lambda path: pd.read_csv(path, sep="\t"),
+    "jsonl": lambda path: pd.read_json(path, lines=True, precise_float=True),
+}
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory) -> Path:
+    """A folder with the candidate in every format, a reference, real rows, and a report with its row scores."""
+    folder = tmp_path_factory.mktemp("case")
+    rows = candidate_frame().round(6)
+    for name, write in WRITERS.items():
+        write(rows, folder / f"candidate.{name}")
+    pq.write_table(pa.Table.from_pandas(frame(2_500, 0).round(6), preserve_index=False), folder / "reference.parquet")
+    frame(300, 7).round(6)[["g", "n", "y", "x"]].to_csv(folder / "real.csv", index=False)
+    sources = [open_source(folder / name) for name in ("candidate.parquet", "reference.parquet")]
+    validate(*sources, Config(cascade=preset("none")), output=folder / "report", html=False)
+    return folder
+
+
+def run(case, output, *, candidate="candidate.parquet", real=None, report="report/report.json", **options):
+    told, digest = load_report(case / report)
+    return fix(
+        open_source(case / candidate),
+        told,
+        digest,
+        str(output),
+        scores=(case / report).with_name("row_scores.parquet"),
+        real=None if real is None else open_source(case / real),
+        **options,
+    )
+
+
+def rows_of(ranges) -> list[int]:
+    return [row for start, end in ranges for row in range(start, end)]
+
+
+def action_of(manifest, kind):
+    return next(action for action in manifest["actions"] if action["action"]["kind"] == kind)
+
+
+def test_the_report_recommends_what_is_wrong(case):
+    told, _ = load_report(case / "report" / "report.json")
+    kinds = {item.action["kind"] for item in told.recommendations}
+    assert kinds == {"deduplicate", "add_real_rows", "drop_rows", "clip"}
+    assert [item.priority for item in told.recommendations] == [1, 2, 3, 4, 5]
+    for item in told.recommendations[:2]:
+        assert item.expected_risk_score is not None
+        assert item.expected_risk_score.value is not None
+        assert item.basis.startswith("the action done to the sample")
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_every_format_loses_what_is_to_go_and_nothing_else(case, tmp_path, name):
+    given = case / f"candidate.{name}"
+    before, bytes_before = READERS[name](given), given.read_bytes()
+    output = tmp_path / f"clean.{name}"
+    fixed = run(case, output, candidate=given.name)
+    assert fixed.is_new
+    assert given.read_bytes() == bytes_before
+    manifest = fixed.manifest
+    gone = sorted(row for action in manifest["actions"] for row in rows_of(action["removed"]))
+    expected = before.drop(index=gone).reset_index(drop=True)
+    clips = [action["action"] for action in manifest["actions"] if action["action"]["kind"] == "clip"]
+    assert {clip["column"] for clip in clips} == {"n", "y"}
+    for clip in clips:
+        column = clip["column"]
+        expected[column] = expected[column].clip(clip["lower"], clip["upper"]).astype(before[column].dtype)
+    pd.testing.assert_frame_equal(READERS[name](output), expected)
+    assert json.loads((tmp_path / f"clean.{name}.manifest.json").read_text()) == manifest
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"clean.{name}", f"clean.{name}.manifest.json"]
+
+
+def test_what_goes_is_what_the_report_says(case, tmp_path):
+    before = candidate_frame().round(6)
+    manifest = run(case, tmp_path / "clean.parquet").manifest
+    repeats = action_of(manifest, "deduplicate")
+    removed = rows_of(repeats["removed"])
+    again = before.index[before.duplicated()]
+    assert set(removed) <= set(again)
+    assert len(again) - len(removed) == repeats["action"]["keep_repeats"]
+    scores = pq.read_table(case / "report" / "row_scores.parquet").to_pandas()
+    suspicious = scores.row[(scores.confidence >= 0.8) & (scores.defect != "exact_duplicate")]
+    assert rows_of(action_of(manifest, "drop_rows")["removed"]) == sorted(set(suspicious) - set(removed))
+    clip = action_of(manifest, "clip")
+    beyond = before.index[before.n > clip["action"]["upper"]]
+    assert rows_of(clip["changed"]) == sorted(set(beyond) - set(removed) - set(suspicious))
+    told = action_of(manifest, "add_real_rows")
+    assert (told["status"], told["rows_added"]) == ("skipped", 0)
+    assert "--real FILE" in told["note"]
+    source = open_source(tmp_path / "clean.parquet")
+    assert (
+        manifest["output"]["rows"]
+        == source.num_rows
+        == len(before) - sum(a["rows_removed"] for a in manifest["actions"])
+    )
+    again = validate(source, None, Config(cascade=preset("none")))
+    assert manifest["output"]["fingerprint"] == again.dataset.fingerprint
+
+
+def test_top_executes_the_first_ones_only(case, tmp_path):
+    manifest = run(case, tmp_path / "clean.parquet", top=1).manifest
+    assert [action["priority"] for action in manifest["actions"]] == [1]
+
+
+def test_real_rows_are_appended_in_the_candidates_columns(case, tmp_path):
+    manifest = run(case, tmp_path / "clean.csv", candidate="candidate.csv", real="real.csv").manifest
+    added = action_of(manifest, "add_real_rows")
+    wanted = min(300, added["action"]["rows"])
+    assert added["rows_added"] == wanted
+    found, real = pd.read_csv(tmp_path / "clean.csv"), pd.read_csv(case / "real.csv")
+    tail = found.iloc[-wanted:].reset_index(drop=True)
+    assert list(found.columns) == ["x", "y", "n", "g"]
+    # Some of the file's rows, each once, in its own order.
+    places = [real.index[(real.x == row.x) & (real.y == row.y)][0] for row in tail.itertuples()]
+    assert places == sorted(set(places))
+    assert (real.g[places].to_numpy() == tail.g.to_numpy()).all()
+    assert manifest["output"]["rows"] == len(found)
+
+
+def test_a_draw_of_real_rows_is_exact_and_seeded(case):
+    from vr.pipeline.real_rows import RealRows
+
+    told, _ = load_report(case / "report" / "report.json")
+    candidate, real = open_source(case / "candidate.parquet"), open_source(case / "reference.parquet")
+    rows = RealRows.of(real, candidate, 700, told, ["x", "y", "n", "g"])
+    assert "reference's own rows" in rows.document["note"]
+    first, second = (pa.Table.from_batches(rows.batches()).to_pandas() for _ in range(2))
+    assert len(first) == 700
+    assert first.equals(second)
+    assert set(first.x) <= set(frame(2_500, 0).round(6).x)
+    # Evenly along the file: a quarter of the rows from each quarter of it, within five deviations.
+    places = pd.Index(frame(2_500, 0).round(6).x).get_indexer(first.x)
+    assert (np.diff(places) > 0).all()
+    assert np.abs(np.bincount(places // 625) - 175).max() < 5 * 11
+
+
+def test_the_same_command_again_does_nothing(case, tmp_path):
+    first = run(case, tmp_path / "clean.parquet")
+    times = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    second = run(case, tmp_path / "clean.parquet")
+    assert not second.is_new
+    assert second.manifest == first.manifest
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == times
+    with pytest.raises(AlreadyPublishedError, match=r"holds something else already.*--force"):
+        run(case, tmp_path / "clean.parquet", top=1)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == times
+    assert run(case, tmp_path / "clean.parquet", top=1, force=True).is_new
+
+
+def test_one_that_was_killed_before_its_manifest_goes_on(case, tmp_path):
+    first = run(case, tmp_path / "clean.parquet").manifest
+    (tmp_path / "clean.parquet.manifest.json").unlink()
+    again = run(case, tmp_path / "clean.parquet")
+    assert again.is_new
+    assert again.manifest == first
+
+
+def test_a_file_of_somebody_else_is_not_replaced(case, tmp_path):
+    (tmp_path / "clean.parquet").write_text("mine")
+    with pytest.raises(AlreadyPublishedError, match="clean.parquet"):
+        run(case, tmp_path / "clean.parquet")
+    assert (tmp_path / "clean.parquet").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["clean.parquet"]
+
+
+def test_a_fixed_dataset_is_not_fixed_by_the_same_report(case, tmp_path):
+    run(case, tmp_path / "clean.parquet")
+    told, digest = load_report(case / "report" / "report.json")
+    with pytest.raises(DataError, match=r"is not the dataset that the report is of.*it was fixed already"):
+        fix(
+            open_source(tmp_path / "clean.parquet"),
+            told,
+            digest,
+            str(tmp_path / "cleaner.parquet"),
+            scores=case / "report" / "row_scores.parquet",
+        )
+    changed = candidate_frame().round(6)
+    changed.loc[700, "x"] += 1e-6
+    changed.to_parquet(tmp_path / "other.parquet")
+    with pytest.raises(DataError, match="is not the dataset that the report is of"):
+        run(case, tmp_path / "cleaner.parquet", candidate=tmp_path / "other.parquet")
+    assert not (tmp_path / "cleaner.parquet").exists()
+
+
+def test_its_own_report_finds_no_repeats_to_remove_any_more(case, tmp_path):
+    run(case, tmp_path / "clean.parquet", top=1)
+    sources = open_source(tmp_path / "clean.parquet"), open_source(case / "reference.parquet")
+    told = validate(*sources, Config(cascade=preset("none")))
+    assert "deduplicate" not in {item.category for item in told.recommendations}
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_the_input_is_never_written_over(case, tmp_path, force):
+    copy = tmp_path / "data"
+    copy.mkdir()
+    shutil.copy(case / "candidate.parquet", copy / "1.parquet")
+    (tmp_path / "link.parquet").symlink_to(copy / "1.parquet")
+    before = (copy / "1.parquet").read_bytes()
+    for output in (copy / "1.parquet", tmp_path / "link.parquet"):
+        with pytest.raises(ConfigError, match="which is never written over"):
+            run(case, output, candidate=copy / "1.parquet", force=force)
+    for candidate in (copy, copy / "*.parquet"):
+        with pytest.raises(ConfigError, match="would read the results as data"):
+            run(case, copy / "clean.parquet", candidate=candidate, force=force)
+    assert (copy / "1.parquet").read_bytes() == before
+    assert [path.name for path in copy.iterdir()] == ["1.parquet"]
+
+
+def test_what_cannot_be_is_refused(case, tmp_path):
+    output = tmp_path / "clean.parquet"
+    with pytest.raises(ConfigError, match=r"--top: must lie in 1 to 5, which the report recommends, not 6"):
+        run(case, output, top=6)
+    with pytest.raises(ConfigError, match="is a folder"):
+        run(case, tmp_path)
+    with pytest.raises(ConfigError, match="does not end as a parquet file does"):
+        run(case, tmp_path / "clean.csv")
+    (tmp_path / "bare").mkdir()
+    shutil.copy(case / "report" / "report.json", tmp_path / "bare" / "report.json")
+    with pytest.raises(DataError, match=r"row_scores\.parquet: is missing, and tells which rows to drop"):
+        run(case, output, report=tmp_path / "bare" / "report.json")
+    assert not output.exists()
+    pq.write_table(pa.table({"x": [1.0], "y": [1.0], "g": ["low"]}), tmp_path / "real.parquet")
+    with pytest.raises(DataError, match=r"real\.parquet: lacks column 'n'"):
+        run(case, output, real=tmp_path / "real.parquet")
+
+
+def test_real_rows_of_other_kinds_of_values_are_refused(case, tmp_path):
+    text = frame(50, 9).assign(n=lambda rows: rows.n.map("n{}".format))
+    text.to_csv(tmp_path / "real.csv", index=False)
+    with pytest.raises(DataError, match=r"real\.csv, column 'n': is string, and int64 in the candidate"):
+        run(case, tmp_path / "clean.csv", candidate="candidate.csv", real=tmp_path / "real.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["real.csv"]
+
+
+def edited(case, tmp_path, change) -> Path:
+    document = json.loads((case / "report" / "report.json").read_text())
+    change(document)
+    (tmp_path / "report.json").write_text(json.dumps(document))
+    return tmp_path / "report.json"
+
+
+@pytest.mark.parametrize("version", ["1.2.0", "1.99.0", "2.0.0", "x"])
+def test_a_report_of_an_unknown_schema_is_refused(case, tmp_path, version):
+    path = edited(case, tmp_path, lambda document: document.update(schema_version=version))
+    with pytest.raises(ConfigError, match="whose actions this vr does not execute|is no report of vr"):
+        load_report(path)
+
+
+def test_an_unknown_action_and_one_without_what_it_needs_are_refused(case, tmp_path):
+    def strange(document):
+        document["recommendations"][0]["action"]["kind"] = "shuffle"
+
+    with pytest.raises(DataError, match=r"recommendation 1: kind 'shuffle' is not known"):
+        run(case, tmp_path / "clean.parquet", report=edited(case, tmp_path, strange))
+
+    def only_real(document):
+        kept = [item for item in document["recommendations"] if item["category"] == "add_real_rows"]
+        document["recommendations"] = kept
+
+    with pytest.raises(ConfigError, match=r"nothing can be done: .*give them with --real FILE"):
+        run(case, tmp_path / "clean.parquet", report=edited(case, tmp_path, only_real))
+
+    def twice(document):
+        document["recommendations"] *= 2
+
+    with pytest.raises(DataError, match="more than once"):
+        run(case, tmp_path / "clean.parquet", report=edited(case, tmp_path, twice))
+
+    def everything(document):
+        document["recommendations"][0]["action"] = {"version": 1, "kind": "drop_rows", "ranges": [[0, ROWS + REPEATS]]}
+
+    with pytest.raises(DataError, match="has nothing left after these actions"):
+        run(case, tmp_path / "clean.parquet", report=edited(case, tmp_path, everything), top=1)
+    none = edited(case, tmp_path, lambda document: document.update(recommendations=[]))
+    with pytest.raises(ConfigError, match="recommends nothing"):
+        run(case, tmp_path / "clean.parquet", report=none)
+
+
+def test_a_file_that_is_not_what_it_should_be_is_not_published(case, tmp_path, monkeypatch):
+    from vr.pipeline import fix as module
+
+    real = module.rewrite
+    monkeypatch.setattr(module, "rewrite", lambda *a: _swapped(real, *a))
+    with pytest.raises(VrError, match="nothing was published"):
+        run(case, tmp_path / "clean.parquet")
+    assert list(tmp_path.iterdir()) == []
+
+
+def _swapped(real, source, edits, path):
+    rows = real(source, edits, path)
+    table = pq.read_table(path)
+    pq.write_table(pa.concat_tables([table.slice(1, 1), table.slice(0, 1), table.slice(2)]), path)
+    return rows
+
+
+def test_ranges_are_compact():
+    assert compact(np.array([], np.int64)) == []
+    assert compact(np.array([3])) == [[3, 4]]
+    assert compact(np.array([0, 1, 2, 5, 7, 8])) == [[0, 3], [5, 6], [7, 9]]

@@ -1,0 +1,102 @@
+"""What each action changes, on rows whose answer is known."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from vr.core.errors import DataError
+from vr.data.hashing import fingerprint_of, hash_batch
+from vr.recommendation.edits import decide, in_ranges
+from vr.recommendation.vocabulary import AddRealRows, Clip, Deduplicate, DropRows
+
+
+def batches(table, size=7):
+    return table.combine_chunks().to_batches(max_chunksize=size)
+
+
+def decided(table, *actions, scores=(), seed=0, size=7, columns=None):
+    return decide(batches(table, size), columns or table.column_names, actions, scores, seed=seed)
+
+
+def repeated_rows() -> pa.Table:
+    """Ten distinct rows, and thirty that repeat one of them; `id` tells all apart."""
+    rng = np.random.default_rng(0)
+    x = np.concatenate([np.arange(10), rng.integers(0, 10, 30)])
+    return pa.table({"x": x, "y": [f"word {i}" for i in x], "id": np.arange(40)})
+
+
+def test_repeats_go_and_first_occurrences_stay():
+    (change,) = decided(repeated_rows(), Deduplicate(("x", "y")), columns=["x", "y"]).changes
+    assert change.dropped.tolist() == list(range(10, 40))
+
+
+@pytest.mark.parametrize("columns", [["x", "y"], ["x", "y", "id"]])
+def test_as_many_repeats_stay_as_the_reference_explains(columns):
+    table = repeated_rows()
+    action = Deduplicate(("x", "y"), keep_repeats=12)
+    (change,) = decided(table, action, columns=columns).changes
+    assert len(change.dropped) == 18
+    assert change.dropped.min() >= 10
+    # All along the file, not its first repeats or its last.
+    assert change.dropped.min() < 20
+    assert change.dropped.max() > 30
+    assert not np.array_equal(change.dropped, decided(table, action, seed=1, columns=columns).changes[0].dropped)
+    rest = table.take(np.setdiff1d(np.arange(40), change.dropped))
+    assert decided(rest, action, columns=columns).changes[0].dropped.tolist() == []
+
+
+def test_what_is_decided_does_not_depend_on_batches():
+    actions = Deduplicate(("x",), keep_repeats=5), Clip("id", 3, 30), DropRows(ranges=((2, 4), (3, 9)))
+    first, second = (decided(repeated_rows(), *actions, size=size) for size in (1, 40))
+    assert (first.rows, first.fingerprint) == (second.rows, second.fingerprint) == (40, second.fingerprint)
+    for a, b in zip(first.changes, second.changes, strict=True):
+        assert a.dropped.tolist() == b.dropped.tolist()
+        assert a.clipped.tolist() == b.clipped.tolist()
+    assert first.changes[2].dropped.tolist() == [2, 3, 4, 5, 6, 7, 8]
+
+
+def test_the_fingerprint_is_that_of_a_profile():
+    table = repeated_rows()
+    names = table.column_names
+    assert decided(table).fingerprint == fingerprint_of(hash_batch(table, names), 0)
+
+
+def scores(confidence, defects) -> list[pa.RecordBatch]:
+    names = pa.array(defects).dictionary_encode()
+    columns = [pa.array(range(len(confidence))), pa.array(confidence, pa.float32()), names]
+    return pa.table(columns, names=["row", "confidence", "defect"]).to_batches(max_chunksize=2)
+
+
+def test_rows_go_by_their_confidence_but_for_the_defects_that_are_spared():
+    table = pa.table({"x": range(6)})
+    told = scores(
+        [0.8, 0.79, 0.99, 0.9, 0.1, 1.0], ["outlier", "outlier", "exact_duplicate", "none", "none", "outlier"]
+    )
+    action = DropRows(min_confidence=0.8, except_defects=("exact_duplicate",))
+    assert decided(table, action, scores=told).changes[0].dropped.tolist() == [0, 3, 5]
+    assert decided(table, DropRows(min_confidence=0.8), scores=told).changes[0].dropped.tolist() == [0, 2, 3, 5]
+
+
+def test_numbers_beyond_the_bounds_are_moved_to_them():
+    table = pa.table({"x": [1.0, -np.inf, np.nan, None, 9.0, np.inf, -2.0], "w": [-5, 0, 7, None, 2, 3, 4]})
+    by_x, by_w = decided(table, Clip("x", 0.0, 8.5), Clip("w", -1.5, 3.5)).changes
+    assert by_x.clipped.tolist() == [1, 4, 5, 6]
+    assert by_x.bounds.tolist() == [0.0, 8.5, 8.5, 0.0]
+    # A column of whole numbers is moved to whole numbers.
+    assert by_w.clipped.tolist() == [0, 2, 6]
+    assert by_w.bounds.tolist() == [-1.0, 3.0, 3.0]
+
+
+def test_what_cannot_be_done_is_refused():
+    table = pa.table({"x": [1, 2], "s": ["a", "b"]})
+    with pytest.raises(DataError, match="column 's': holds string and cannot be clipped"):
+        decided(table, Clip("s", 0, 1))
+    with pytest.raises(DataError, match=r"column 'z': is not among"):
+        decided(table, Clip("z", 0, 1))
+    with pytest.raises(DataError, match="asks for row 3 of 2"):
+        decided(table, DropRows(ranges=((0, 3),)))
+    assert decided(table, AddRealRows(5)).changes[0].dropped.tolist() == []
+
+
+def test_ranges_are_half_open():
+    assert in_ranges(np.arange(6), [(1, 3), (2, 4)]).tolist() == [False, True, True, True, False, False]

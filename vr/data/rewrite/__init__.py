@@ -1,0 +1,1 @@
+"""Writing a dataset again in its own format, with rows taken out, cells changed and rows added."""

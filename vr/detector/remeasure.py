@@ -1,0 +1,130 @@
+"""What the verdict would be of a changed candidate, measured on its sample without a second run.
+
+What the head reads of the candidate is measured again on a few of the splits, in pairs with what was measured before;
+the reference's part of every number, its null among it, stays. What trained proxies said is held as it was.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from vr.detector.calibration import load_calibration
+from vr.detector.dimensions.generalization_gap import skill_test
+from vr.detector.inputs import Inputs, Side, Split
+from vr.detector.metric import Feature
+
+__all__ = ["Changed", "Remeasured", "remeasure"]
+
+_FOREST = "generalization_gap.skill_lost_trees"
+_ENOUGH = 0.5  # of the rows that were measured before
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A candidate's sample with an action done to it.
+
+    Attributes:
+      side: The sample, rows in file order, its cells changed or not, no row taken out.
+      kept: bool `[n]`, which of its rows are left.
+      real_share: Of real rows that the candidate has not had, in the mix of them and the rows left; 0 to 1.
+    """
+
+    side: Side
+    kept: np.ndarray
+    real_share: float = 0.0
+
+
+@dataclass(frozen=True)
+class Remeasured:
+    """Features of the changed candidate.
+
+    Attributes:
+      features: All of them, those that the head reads as measured again; None where that was not possible.
+      held: What the head reads that was held as it was.
+      reason: Why it was not possible.
+    """
+
+    features: Mapping[str, Feature] | None
+    held: tuple[str, ...] = ()
+    reason: str | None = None
+
+
+def remeasure(
+    inputs: Inputs, features: Mapping[str, Feature], situation: str, changed: Changed, num_splits: int
+) -> Remeasured:
+    """Measures again what the head of `situation` reads.
+
+    Args:
+      inputs: With which `features` were measured: what is kept of the reference is used again.
+      features: By qualified name.
+      situation: Which head, `trained` or `untrained`.
+      changed: The candidate with an action done.
+      num_splits: Splits to measure on, the first ones.
+    """
+    if not inputs.splits:
+        return Remeasured(None, reason=inputs.splits_reason or "needs a reference")
+    sides = [_side(split, changed) for split in inputs.splits[:num_splits]]
+    if any(side is None for side in sides):
+        return Remeasured(None, reason="fewer rows would be left than are compared with the reference")
+    whole = [side for side in sides if side is not None]
+    head = load_calibration().heads[situation].head
+    result, held = dict(features), []
+    for name in dict.fromkeys(variable.split(":")[0] for variable in head.names):
+        before = features.get(name)
+        if before is None or before.value is None:
+            continue
+        if name == _FOREST:
+            change = _change_of_skill(inputs, before.value, changed)
+            if change is None:
+                return Remeasured(None, reason="fewer rows would be left than forests learn from")
+        else:
+            change = inputs.change_of(name.partition(".")[2], whole)
+        if change is None:
+            held.append(name)
+        else:
+            result[name] = replace(before, value=before.value + change)
+    return Remeasured(result, tuple(held))
+
+
+def _side(split: Split, changed: Changed) -> Side | None:
+    """Returns as many rows as the split's candidate has: those of its rows that are left, and others for the rest.
+
+    Of a candidate that the split takes whole there are no others, and it has fewer.
+    """
+    size = len(split.candidate)
+    num_real = round(changed.real_share * size)
+    own = np.searchsorted(changed.side.rows, split.candidate.rows)
+    others = np.ones(len(changed.side), bool)
+    others[own] = False
+    rest = np.random.default_rng(size).permutation(np.flatnonzero(others & changed.kept))
+    left = np.concatenate([own[changed.kept[own]], rest])
+    if len(left) < _ENOUGH * (size - num_real):
+        return None
+    made = changed.side.take(left[: size - num_real])
+    return _joined(made, split.fresh.take(np.arange(num_real))) if num_real else made
+
+
+def _joined(a: Side, b: Side) -> Side:
+    def both(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.concatenate([x, y])
+
+    return Side(both(a.codes, b.codes), both(a.values, b.values), both(a.features, b.features), both(a.rows, b.rows))
+
+
+def _change_of_skill(inputs: Inputs, before: float, changed: Changed) -> float | None:
+    """Returns by how much the share of skill lost moves, by the first draw of rows; None of too few of them."""
+    test = skill_test(inputs)
+    if test is None:
+        return None
+    codes = changed.side.codes[changed.kept][:, inputs.pair_columns]
+    if changed.real_share:
+        return test.lost_in_mix(codes, changed.real_share, inputs.threads) - before
+    if len(codes) < _ENOUGH * test.train_rows:
+        return None
+    as_it_was = inputs.observed["skill"][0]["skill_lost_trees"]
+    if len(codes) < test.train_rows:
+        # Fewer rows teach less, whichever they are: as many of the unchanged candidate.
+        some = np.random.default_rng([inputs.seed, 18]).permutation(len(inputs.candidate))[: len(codes)]
+        as_it_was = test.lost(inputs.candidate.codes[some][:, inputs.pair_columns], inputs.threads, num_draws=1).share
+    return test.lost(codes, inputs.threads, num_draws=1).share - as_it_was

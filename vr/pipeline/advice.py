@@ -1,0 +1,140 @@
+"""What to do about a candidate, and what each action would do to its risk: done to the sample, and measured again."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from vr.data.codec import Coded
+from vr.data.encoders import NumericEncoder
+from vr.data.hashing import mix
+from vr.data.schema import ColumnKind
+from vr.detector.inputs import Inputs, Side
+from vr.detector.metric import Feature, MetricSpec
+from vr.detector.remeasure import Changed, remeasure
+from vr.detector.verdict import Judgement, judge
+from vr.localization.localize import Localized, Sampled
+from vr.pipeline.config import Config
+from vr.pipeline.intake import Intake
+from vr.recommendation.actions import Action, Effect, recommend, with_effects
+from vr.recommendation.edits import in_ranges
+from vr.recommendation.ranges import Beyond, beyond_reference
+from vr.recommendation.vocabulary import AddRealRows, Clip, Deduplicate, DropRows, Executable
+
+__all__ = ["advise"]
+
+
+def advise(
+    intake: Intake,
+    inputs: Inputs,
+    config: Config,
+    judgement: Judgement,
+    features: Mapping[str, Feature],
+    specs: Mapping[str, MetricSpec],
+    found: Localized,
+    duplicate_excess: float | None,
+) -> list[Action]:
+    """Returns what to do, most useful first, the effect of the first `recommendation.measured` actions measured.
+
+    Args:
+      intake: Both datasets.
+      inputs: With which the features were measured.
+      config: Of the run.
+      judgement: The verdict as it is.
+      features: By qualified name.
+      specs: What they are.
+      found: Scores of all rows.
+      duplicate_excess: Share of the repeats that the reference's own rate does not explain; None without a reference.
+    """
+    coverage = features.get("entropy_stability.coverage_deficit")
+    missing = None
+    if coverage is not None and coverage.value is not None and coverage.null_mean is not None:
+        missing = max(0.0, coverage.value - coverage.null_mean) or None
+    actions = recommend(
+        verdict=judgement.verdict,
+        num_rows=intake.candidate_profile.rows,
+        columns=intake.codec.sources,
+        num_repeated=found.num_repeated,
+        duplicate_excess=duplicate_excess,
+        num_confident=found.num_confident,
+        missing_mass=missing,
+        reference_rows=None if intake.reference_profile is None else intake.reference_profile.rows,
+        beyond=_beyond(intake),
+    )
+    effects = []
+    for action in actions[: config.recommendation.measured]:
+        if judgement.probability is None or found.sampled is None:
+            reason = judgement.reason if judgement.probability is None else intake.splits_reason
+            effects.append(Effect(None, reason=reason or "needs a reference"))
+            continue
+        changed = _changed(action.action, intake, found.sampled, found.num_repeated, config.seed)
+        if changed is None:
+            effects.append(Effect(None, reason="it does nothing to the rows"))
+            continue
+        again = remeasure(inputs, features, judgement.situation, changed, config.recommendation.splits)
+        if again.features is None:
+            effects.append(Effect(None, reason=again.reason))
+            continue
+        after = judge(again.features, specs, config.detector, with_reference=True)
+        effects.append(_effect(after, [specs[name].label for name in again.held], changed))
+    return with_effects(actions, effects, None if judgement.probability is None else 100.0 * judgement.probability)
+
+
+def _beyond(intake: Intake) -> list[Beyond]:
+    """Returns the columns of numbers that leave the reference's range."""
+    if intake.reference_profile is None:
+        return []
+    numeric = {column.name for column in intake.codec.columns if column.kind is ColumnKind.numeric}
+    stored = intake.candidate_profile.sample.table.schema
+    columns = []
+    for j, encoder in enumerate(intake.codec.encoders):
+        if encoder.source not in numeric or pa.types.is_boolean(stored.field(encoder.source).type):
+            continue
+        moments, values = intake.reference_profile.moments[encoder.name], intake.candidate.values[:, j]
+        if np.isfinite([moments.low, moments.high]).all():
+            columns.append((encoder.source, values[~np.isnan(values)], moments.low, moments.high))
+    return beyond_reference(
+        columns, num_rows=intake.candidate_profile.rows, reference_rows=intake.reference_profile.rows
+    )
+
+
+def _changed(action: Executable, intake: Intake, sampled: Sampled, num_repeated: int, seed: int) -> Changed | None:
+    """Returns the sample with an action done to it, as `vr fix` does it to the file; None of one that does nothing."""
+    side = intake.candidate
+    every = np.ones(len(side), bool)
+    if isinstance(action, Deduplicate):
+        # Which repeats go is told by the hash of the row's number: the same share of them in the sample.
+        share = 1.0 - action.keep_repeats / max(1, num_repeated)
+        hashes = mix(side.rows.view(np.uint64) ^ mix(np.full(1, seed, np.uint64)))
+        return Changed(side, ~(sampled.repeated & (hashes < share * 2.0**64)))
+    if isinstance(action, DropRows):
+        gone = in_ranges(side.rows, action.ranges)
+        if action.min_confidence is not None:
+            gone |= (sampled.confidence >= action.min_confidence) & ~np.isin(sampled.defects, action.except_defects)
+        return Changed(side, ~gone)
+    if isinstance(action, Clip):
+        return Changed(_clipped(action, intake), every)
+    if isinstance(action, AddRealRows):
+        return Changed(side, every, real_share=action.rows / (action.rows + intake.candidate_profile.rows))
+    return None
+
+
+def _clipped(action: Clip, intake: Intake) -> Side:
+    side = intake.candidate
+    codes, values = side.codes.copy(), side.values.copy()
+    for j, encoder in enumerate(intake.codec.encoders):
+        if encoder.source == action.column and isinstance(encoder, NumericEncoder):
+            values[:, j] = np.clip(values[:, j], action.lower, action.upper)
+            codes[:, j] = encoder.encode_floats(values[:, j])
+    return Side.of(Coded(codes, values), intake.embedding, side.rows)
+
+
+def _effect(after: Judgement, held: Sequence[str], changed: Changed) -> Effect:
+    if after.probability is None or after.lower is None or after.upper is None:
+        return Effect(None, reason=after.reason)
+    basis = "the action done to the sample, and what the verdict reads measured again"
+    if changed.real_share:
+        basis += f", with reference rows that judge nothing meanwhile as the real {changed.real_share:.0%}"
+    if held:
+        basis += f"; held as it was, since proxies are not trained again: {', '.join(held)}"
+    return Effect(100.0 * after.probability, 100.0 * after.lower, 100.0 * after.upper, basis=basis)

@@ -1,0 +1,191 @@
+"""The closed vocabulary of actions: what a report may ask for and `vr fix` can execute, as JSON and as types.
+
+    {"version": 1, "kind": "deduplicate", "columns": ["a", "b"], "keep_repeats": 20}
+    {"version": 1, "kind": "drop_rows", "min_confidence": 0.8, "except_defects": ["exact_duplicate"]}
+    {"version": 1, "kind": "drop_rows", "ranges": [[100, 180]]}
+    {"version": 1, "kind": "clip", "column": "z", "lower": 0.0, "upper": 12.5}
+    {"version": 1, "kind": "add_real_rows", "rows": 429}
+    {"version": 1, "kind": "give_reference"}
+
+Every action says what state to reach rather than what to take away (`keep_repeats`, bounds), so that one that is done
+again changes nothing.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+from vr.core.errors import DataError
+
+__all__ = [
+    "VERSION",
+    "AddRealRows",
+    "Clip",
+    "Deduplicate",
+    "DropRows",
+    "Executable",
+    "GiveReference",
+    "parse_action",
+    "to_document",
+]
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Deduplicate:
+    """Removes rows that repeat an earlier row in all of `columns`, until `keep_repeats` of them are left.
+
+    First occurrences stay. Which repeats stay is drawn by the seed and the row number, evenly along the file.
+    """
+
+    kind: ClassVar[str] = "deduplicate"
+    columns: tuple[str, ...]
+    keep_repeats: int = 0
+
+
+@dataclass(frozen=True)
+class DropRows:
+    """Removes rows, by their scores or by number.
+
+    Attributes:
+      min_confidence: Those of at least this confidence in row_scores.parquet, 0 to 1; None: none by score.
+      except_defects: Defects whose rows stay whatever their confidence.
+      ranges: `(start, end)` row numbers of the candidate, the end exclusive.
+    """
+
+    kind: ClassVar[str] = "drop_rows"
+    min_confidence: float | None = None
+    except_defects: tuple[str, ...] = ()
+    ranges: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Moves the numbers of a column that lie outside of `lower` to `upper`, infinite ones too, to the nearer end."""
+
+    kind: ClassVar[str] = "clip"
+    column: str
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True)
+class AddRealRows:
+    """Appends `rows` real rows out of a file that the user gives, all of them where it has fewer."""
+
+    kind: ClassVar[str] = "add_real_rows"
+    rows: int
+
+
+@dataclass(frozen=True)
+class GiveReference:
+    """Asks for real rows to validate against; nothing that could be done to the candidate itself."""
+
+    kind: ClassVar[str] = "give_reference"
+
+
+Executable = Deduplicate | DropRows | Clip | AddRealRows | GiveReference
+
+
+def to_document(action: Executable) -> dict[str, Any]:
+    """Returns the action as JSON-able values; what is not set is left out."""
+    settings = {name: _plain(value) for name, value in asdict(action).items() if value not in (None, ())}
+    return {"version": VERSION, "kind": action.kind, **settings}
+
+
+def parse_action(document: Mapping[str, Any], where: str) -> Executable:
+    """Returns the action that a document of `to_document` says.
+
+    Args:
+      document: Of a report, which anybody may have edited.
+      where: What to call it in messages.
+
+    Raises:
+      DataError: for a version or kind that is not known, and for settings that are missing, unknown or ill-typed.
+    """
+    version, kind = document.get("version"), document.get("kind")
+    if version != VERSION:
+        raise DataError(
+            f"is of version {version!r}, and {VERSION} is known", where=where, hint="make the report with this vr"
+        )
+    if kind not in _READERS:
+        raise DataError(f"kind {kind!r} is not known", where=where, hint=f"there are {', '.join(_READERS)}")
+    settings = {name: value for name, value in document.items() if name not in ("version", "kind")}
+    try:
+        action = _READERS[kind](settings)
+    except (KeyError, TypeError, ValueError) as err:
+        why = f"lacks {err}" if isinstance(err, KeyError) else str(err)
+        raise DataError(f"{kind}: {why}", where=where, hint="make the report again") from err
+    if settings:
+        raise DataError(f"{kind}: has an unknown setting {min(settings)!r}", where=where, hint="make the report again")
+    return action
+
+
+def _deduplicate(given: dict[str, Any]) -> Deduplicate:
+    return Deduplicate(_names(given.pop("columns"), "columns"), _count(given.pop("keep_repeats", 0), "keep_repeats"))
+
+
+def _drop_rows(given: dict[str, Any]) -> DropRows:
+    confidence = given.pop("min_confidence", None)
+    if confidence is not None and not 0.0 < (confidence := _number(confidence, "min_confidence")) <= 1.0:
+        raise ValueError(f"min_confidence must lie above 0, up to 1, not {confidence:g}")
+    ranges = tuple((_count(a, "ranges"), _count(b, "ranges")) for a, b in given.pop("ranges", ()))
+    if any(start >= end for start, end in ranges):
+        raise ValueError("ranges must each be [start, end) with start below end")
+    if confidence is None and not ranges:
+        raise ValueError("names no rows: it needs min_confidence or ranges")
+    return DropRows(confidence, _names(given.pop("except_defects", ()), "except_defects", least=0), ranges)
+
+
+def _clip(given: dict[str, Any]) -> Clip:
+    column = given.pop("column")
+    if not isinstance(column, str):
+        raise TypeError(f"column must be a name, not {column!r}")
+    lower, upper = _number(given.pop("lower"), "lower"), _number(given.pop("upper"), "upper")
+    if lower > upper:
+        raise ValueError(f"lower ({lower:g}) lies above upper ({upper:g})")
+    return Clip(column, lower, upper)
+
+
+def _add_real_rows(given: dict[str, Any]) -> AddRealRows:
+    rows = _count(given.pop("rows"), "rows")
+    if not rows:
+        raise ValueError("rows must be 1 or more")
+    return AddRealRows(rows)
+
+
+def _give_reference(given: dict[str, Any]) -> GiveReference:
+    return GiveReference()
+
+
+_READERS: dict[str, Callable[[dict[str, Any]], Executable]] = {
+    Deduplicate.kind: _deduplicate,
+    DropRows.kind: _drop_rows,
+    Clip.kind: _clip,
+    AddRealRows.kind: _add_real_rows,
+    GiveReference.kind: _give_reference,
+}
+
+
+def _names(value: Any, what: str, least: int = 1) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple)) or len(value) < least or not all(isinstance(name, str) for name in value):
+        raise TypeError(f"{what} must be a list of names, not {value!r}")
+    return tuple(value)
+
+
+def _count(value: Any, what: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise TypeError(f"{what} must be whole numbers of 0 or more, not {value!r}")
+    return value
+
+
+def _number(value: Any, what: str) -> float:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+        raise TypeError(f"{what} must be a finite number, not {value!r}")
+    return float(value)
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
