@@ -3,6 +3,7 @@
 from collections.abc import Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +37,18 @@ class Columns:
         """Returns the columns of a codec."""
         labels = tuple(encoder.labels for encoder in codec.encoders)
         return cls(tuple(codec.names), codec.num_codes, codec.ordinal, codec.numeric, labels, _first_date(codec))
+
+    @cached_property
+    def parts(self) -> dict[int, list[int]]:
+        """The positions of each file column's encoded columns, by the first: a date's hour, weekday and month."""
+        groups: dict[int, list[int]] = {}
+        first = 0
+        for j in range(len(self.names)):
+            # Only parts of a date have an order without a number; they follow the date itself.
+            if not self.ordinal[j] or self.numeric[j]:
+                first = j
+            groups.setdefault(first, []).append(j)
+        return groups
 
 
 def _first_date(codec: Codec) -> int | None:
