@@ -80,6 +80,13 @@ class Side:
     def __len__(self) -> int:
         return len(self.codes)
 
+    def row_keys(self) -> list[bytes]:
+        """Returns a key for each row, `[n]`: rows that are equal in every code and number have equal ones."""
+        cells = np.ascontiguousarray(
+            np.column_stack([self.codes.astype(np.float64), np.nan_to_num(self.values, nan=-1.0)])
+        )
+        return cells.view(np.dtype((np.void, cells.shape[1] * 8))).ravel().tolist()
+
     def take(self, positions: np.ndarray) -> "Side":
         """Returns the rows at `positions`."""
         return Side(self.codes[positions], self.values[positions], self.features[positions], self.rows[positions])
