@@ -70,9 +70,9 @@ plain = time.perf_counter() - begun
     "vr validate": """
 import sys, time
 begun = time.perf_counter()
-sys.argv = ["vr", "validate", {a!r}, "--reference", {b!r}, "--output", {out!r}, "--force", "--quiet", "cascade=none"]
-from vr.__main__ import command
-if code := command():
+from vr.cli import main
+words = ["validate", {a!r}, "--reference", {b!r}, "--output", {out!r}, "--force", "--quiet", "cascade=none"]
+if code := main(words):
     sys.exit(code)
 plain = time.perf_counter() - begun
 """,

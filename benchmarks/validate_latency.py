@@ -24,9 +24,8 @@ from benchmarks.profile_throughput import write
 _RUN = """
 import os, sys, tempfile
 os.environ["XDG_CACHE_HOME"] = {cache!r} or tempfile.mkdtemp(dir={scratch!r})
-sys.argv = ["vr", *{words!r}]
-from vr.__main__ import command
-if code := command():
+from vr.cli import main
+if code := main({words!r}):
     sys.exit(code)
 from benchmarks.measure import account
 print(account())
