@@ -1,17 +1,21 @@
-"""How fast is the pass over all rows, and a validation without training, beside pyarrow and SDMetrics?
+"""How fast is the pass over all rows, and a validation without training, beside pyarrow, SDMetrics and Evidently?
 
-    pip install -e .[peers] && python -m benchmarks.profile_throughput [--rows 1000000] [--repeats 3]
+    pip install --target PEERS sdmetrics evidently
+    python -m benchmarks.profile_throughput --peers PEERS [--rows 1000000] [--repeats 3]
 
 One run on one machine, the commands in turn: a plain pyarrow decode of a parquet file of 10 numeric and 10 categorical
-columns (10 to 100 levels), `vr`'s profile of it, SDMetrics' quality report of it against a second file, and
-`vr validate` of the same two files with `cascade=none`. Each command is a process of its own; import time is reported
-apart (`python -c "import ..."`), since a decode in a fresh process is mostly imports. Writes
-results/profile_throughput.json.
+columns (10 to 100 levels), `vr`'s profile of it, SDMetrics' quality report and Evidently's drift preset of it against a
+second file, and the command `vr validate` of the same two files with `cascade=none`, its reports and row scores
+written. Each is a process of its own; import time is reported apart, since a decode in a fresh process is mostly
+imports. A peer that is not installed is left out. Writes results/profile_throughput.json.
 """
 
 import argparse
+import shlex
 import sys
 import tempfile
+from importlib.machinery import PathFinder
+from importlib.metadata import distributions
 from pathlib import Path
 
 import numpy as np
@@ -52,14 +56,28 @@ kinds = {{c: {{"sdtype": "numerical" if c.startswith("x") else "categorical"}} f
 QualityReport().generate(b, a, {{"columns": kinds}}, verbose=False)
 plain = time.perf_counter() - begun
 """,
-    "vr validate": """
-import time
+    "evidently drift": """
+import time, warnings
+warnings.filterwarnings("ignore")
+import pandas as pd
+from evidently import Report
+from evidently.presets import DataDriftPreset
 begun = time.perf_counter()
-import vr
-vr.validate({a!r}, reference={b!r}, overrides=["cascade=none"])
+a, b = pd.read_parquet({a!r}), pd.read_parquet({b!r})
+Report([DataDriftPreset()]).run(a, b).dict()
+plain = time.perf_counter() - begun
+""",
+    "vr validate": """
+import sys, time
+begun = time.perf_counter()
+from vr.cli import main
+words = ["validate", {a!r}, "--reference", {b!r}, "--output", {out!r}, "--force", "--quiet", "cascade=none"]
+if code := main(words):
+    sys.exit(code)
 plain = time.perf_counter() - begun
 """,
 }
+_PEERS = {"sdmetrics quality": "sdmetrics", "evidently drift": "evidently"}
 _TAIL = """
 import json
 from benchmarks.measure import account
@@ -85,29 +103,43 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--peers", help="folder that SDMetrics and Evidently are installed in, apart from vr")
     args = parser.parse_args()
+    apart = [] if args.peers is None else [args.peers]
+    absent = [name for name, package in _PEERS.items() if PathFinder.find_spec(package, [*apart, *sys.path]) is None]
+    for name in absent:
+        print(f"{name}: left out, as it is not installed")
     with tempfile.TemporaryDirectory() as folder:
         a, b = Path(folder) / "candidate.parquet", Path(folder) / "reference.parquet"
         write(a, args.rows, 1)
         write(b, args.rows, 2)
-        fields = {"a": str(a), "b": str(b), "rows": args.rows}
-        commands = {name: [sys.executable, "-c", script.format(**fields) + _TAIL] for name, script in _SCRIPTS.items()}
+        fields = {"a": str(a), "b": str(b), "rows": args.rows, "out": f"{folder}/report"}
+        commands = {}
+        for name, script in _SCRIPTS.items():
+            head = f"import sys; sys.path[:0] = {apart!r}\n" if name in _PEERS else ""
+            if name not in absent:
+                commands[name] = [sys.executable, "-c", head + script.format(**fields) + _TAIL]
         timings = rounds(commands, args.repeats)
+    ratios = {"profile over decode, imports left out": ratio(timings["vr profile"], timings["decode"], inner=True)}
+    for name in _PEERS.keys() - set(absent):
+        ratios[f"{name} over validate, whole processes"] = ratio(timings[name], timings["vr validate"])
     result = {
         "rows": args.rows,
         "columns": 20,
-        "timings": {name: summary(each) for name, each in timings.items()},
-        "ratios": {
-            "profile over decode, imports left out": ratio(timings["vr profile"], timings["decode"], inner=True),
-            "quality report over validate, whole processes": ratio(
-                timings["sdmetrics quality"], timings["vr validate"]
-            ),
+        "peers": {
+            each.name: each.version for each in distributions(path=[*apart, *sys.path]) if each.name in _PEERS.values()
         },
-        "budgets": {"profile over decode": "at most 4", "quality report over validate": "at least 10"},
+        "timings": {name: summary(each) for name, each in timings.items()},
+        "ratios": dict(sorted(ratios.items())),
+        "budgets": {
+            "profile over decode": "at most 4",
+            "sdmetrics quality over validate": "at least 15",
+            "evidently drift over validate": "at least 25",
+        },
     }
     for name, value in result["ratios"].items():
         print(f"{name}: {value}")
-    save("profile_throughput", result, "python -m benchmarks.profile_throughput")
+    save("profile_throughput", result, shlex.join(["python", "-m", "benchmarks.profile_throughput", *sys.argv[1:]]))
 
 
 if __name__ == "__main__":

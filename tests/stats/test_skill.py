@@ -70,6 +70,15 @@ def test_a_column_loses_what_two_forests_of_scikit_learn_differ_by(rng):
     assert lost.share == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_trees_grown_one_by_one_are_those_of_scikit_learns_forest_to_the_last_bit(rng, outputs):
+    x, x_test = (sample(rng, n).astype(np.float32) for n in (90, 60))
+    y = np.ascontiguousarray(rng.standard_normal((90, outputs)) + x[:, :1])
+    forest = ExtraTreesRegressor(12, min_samples_leaf=3, random_state=4).fit(x, y[:, 0] if outputs == 1 else y)
+    expected = forest.predict(x_test).reshape(60, outputs)
+    np.testing.assert_array_equal(skill._forest_prediction(np.asfortranarray(x), y, x_test, 4), expected)
+
+
 def test_rows_are_judged_by_forests_that_did_not_see_them_and_where_none_predicts_nothing_is_lost(rng):
     # Columns of noise: a forest that had seen the rows would predict them well.
     test = skill.prepare_skill_test(rng.integers(0, 8, (400, 4)).astype(np.uint16), np.ones(4, bool), [8] * 4, 200, 0)

@@ -20,13 +20,20 @@ class Repeats:
 
     def mark(self, hashes: np.ndarray) -> np.ndarray:
         """Returns which rows repeat an earlier row, bool `[n]`, and remembers the others; call in row order."""
-        _, first = np.unique(hashes, return_index=True)
-        repeated = np.ones(len(hashes), bool)
-        repeated[first] = False
-        for run in self._runs:
-            at = np.searchsorted(run, hashes)
-            repeated |= run[np.minimum(at, len(run) - 1)] == hashes
-        self._remember(np.sort(hashes[~repeated]))
+        ordered = np.sort(hashes)
+        # Sorted, so that the look-ups walk through a run instead of jumping about in it.
+        seen = [ordered[1:][ordered[1:] == ordered[:-1]], *(ordered[_among(ordered, run)] for run in self._runs)]
+        repeated = np.zeros(len(hashes), bool)
+        if any(map(len, seen)):
+            suspects = np.flatnonzero(np.isin(hashes, np.concatenate(seen)))
+            _, first = np.unique(hashes[suspects], return_index=True)
+            again = np.ones(len(suspects), bool)
+            again[first] = False
+            for run in self._runs:
+                again |= _among(hashes[suspects], run)
+            repeated[suspects] = again
+            ordered = np.sort(hashes[~repeated])
+        self._remember(ordered)
         return repeated
 
     def _remember(self, run: np.ndarray) -> None:
@@ -37,3 +44,8 @@ class Repeats:
             run = np.sort(np.concatenate([self._runs.pop(), run]))
         if len(run):
             self._runs.append(run)
+
+
+def _among(hashes: np.ndarray, run: np.ndarray) -> np.ndarray:
+    """Returns which of `hashes` are in `run` (ascending, not empty)."""
+    return run[np.minimum(np.searchsorted(run, hashes), len(run) - 1)] == hashes

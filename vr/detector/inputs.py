@@ -3,6 +3,7 @@
 from collections.abc import Callable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +38,18 @@ class Columns:
         labels = tuple(encoder.labels for encoder in codec.encoders)
         return cls(tuple(codec.names), codec.num_codes, codec.ordinal, codec.numeric, labels, _first_date(codec))
 
+    @cached_property
+    def parts(self) -> dict[int, list[int]]:
+        """The positions of each file column's encoded columns, by the first: a date's hour, weekday and month."""
+        groups: dict[int, list[int]] = {}
+        first = 0
+        for j in range(len(self.names)):
+            # Only parts of a date have an order without a number; they follow the date itself.
+            if not self.ordinal[j] or self.numeric[j]:
+                first = j
+            groups.setdefault(first, []).append(j)
+        return groups
+
 
 def _first_date(codec: Codec) -> int | None:
     dates = {column.name for column in codec.columns if column.kind is ColumnKind.datetime}
@@ -66,6 +79,13 @@ class Side:
 
     def __len__(self) -> int:
         return len(self.codes)
+
+    def row_keys(self) -> list[bytes]:
+        """Returns a key for each row, `[n]`: rows that are equal in every code and number have equal ones."""
+        cells = np.ascontiguousarray(
+            np.column_stack([self.codes.astype(np.float64), np.nan_to_num(self.values, nan=-1.0)])
+        )
+        return cells.view(np.dtype((np.void, cells.shape[1] * 8))).ravel().tolist()
 
     def take(self, positions: np.ndarray) -> "Side":
         """Returns the rows at `positions`."""

@@ -34,8 +34,13 @@ class TailScale:
     def __call__(self, readings: np.ndarray) -> np.ndarray:
         """Returns -log10 P(null >= reading) for each reading, at least 0; NaN readings count as 0."""
         readings = np.asarray(readings, float)
-        above = len(self.null) - np.searchsorted(self.null, readings, side="left")
+        result = np.zeros(readings.shape)
+        # Of a long file most rows have no reading of distance.
+        read = np.flatnonzero(~np.isnan(readings))
+        values = readings[read]
+        above = len(self.null) - np.searchsorted(self.null, values, side="left")
         evidence = -np.log10((above + 1.0) / (len(self.null) + 1.0))
-        beyond = readings > self.null[-1]
-        evidence[beyond] += np.minimum((readings[beyond] - self.null[-1]) / self.rate, 6.0)
-        return np.where(np.isnan(readings), 0.0, evidence)
+        beyond = values > self.null[-1]
+        evidence[beyond] += np.minimum((values[beyond] - self.null[-1]) / self.rate, 6.0)
+        result[read] = evidence
+        return result

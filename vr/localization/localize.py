@@ -213,9 +213,13 @@ class _Worst:
 
     @classmethod
     def of(cls, coded: Coded, rows: np.ndarray, readings: Readings, confidence: np.ndarray, most: int) -> "_Worst":
-        order = np.lexsort((rows, -readings.total))
         # A row without a defect is not listed, however few others there are.
-        order = order[readings.defect[order] > 0][:most]
+        able = np.flatnonzero(readings.defect > 0)
+        evidence = readings.total[able]
+        if 0 < most < len(able):
+            kept = evidence >= np.partition(evidence, -most)[-most]
+            able, evidence = able[kept], evidence[kept]
+        order = able[np.lexsort((rows[able], -evidence))[:most]]
         kept = Readings(readings.evidence[order], readings.rarity[order])
         return cls(coded.take(order), rows[order], kept, confidence[order])
 
@@ -234,7 +238,7 @@ class _Worst:
         )
 
     def findings(self, scorer: RowScorer, reference: Side, columns: Columns) -> list[Finding]:
-        side = Side.of(self.coded, scorer.embedding, self.rows)
+        side, score = Side.of(self.coded, scorer.embedding, self.rows), self.readings.score
         result = []
         for i, blamed in enumerate(blame_columns(scorer, side, reference)):
             defects, text = reason(
@@ -248,7 +252,7 @@ class _Worst:
             result.append(
                 Finding(
                     int(self.rows[i]),
-                    float(self.readings.score[i]),
+                    float(score[i]),
                     float(self.confidence[i]),
                     defects,
                     [columns.names[j] for j in blamed],

@@ -9,6 +9,8 @@ from vr.localization.scorer import DEFECTS, RowScorer
 
 __all__ = ["blame_columns", "reason"]
 
+_SWAPPED_ROWS = 20_000  # scored in one call
+
 
 def blame_columns(scorer: RowScorer, flagged: Side, reference: Side, most: int = 3) -> list[np.ndarray]:
     """Returns, for each flagged row, the columns that make it suspicious, worst first; a date's parts count with it.
@@ -29,14 +31,17 @@ def blame_columns(scorer: RowScorer, flagged: Side, reference: Side, most: int =
         return []
     _, nearest = nearest_neighbours(flagged.features, reference.features, 1)
     donors = reference.codes[np.maximum(nearest[:, 0], 0)]
-    before = scorer.log_ratio(flagged.codes, flagged.rows)
     blame = np.zeros(flagged.codes.shape)
-    for j, parts in _with_parts(scorer.columns).items():
-        differs = np.flatnonzero((flagged.codes[:, parts] != donors[:, parts]).any(axis=1))
-        if len(differs):
-            changed = flagged.codes[differs].copy()
-            changed[:, parts] = donors[differs][:, parts]
-            blame[differs, j] = before[differs] - scorer.log_ratio(changed, flagged.rows[differs])
+    groups = list(scorer.columns.parts.items())
+    # Several columns in one call: for so few rows a model takes its time over being called.
+    together = max(1, _SWAPPED_ROWS // len(flagged))
+    before = scorer.log_ratio(flagged.codes, flagged.rows)
+    for start in range(0, len(groups), together):
+        swapped = [_swapped(flagged.codes, donors, parts) for _, parts in groups[start : start + together]]
+        rows = np.concatenate([differs for differs, _ in swapped])
+        after = scorer.log_ratio(np.concatenate([codes for _, codes in swapped]), flagged.rows[rows])
+        columns = np.repeat([j for j, _ in groups[start : start + together]], [len(differs) for differs, _ in swapped])
+        blame[rows, columns] = before[rows] - after
     result = []
     for row in blame:
         order = np.argsort(-row, kind="stable")[:most]
@@ -44,16 +49,12 @@ def blame_columns(scorer: RowScorer, flagged: Side, reference: Side, most: int =
     return result
 
 
-def _with_parts(columns: Columns) -> dict[int, list[int]]:
-    """Returns the positions of each file column's encoded columns, by the first: a date's hour, weekday and month."""
-    groups: dict[int, list[int]] = {}
-    first = 0
-    for j in range(len(columns.names)):
-        # Only parts of a date have an order without a number; they follow the date itself.
-        if not columns.ordinal[j] or columns.numeric[j]:
-            first = j
-        groups.setdefault(first, []).append(j)
-    return groups
+def _swapped(codes: np.ndarray, donors: np.ndarray, parts: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the rows whose cells in `parts` differ from their donors', and them with the donors' cells there."""
+    differs = np.flatnonzero((codes[:, parts] != donors[:, parts]).any(axis=1))
+    changed = codes[differs].copy()
+    changed[:, parts] = donors[differs][:, parts]
+    return differs, changed
 
 
 def reason(
@@ -88,8 +89,7 @@ def reason(
         said[defect] + ("" if defect == "exact_duplicate" else _odds(float(evidence[i]), num_held_out))
         for defect, i in zip(defects, order, strict=True)
     )
-    parts = _with_parts(names)
-    cells = ", ".join(_cell(parts[j], codes, values, names) for j in columns)
+    cells = ", ".join(_cell(names.parts[j], codes, values, names) for j in columns)
     return defects, sentence + (f"; mostly by {cells}" if cells else "")
 
 

@@ -10,6 +10,7 @@ part in the confidence of other rows.
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -47,22 +48,22 @@ class Readings:
     evidence: np.ndarray
     rarity: np.ndarray
 
-    @property
+    @cached_property
     def total(self) -> np.ndarray:
         """The evidence that rows are ranked by: for rarity or for being a repeat, whichever is stronger."""
         return np.maximum(self.rarity, self.evidence[:, _REPEAT])
 
-    @property
+    @cached_property
     def repeat(self) -> np.ndarray:
         """Rows that repeat an earlier one where the reference's rate does not explain it, bool `[n]`."""
         return self.evidence[:, _REPEAT] > _NOTABLE
 
-    @property
+    @cached_property
     def score(self) -> np.ndarray:
         """0 for an ordinary row, towards 1 for one hardly ever seen among real rows."""
         return 1.0 - 10.0**-self.total
 
-    @property
+    @cached_property
     def defect(self) -> np.ndarray:
         """Index into `DEFECTS` of the strongest evidence; 0 where none reaches one in twenty. Repeats come first."""
         strongest = np.where(self.evidence.max(axis=1, initial=0.0) > _NOTABLE, self.evidence.argmax(axis=1) + 1, 0)

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.ensemble import ExtraTreesRegressor
+from sklearn import config_context
+from sklearn.tree import ExtraTreeRegressor
 
 from vr.stats.predictability import ColumnBasis, fit_column_basis, predictability
 
@@ -231,10 +232,25 @@ def _loss(basis: ColumnBasis, train: np.ndarray, test: np.ndarray, column: int, 
     """Returns the mean squared error, on `test`, of a forest that predicts a column from the codes of the others."""
     # Of an ordered column trees need the order alone; categories are coded by frequency, and splits take them apart.
     x, x_test = (np.delete(rows, column, axis=1).astype(np.float32) for rows in (train, test))
-    y = _targets(basis, train, column)
-    forest = ExtraTreesRegressor(_TREES, min_samples_leaf=_LEAF_ROWS, random_state=seed)
-    predicted = forest.fit(x, y[:, 0] if y.shape[1] == 1 else y).predict(x_test).reshape(len(test), -1)
+    predicted = _forest_prediction(np.asfortranarray(x), _targets(basis, train, column), x_test, seed)
     return float(np.mean(np.sum((predicted - _targets(basis, test, column)) ** 2, axis=1)))
+
+
+def _forest_prediction(x: np.ndarray, y: np.ndarray, x_test: np.ndarray, seed: int) -> np.ndarray:
+    """Returns what scikit-learn's ExtraTreesRegressor of this seed predicts, float64 `[m, q]`.
+
+    Tree by tree: on so few rows that class spends half of a tree's own time on copies of its settings, checks and a
+    scheduler, and holds Python's lock meanwhile.
+    """
+    # The forest's own way of giving its trees seeds.
+    seeds = np.random.RandomState(seed)  # noqa: NPY002
+    total = np.zeros((len(x_test), y.shape[1]))
+    with config_context(skip_parameter_validation=True):
+        for _ in range(_TREES):
+            tree = ExtraTreeRegressor(min_samples_leaf=_LEAF_ROWS, random_state=seeds.randint(np.iinfo(np.int32).max))
+            predicted = tree.fit(x, y, check_input=False).tree_.predict(x_test)
+            total += predicted.reshape(total.shape)
+    return total / _TREES
 
 
 def _over(columns: np.ndarray, of: Callable[[int], Any], threads: int) -> list[Any]:

@@ -37,7 +37,7 @@ class DensityRatio:
         """Returns log p_x / p_y of rows `codes` `[n, d]`, float64 `[n]`, cut at 8 either way."""
         if not len(codes):
             return np.empty(0)
-        odds = self.model.decision_function(codes.astype(np.float32)) - self.offset
+        odds = self.model.decision_function(codes.astype(float)) - self.offset
         return np.clip(odds, -_MAX_LOG_RATIO, _MAX_LOG_RATIO)
 
 
@@ -62,7 +62,7 @@ def fit_density_ratio(x: np.ndarray, y: np.ndarray, seed: int) -> DensityRatio:
         early_stopping=False,  # pyright: ignore[reportArgumentType] (annotated by its default, the string "auto")
         random_state=seed,
     )
-    model.fit(np.concatenate([x, y]).astype(np.float32), labels)
+    model.fit(np.concatenate([x, y]).astype(float), labels)
     return DensityRatio(model, float(np.log(len(x) / len(y))))
 
 

@@ -103,9 +103,7 @@ def duplicate_fraction(side: Side) -> float:
     """Returns the share of rows equal to an earlier row, in codes and in numbers, 0 to 1."""
     if not len(side):
         return 0.0
-    cells = np.column_stack([side.codes.astype(np.float64), np.nan_to_num(side.values, nan=-1.0)])
-    rows = np.ascontiguousarray(cells).view(np.dtype((np.void, cells.shape[1] * 8))).ravel()
-    return 1.0 - len(np.unique(rows)) / len(rows)
+    return 1.0 - len(set(side.row_keys())) / len(side)
 
 
 def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side], Statistics]:

@@ -132,13 +132,8 @@ def _trees(inputs: Inputs) -> tuple[Feature, tuple[Chart, ...]]:
 
 
 def _copied(base: Side) -> Statistics:
-    base_rows = _rows(base)
-    return lambda x, rng: {"copied_fraction": float(np.isin(_rows(x), base_rows).mean())}
-
-
-def _rows(side: Side) -> np.ndarray:
-    cells = np.ascontiguousarray(np.column_stack([side.codes.astype(float), np.nan_to_num(side.values, nan=-1.0)]))
-    return cells.view(np.dtype((np.void, cells.shape[1] * 8))).ravel()
+    known = set(base.row_keys())
+    return lambda x, rng: {"copied_fraction": sum(key in known for key in x.row_keys()) / len(x)}
 
 
 def _scaling(inputs: Inputs, settings: Settings) -> tuple[Chart, ...]:
