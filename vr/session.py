@@ -46,10 +46,11 @@ def open_sources(candidate: Any, reference: Any, config: Config) -> "tuple[Sourc
     if candidate is None:
         raise ConfigError("no dataset to validate", where="data.uri", hint="name a file, a folder, a glob or a URI")
     types = config.data.types
-    first = open_source(candidate, format=config.data.format, types=types)
+    first = open_source(candidate, format=config.data.format, types=types, reading=config.reading)
     if reference is None:
         return first, None
-    return first, open_source(reference, format=config.reference.format, types=config.reference.types or types)
+    types = config.reference.types or types
+    return first, open_source(reference, format=config.reference.format, types=types, reading=config.reading)
 
 
 def run(
