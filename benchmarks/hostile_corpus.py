@@ -43,7 +43,7 @@ def corpus() -> dict[str, bytes]:
     files["packed.jsonl.gz"] = gzip.compress(files["lines.jsonl"], mtime=0)
     files["plain.h5"] = _in_folder("plain.h5", lambda path: _write_datasets(flat, path))
     for layout in ("table", "fixed"):
-        frame = flat.drop_columns(["city"] if layout == "fixed" else []).to_pandas()
+        frame = flat.drop_columns(["city", "kind"] if layout == "fixed" else []).to_pandas()
         files[f"{layout}.h5"] = _in_folder(
             f"{layout}.h5", lambda path, frame=frame, layout=layout: frame.to_hdf(path, key="k", format=layout)
         )

@@ -18,6 +18,7 @@ from mixed_data import WRITERS, mixed_table, rows_of
 from vr.core.errors import ConfigError, DataError, StoreError
 from vr.data.config import Isolation, ReadingConfig
 from vr.data.isolation.frames import UnforeseenError, error_of, told
+from vr.data.isolation.reader import ReadingProcesses
 from vr.data.source import open_source
 
 ALWAYS = ReadingConfig(isolation=Isolation.always)
@@ -133,6 +134,33 @@ class TestTheSame:
         with pytest.raises(DataError, match="has changed since it was opened"):
             next(source.batches())
         first.close()
+
+
+class TestShared:
+    def test_two_datasets_are_read_by_one_process(self, tmp_path, long_file):
+        (tmp_path / "x.csv").write_text("a\n1\n")
+        processes = ReadingProcesses(ALWAYS, started=1)
+        first = open_source(long_file, reading=ALWAYS, processes=processes)
+        second = open_source(tmp_path / "x.csv", reading=ALWAYS, processes=processes)
+        for _ in range(2):
+            assert rows_of(second) == {"a": [1]}
+            assert sum(batch.num_rows for batch in first.batches()) == 200_000
+        assert len(children()) == 1
+        # What one of them does to it, the other is not blamed for.
+        (pid,) = children()
+        batches = first.batches(batch_rows=1_000)
+        next(batches)
+        os.kill(pid, signal.SIGKILL)
+        assert rows_of(second) == {"a": [1]}
+        with pytest.raises(DataError, match=r"long\.parquet"):
+            list(batches)
+
+    def test_processes_that_nobody_needed_end(self):
+        processes = ReadingProcesses(ALWAYS, started=2)
+        assert len(children()) == 2
+        del processes
+        gc.collect()
+        assert children() == set()
 
 
 class TestWhatBecomesOfTheProcess:

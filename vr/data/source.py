@@ -12,14 +12,15 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from vr.core.errors import ConfigError, DataError
-from vr.data.config import Isolation, ReadingConfig
+from vr.data.config import Isolation, ReadingConfig, is_isolated
 from vr.data.formats.frames import FrameReader, frame_name
-from vr.data.formats.locate import format_by_name, known_format, locate
+from vr.data.formats.locate import known_format, locate
 from vr.data.formats.opening import common_format, normal_batches, open_reader
 from vr.data.formats.reader import InputFile, Reader
 from vr.data.formats.reader import reading as read_errors
@@ -28,9 +29,11 @@ from vr.data.meter import check_batch
 from vr.data.normal import exact_batches, normal_type
 from vr.data.store.address import shown
 
-__all__ = ["IN_PROCESS", "Source", "open_source"]
+if TYPE_CHECKING:
+    from vr.data.isolation.reader import ReadingProcesses
 
-IN_PROCESS = ("parquet",)  # formats that `Isolation.auto` reads in this process
+__all__ = ["Source", "open_source"]
+
 _KINDS = ("numeric", "categorical", "datetime", "text", "ignore")
 _TEXT_FORMATS = ("csv", "tsv", "json", "jsonl", "xlsx")
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
@@ -111,6 +114,7 @@ def open_source(
     format: str | None = None,
     types: Mapping[str, str] | None = None,
     reading: ReadingConfig | None = None,
+    processes: "ReadingProcesses | None" = None,
 ) -> Source:
     """Returns `data` ready to be read, its types settled.
 
@@ -124,6 +128,7 @@ def open_source(
         `categorical` and `text` change nothing here.
       reading: What it may take, and whether it is read in a process of its own; None for the defaults of
         `ReadingConfig`, in this process.
+      processes: That read what is to be read so, shared with other datasets; None: one of its own.
 
     Raises:
       DataError: if there is nothing to read, or it cannot be read.
@@ -144,20 +149,14 @@ def open_source(
         files, notes = locate(uri, any_name=wanted is not None)
     files = [replace(file, limits=limits) for file in files]
     where = [file.path for file in files]
-    if _is_isolated(limits.isolation, files, wanted):
-        from vr.data.isolation.reader import open_isolated
+    if is_isolated(limits.isolation):
+        from vr.data.isolation.reader import ReadingProcesses, open_isolated
 
-        name, readers = open_isolated(uri, files, wanted)
+        name, readers = open_isolated(uri, files, wanted, processes or ReadingProcesses(limits))
     else:
         name = common_format(files, wanted)
         readers = [open_reader(file, name) for file in files]
     return _assemble(shown(uri), name, readers, where, files, notes, kinds, limits)
-
-
-def _is_isolated(isolation: Isolation, files: Sequence[InputFile], wanted: str | None) -> bool:
-    if isolation is not Isolation.auto:
-        return isolation is Isolation.always
-    return any((wanted or format_by_name(file.path)) not in IN_PROCESS for file in files)
 
 
 def _assemble(

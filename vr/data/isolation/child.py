@@ -43,9 +43,9 @@ def main() -> None:
     pa.set_cpu_count(min(_THREADS, os.cpu_count() or 1))
     requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests,), daemon=True).start()
-    files = _Files(partial(_write, out))
+    datasets = _Datasets(partial(_write, out))
     while True:
-        files.answer(requests.get())
+        datasets.answer(requests.get())
 
 
 def _listen(requests: "queue.SimpleQueue[dict[str, Any]]") -> None:
@@ -65,25 +65,23 @@ def _write(out: int, buffers: list[bytes | memoryview]) -> None:
             waiting[0] = waiting[0][written:]
 
 
-class _Files:
-    """The files of one dataset with their readers, and what is said of them."""
+class _Datasets:
+    """The files of every dataset that is open, with their readers, and what is said of them."""
 
     def __init__(self, write: Callable[[list[bytes | memoryview]], None]):
         self._write = write
-        self._files: list[InputFile] = []
-        self._readers: list[Reader] = []
+        self._readers: dict[int, list[tuple[str, Reader]]] = {}  # path and reader of each file, by dataset
         self._limits = ReadingConfig()
         self._told_at = 0.0
 
     def answer(self, request: dict[str, Any]) -> None:
         """Does as one request says; whatever goes wrong becomes a frame."""
-        where = request.get("where") or self._files[request["read"]].path
         try:
-            with reading(where):
+            with reading(request["where"]):
                 if "open" in request:
                     self._open(request)
                 else:
-                    self._read(self._files[request["read"]], self._readers[request["read"]], request)
+                    self._read(*self._readers[request["dataset"]][request["read"]], request)
         except Exception as error:  # noqa: BLE001 - nothing may end this process but what ends processes
             self._say(b"E", told(error))
 
@@ -93,26 +91,26 @@ class _Files:
         self._step()
         uri = request["uri"]
         filesystem = filesystem_of(Address.parse(uri)) if is_remote(uri) else fs.LocalFileSystem()
-        self._readers = []
-        self._files = [
+        files = [
             InputFile(**file, filesystem=filesystem, limits=self._limits, stepped=self._step)
             for file in request["open"]
         ]
-        format = common_format(self._files, request["format"])
+        format = common_format(files, request["format"])
         self._say(b"J", {"format": format})
-        for file in self._files:
+        readers = self._readers[request["dataset"]] = []
+        for file in files:
             with reading(file.path):
                 reader = open_reader(file, format)
                 schema = reader.schema.serialize().to_pybytes().hex()
-            self._readers.append(reader)
+            readers.append((file.path, reader))
             self._say(b"J", {"schema": schema, "num_rows": reader.num_rows, "notes": list(reader.notes)})
 
-    def _read(self, file: InputFile, reader: Reader, request: dict[str, Any]) -> None:
+    def _read(self, path: str, reader: Reader, request: dict[str, Any]) -> None:
         self._step()
         schema = pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(request["schema"])))
         sink = _Pieces()
         with pa.ipc.new_stream(pa.PythonFile(sink, mode="w"), schema) as writer:
-            for batch in normal_batches(reader, file.path, schema, request["batch_rows"], self._limits):
+            for batch in normal_batches(reader, path, schema, request["batch_rows"], self._limits):
                 writer.write_batch(batch)
                 self._write(frame(b"D", *sink.take()))
                 self._renew()

@@ -55,6 +55,7 @@ class ReadingProcess:
     """
 
     def __init__(self, limits: ReadingConfig):
+        self.opened: set[int] = set()  # numbers of the datasets that it has open
         self._limits = limits
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", _START, str(_ROOT)],

@@ -1,5 +1,6 @@
 """Files that are opened and read in a process of their own, behind the interface of any other reader."""
 
+import itertools
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -11,32 +12,66 @@ from vr.data.config import ReadingConfig
 from vr.data.formats.reader import InputFile, Reader
 from vr.data.isolation.process import ReadingProcess
 
-__all__ = ["IsolatedReader", "open_isolated"]
+__all__ = ["IsolatedReader", "ReadingProcesses", "open_isolated"]
+
+Described = tuple[pa.Schema, int | None, list[str]]
 
 
-def open_isolated(uri: str, files: Sequence[InputFile], wanted: str | None) -> tuple[str, list[Reader]]:
+class ReadingProcesses:
+    """The processes that some datasets share: one, and one more for every pass that runs beside another.
+
+    They end with the last dataset that is read by them. All methods may be called by several threads.
+
+    Args:
+      limits: Of every process.
+      started: How many to start at once: their start takes a good part of a second, in which others may work.
+    """
+
+    def __init__(self, limits: ReadingConfig, started: int = 0):
+        self.limits = limits
+        self._lock = threading.Lock()
+        self._free = [ReadingProcess(limits) for _ in range(started)]
+
+    def take(self, dataset: int) -> ReadingProcess:
+        """Returns a process for one pass, if possible one that has `dataset` open."""
+        with self._lock:
+            knowing = [process for process in self._free if dataset in process.opened]
+            for process in (*knowing, *self._free):
+                self._free.remove(process)
+                return process
+        return ReadingProcess(self.limits)
+
+    def give_back(self, process: ReadingProcess) -> None:
+        """Keeps a process for the next pass."""
+        with self._lock:
+            self._free.append(process)
+
+
+def open_isolated(
+    uri: str, files: Sequence[InputFile], wanted: str | None, processes: ReadingProcesses
+) -> tuple[str, list[Reader]]:
     """Returns the format and the readers of a dataset's files, all of them in a process of their own.
 
     Args:
       uri: Where they were found; an object store is opened again from it.
-      files: Of one dataset, with the limits that hold.
+      files: Of one dataset.
       wanted: Their format, or None where names and looks tell.
+      processes: That read them.
 
     Raises:
       DataError: if they cannot be read, whatever they did to the process.
     """
-    pool = _Pool(uri, files, wanted)
-    process = pool.take()
+    dataset = _Dataset(uri, files, wanted, processes)
+    processes.give_back(dataset.take())
     readers: list[Reader] = [
-        IsolatedReader(pool, place, file.path, *described)
-        for place, (file, described) in enumerate(zip(files, pool.described, strict=True))
+        IsolatedReader(dataset, place, file.path, *described)
+        for place, (file, described) in enumerate(zip(files, dataset.described, strict=True))
     ]
-    pool.give_back(process)
-    return pool.format, readers
+    return dataset.format, readers
 
 
 class IsolatedReader:
-    """One file, read by whichever process of its dataset is free.
+    """One file, read by whichever process is free.
 
     Attributes:
       schema: See `vr.data.formats.reader.Reader`, as all of these.
@@ -44,8 +79,10 @@ class IsolatedReader:
       notes: What was decided about odd input.
     """
 
-    def __init__(self, pool: "_Pool", place: int, path: str, schema: pa.Schema, num_rows: int | None, notes: list[str]):
-        self._pool = pool
+    def __init__(
+        self, dataset: "_Dataset", place: int, path: str, schema: pa.Schema, num_rows: int | None, notes: list[str]
+    ):
+        self._dataset = dataset
         self._place = place
         self._path = path
         self.schema = schema
@@ -54,8 +91,14 @@ class IsolatedReader:
 
     def read(self, schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Yields batches of exactly `schema`, settled and checked in the process that read them."""
-        process = self._pool.take()
-        request = {"read": self._place, "schema": schema.serialize().to_pybytes().hex(), "batch_rows": batch_rows}
+        process = self._dataset.take()
+        request = {
+            "read": self._place,
+            "dataset": self._dataset.number,
+            "schema": schema.serialize().to_pybytes().hex(),
+            "batch_rows": batch_rows,
+            "where": self._path,
+        }
         whole = False
         try:
             process.send(request, self._path)
@@ -64,54 +107,48 @@ class IsolatedReader:
         finally:
             # Of a pass that was broken off the rest would still come.
             if whole:
-                self._pool.give_back(process)
+                self._dataset.processes.give_back(process)
             else:
                 process.kill()
 
 
-class _Pool:
-    """The processes that hold a dataset open: mostly one, and one more for every pass that runs beside another."""
+class _Dataset:
+    """Files that one process after another may open, always with the same outcome."""
 
-    def __init__(self, uri: str, files: Sequence[InputFile], wanted: str | None):
+    _numbers = itertools.count()
+
+    def __init__(self, uri: str, files: Sequence[InputFile], wanted: str | None, processes: ReadingProcesses):
+        self.number = next(self._numbers)
+        self.processes = processes
+        self.format = ""
+        self.described: list[Described] = []
         self._uri = uri
         self._files = files
         self._wanted = wanted
-        self._free: list[ReadingProcess] = []
-        self._lock = threading.Lock()
-        self.format = ""
-        self.described: list[tuple[pa.Schema, int | None, list[str]]] = []
 
     def take(self) -> ReadingProcess:
         """Returns a process that has the files open."""
-        with self._lock:
-            if self._free:
-                return self._free.pop()
-        process = ReadingProcess(self._limits)
+        process = self.processes.take(self.number)
+        if self.number in process.opened:
+            return process
         try:
             self._open(process)
         except BaseException:
             process.kill()
             raise
+        process.opened.add(self.number)
         return process
 
-    def give_back(self, process: ReadingProcess) -> None:
-        """Keeps a process for the next pass."""
-        with self._lock:
-            self._free.append(process)
-
-    @property
-    def _limits(self) -> ReadingConfig:
-        return self._files[0].limits
-
     def _open(self, process: ReadingProcess) -> None:
-        limits = {name: value for name, value in asdict(self._limits).items() if name != "isolation"}
+        first = self._files[0].path
         files = [
             {"path": file.path, "size": file.size, "key": file.key, "modified_ns": file.modified_ns}
             for file in self._files
         ]
-        request = {"open": files, "uri": self._uri, "format": self._wanted, "limits": limits, "where": files[0]["path"]}
-        process.send(request, self._files[0].path)
-        format = process.answer(self._files[0].path)["format"]
+        limits = {name: value for name, value in asdict(self.processes.limits).items() if name != "isolation"}
+        request = {"open": files, "dataset": self.number, "uri": self._uri, "format": self._wanted, "limits": limits}
+        process.send({**request, "where": first}, first)
+        format = process.answer(first)["format"]
         described = []
         for file in self._files:
             told = process.answer(file.path)
