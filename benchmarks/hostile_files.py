@@ -5,7 +5,8 @@
 Two parts, one core. *Mutations*: small sound files of every format and layout, damaged by seed; each is opened and read
 to its end with the parsing process's own code, in a worker that is watched. A worker that dies or does not get on is
 replaced, and the seed at fault is read again as `reading.isolation=always` does, which must give one typed error.
-*Bombs*: files that are small and decode to a lot, or never end, read in isolation with the default limits. Writes results/hostile_files.json.
+*Bombs*: files that are small and decode to a lot, or never end, read in isolation with the default limits.
+Writes results/hostile_files.json.
 """
 
 import argparse
