@@ -176,7 +176,7 @@ print(json.dumps(dict(result=result, seconds=round(seconds, 2), said=said, paren
 """
 
 
-def explode(path: Path, timeout_s: float = 600.0) -> dict[str, Any]:
+def explode(path: Path, timeout_s: float = 300.0) -> dict[str, Any]:
     """Returns what became of one file in a fresh process, how long it took, and the peak memory of both processes."""
     script = _BOMB.format(path=str(path))
     try:
@@ -207,8 +207,6 @@ def main() -> None:
         return
     result: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
-        if args.bombs:
-            result["bombs"] = {name: _bomb(name, write, Path(folder)) for name, write in BOMBS.items()}
         outcomes: list[Outcome] = []
         begun = time.monotonic()
         for outcome in fuzz(range(args.first_seed, args.first_seed + args.mutations), Path(folder)):
@@ -225,6 +223,8 @@ def main() -> None:
             path = Path(folder) / each["name"]
             path.write_bytes(mutant(files, each["seed"])[1])
             each["isolated"] = explode(path)
+        if args.bombs:
+            result["bombs"] = {name: _bomb(name, write, Path(folder)) for name, write in BOMBS.items()}
     print(json.dumps({**result["mutations"], "slow": len(result["mutations"]["slow"])}, indent=1))
     result["load_average"] = os.getloadavg()
     save("hostile_files", result, f"python -m benchmarks.hostile_files --mutations {args.mutations}")

@@ -49,7 +49,7 @@ class ReadingConfig:
     silence_s: float = 60.0  # seconds waited for it to get on
     processor_s: float = 120.0  # processor seconds it may take without getting on
     batch_bytes: int = 1 << 30  # decoded bytes of one batch
-    expansion: int = 1_000  # decoded bytes for each stored one, once they exceed a GiB
+    expansion: int = 200  # decoded bytes for each stored one, once they exceed a GiB
     row_bytes: int = 64 << 20  # text of one row in csv and json
     columns: int = 20_000
 
