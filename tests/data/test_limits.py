@@ -1,6 +1,7 @@
 """What one file may take of a machine, wherever it is parsed: columns, rows, bytes, depth, and other people's files."""
 
 import json
+import zipfile
 
 import h5py
 import numpy as np
@@ -150,6 +151,23 @@ class TestDamageThatNobodyElseWouldSee:
         (tmp_path / "x.parquet").write_bytes(content.replace(b"abcdefgh", b"abc\xff\xfefgh"))
         assert ", column 'a': cannot be read" in refused(tmp_path / "x.parquet")
 
+    def test_names_in_parquet_that_are_not_utf8(self, tmp_path):
+        options = {"compression": "none", "store_schema": False}
+        pq.write_table(pa.table({"a_long_name": ["x", "y"], "b": ["x", "y"]}), tmp_path / "x.parquet", **options)
+        content = (tmp_path / "x.parquet").read_bytes()
+        for count in (1, 2):  # in the schema alone, and in the column's own record as well
+            damaged = content[::-1].replace(b"a_long_name"[::-1], b"a_l\xff\xfe_name"[::-1], count)[::-1]
+            (tmp_path / "x.parquet").write_bytes(damaged)
+            assert "cannot be read" in refused(tmp_path / "x.parquet")
+
+    def test_workbooks_for_newer_software(self, tmp_path):
+        with zipfile.ZipFile(tmp_path / "x.xlsx", "w") as book:
+            book.writestr("[Content_Types].xml", "<Types/>")
+        content = bytearray((tmp_path / "x.xlsx").read_bytes())
+        content[content.index(b"PK\x01\x02") + 6] = 105
+        (tmp_path / "x.xlsx").write_bytes(content)
+        assert ": is no workbook that can be read (zip file version 10.5)" in refused(tmp_path / "x.xlsx")
+
     def test_codes_in_arrow_beyond_their_categories(self, tmp_path):
         column = pa.DictionaryArray.from_arrays(pa.array([0, 1, 77], pa.int32()), pa.array(["x", "y"]), safe=False)
         with pa.OSFile(str(tmp_path / "x.arrow"), "wb") as sink:
@@ -167,6 +185,14 @@ class TestDamageThatNobodyElseWouldSee:
         content[at + 3] ^= 1
         (tmp_path / "x.parquet").write_bytes(content)
         assert "cannot be read" in refused(tmp_path / "x.parquet")
+
+    def test_rows_that_are_not_there(self, tmp_path):
+        path = tmp_path / "x.csv"
+        path.write_text("a\n1\n2\n")
+        source = open_source(path)
+        path.write_text("a\n1\n2\n3\n")
+        with pytest.raises(DataError, match=r"x\.csv: gave 3 rows where it said 2"):
+            list(source.batches())
 
 
 class TestFilesThatBorrow:

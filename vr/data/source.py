@@ -98,6 +98,7 @@ class Source:
         stored = pa.schema([self._stored.field(name) for name in names])
         schema = pa.schema([self.schema.field(name) for name in names])
         for reader, where in zip(self._readers, self._where, strict=True):
+            rows = 0
             for batch in normal_batches(reader, where, stored, batch_rows, self._limits):
                 arrays = [
                     array
@@ -105,7 +106,14 @@ class Source:
                     else _override(array, wanted.type, f"{where}, column '{wanted.name}'")
                     for array, wanted in zip(batch.columns, schema, strict=True)
                 ]
+                rows += batch.num_rows
                 yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+            if reader.num_rows is not None and rows != reader.num_rows:
+                raise DataError(
+                    f"gave {rows:,} rows where it said {reader.num_rows:,}",
+                    where=where,
+                    hint="it may be damaged, or have been written to: run it again",
+                )
 
 
 def open_source(

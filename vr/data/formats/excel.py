@@ -1,5 +1,7 @@
 """xlsx workbooks: the first sheet, whose first row names the columns."""
 
+import lzma
+import struct
 import xml.etree.ElementTree
 import zipfile
 import zlib
@@ -23,15 +25,21 @@ __all__ = ["ExcelReader"]
 _ERRORS = ("#N/A", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!", "#GETTING_DATA")
 _BLOCK_ROWS = 8192
 _STEP_ROWS = 64  # of the largest width they take about a second
+# What zipfile, its decompressors, the XML parser and openpyxl raise where something is not as it should be.
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
+    lzma.LZMAError,
+    struct.error,
     xml.etree.ElementTree.ParseError,
     InvalidFileException,
-    KeyError,
+    LookupError,
     ValueError,
-    IndexError,
     TypeError,
+    AttributeError,
+    AssertionError,
+    ArithmeticError,
+    RuntimeError,  # also of what a zip version cannot do, encryption, and nesting without end
     EOFError,
 )
 

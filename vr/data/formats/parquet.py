@@ -29,17 +29,20 @@ class ParquetReader:
             self._metadata = opened.metadata
             check_columns(self._metadata.num_columns, file.limits, file.path)
             schema = opened.schema_arrow
-        names, self.notes = unique_names(schema.names, file.path)
-        self._stored = dict(zip(names, schema.names, strict=True))
-        self.num_rows = self._metadata.num_rows
-        encoded = _dictionary_columns(self._metadata)
-        self._dictionaries = [name for name in schema.names if name in encoded and _is_string(schema.field(name).type)]
-        self.schema = pa.schema(
-            [
-                (name, pa.dictionary(pa.int32(), pa.string()) if field.name in self._dictionaries else field.type)
-                for name, field in zip(names, schema, strict=True)
+            # Here still: a name that is not UTF-8 shows when it is asked for.
+            names, self.notes = unique_names(schema.names, file.path)
+            self._stored = dict(zip(names, schema.names, strict=True))
+            self.num_rows = self._metadata.num_rows
+            encoded = _dictionary_columns(self._metadata)
+            self._dictionaries = [
+                name for name in schema.names if name in encoded and _is_string(schema.field(name).type)
             ]
-        )
+            self.schema = pa.schema(
+                [
+                    (name, pa.dictionary(pa.int32(), pa.string()) if field.name in self._dictionaries else field.type)
+                    for name, field in zip(names, schema, strict=True)
+                ]
+            )
 
     def read(self, schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Yields batches of the columns of `schema` as stored."""

@@ -14,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 import pyarrow as pa
 
-from vr.core.errors import DataError
+from vr.core.errors import DataError, VrError
 from vr.data.config import ReadingConfig
 from vr.data.isolation.frames import HEADER, error_of, header_of
 from vr.data.meter import shown_bytes
@@ -40,7 +40,7 @@ _ENVIRONMENT = {
 _ROOT = Path(__file__).resolve().parents[3]  # the folder that holds vr
 _PIPE_BYTES = 1 << 20
 _MOST_TOLD_BYTES = 64 << 20  # of an answer in JSON
-_END_S = 5.0
+_START_S, _END_S = 60.0, 5.0
 _MADE = "it may be damaged or made to do harm: write it again from its source"
 
 
@@ -52,20 +52,25 @@ class ReadingProcess:
 
     Raises:
       DataError: from every method, if the child reports one, is silent for too long, or ends.
+      VrError: if it could not be started.
     """
 
     def __init__(self, limits: ReadingConfig):
         self.opened: set[int] = set()  # numbers of the datasets that it has open
         self._limits = limits
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _START, str(_ROOT)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, **_ENVIRONMENT},
-            bufsize=0,
-        )
-        self.kill = weakref.finalize(self, _end, self._process)
+        self._has_spoken = False
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-c", _START, str(_ROOT)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, **_ENVIRONMENT},
+                bufsize=0,
+            )
+        except OSError as err:
+            raise _no_start(str(err)) from err
+        self.kill = weakref.finalize(self, _end, self._process, os.getpid())
         assert self._process.stdout is not None
         self._out = self._process.stdout.fileno()
         self._poll = select.poll()
@@ -76,6 +81,11 @@ class ReadingProcess:
     def pid(self) -> int:
         """Number of the child process."""
         return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has not ended, as far as is known by now."""
+        return self._process.poll() is None
 
     def send(self, request: Mapping[str, Any], where: str) -> None:
         """Sends one request; its answers are to be taken one by one."""
@@ -106,6 +116,7 @@ class ReadingProcess:
         """Returns kind and length of the next frame but those that only tell of a step."""
         while True:
             kind, length = header_of(self.take(HEADER.size, where))
+            self._has_spoken = True
             if kind != b"T":
                 return kind, length
 
@@ -126,8 +137,11 @@ class ReadingProcess:
         view = taken
         while view:
             # The clock runs only while this process waits: a child that waits for its reader is not slow.
-            if not self._poll.poll(1000 * self._limits.silence_s):
+            allowed = self._limits.silence_s if self._has_spoken else max(_START_S, self._limits.silence_s)
+            if not self._poll.poll(1000 * allowed):
                 self.kill()
+                if not self._has_spoken:
+                    raise _no_start(f"it said nothing for {allowed:g} s")
                 raise DataError(
                     f"did not get on for {self._limits.silence_s:g} s and was given up",
                     where=where,
@@ -143,7 +157,7 @@ class ReadingProcess:
         self.kill()
         return DataError("made the process that read it send nonsense", where=where, hint=_MADE)
 
-    def _death(self, where: str) -> DataError:
+    def _death(self, where: str) -> VrError:
         """Returns what to say of a child that has gone away."""
         try:
             code = self._process.wait(_END_S)
@@ -151,6 +165,8 @@ class ReadingProcess:
             code = 0  # it closed its output without ending
         self.kill()
         limits = self._limits
+        if code > 0 and not self._has_spoken:
+            return _no_start(f"it ended with code {code}")
         if code == -signal.SIGXCPU:
             what, hint = f"took over {limits.processor_s:g} s of processor time without getting on", "processor_s"
         elif code == -signal.SIGKILL:
@@ -214,8 +230,16 @@ class _Stream:
         """The pipe stays open for what is asked next."""
 
 
-def _end(process: subprocess.Popen) -> None:
+def _no_start(why: str) -> VrError:
+    hint = "read files that you trust with reading.isolation=never"
+    return VrError(f"the process that parses files could not be started ({why})", hint=hint)
+
+
+def _end(process: subprocess.Popen, parent: int) -> None:
     """Ends a child and its pipes, whatever it is at."""
+    # A fork of the parent has the same objects, and no business with its children.
+    if os.getpid() != parent:
+        return
     process.kill()
     process.wait()
     for pipe in (process.stdin, process.stdout):

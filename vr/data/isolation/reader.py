@@ -35,6 +35,8 @@ class ReadingProcesses:
     def take(self, dataset: int) -> ReadingProcess:
         """Returns a process for one pass, if possible one that has `dataset` open."""
         with self._lock:
+            # One that waits may have been ended from without: by the system for lack of memory, say.
+            self._free = [process for process in self._free if process.is_alive]
             knowing = [process for process in self._free if dataset in process.opened]
             for process in (*knowing, *self._free):
                 self._free.remove(process)
