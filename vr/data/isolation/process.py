@@ -50,13 +50,18 @@ class ReadingProcess:
     Args:
       limits: `silence_s` and `batch_bytes` count here, the others in the child.
 
+    Attributes:
+      opened: Numbers of the datasets that it has open.
+      silence_s: Seconds that it is waited for, for what is asked next.
+
     Raises:
       DataError: from every method, if the child reports one, is silent for too long, or ends.
       VrError: if it could not be started.
     """
 
     def __init__(self, limits: ReadingConfig):
-        self.opened: set[int] = set()  # numbers of the datasets that it has open
+        self.opened: set[int] = set()
+        self.silence_s = limits.silence_s
         self._limits = limits
         self._has_spoken = False
         try:
@@ -137,13 +142,13 @@ class ReadingProcess:
         view = taken
         while view:
             # The clock runs only while this process waits: a child that waits for its reader is not slow.
-            allowed = self._limits.silence_s if self._has_spoken else max(_START_S, self._limits.silence_s)
+            allowed = self.silence_s if self._has_spoken else max(_START_S, self.silence_s)
             if not self._poll.poll(1000 * allowed):
                 self.kill()
                 if not self._has_spoken:
                     raise _no_start(f"it said nothing for {allowed:g} s")
                 raise DataError(
-                    f"did not get on for {self._limits.silence_s:g} s and was given up",
+                    f"did not get on for {self.silence_s:g} s and was given up",
                     where=where,
                     hint=f"{_MADE}, or raise reading.silence_s",
                 )

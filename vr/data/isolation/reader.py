@@ -11,9 +11,11 @@ from vr.core.errors import DataError
 from vr.data.config import ReadingConfig
 from vr.data.formats.reader import InputFile, Reader
 from vr.data.isolation.process import ReadingProcess
+from vr.data.store.address import is_remote
 
 __all__ = ["IsolatedReader", "ReadingProcesses", "open_isolated"]
 
+_FAR_SILENCE_S = 300.0  # while requests to an object store are tried again, nothing is heard
 Described = tuple[pa.Schema, int | None, list[str]]
 
 
@@ -131,6 +133,9 @@ class _Dataset:
     def take(self) -> ReadingProcess:
         """Returns a process that has the files open."""
         process = self.processes.take(self.number)
+        process.silence_s = self.processes.limits.silence_s
+        if is_remote(self._uri):
+            process.silence_s = max(process.silence_s, _FAR_SILENCE_S)
         if self.number in process.opened:
             return process
         try:
