@@ -227,7 +227,7 @@ def main() -> None:
             result["bombs"] = {name: _bomb(name, write, Path(folder)) for name, write in BOMBS.items()}
     print(json.dumps({**result["mutations"], "slow": len(result["mutations"]["slow"])}, indent=1))
     result["load_average"] = os.getloadavg()
-    save("hostile_files", result, f"python -m benchmarks.hostile_files --mutations {args.mutations}")
+    save("hostile_files", result, " ".join(["python -m benchmarks.hostile_files", *sys.argv[1:]]))
 
 
 def _bomb(name: str, write: Callable[[Path], None], folder: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from vr.core.errors import DataError, VrError
 from vr.data.config import ReadingConfig
+from vr.data.formats.reader import reading
 from vr.data.isolation.frames import HEADER, error_of, header_of
 from vr.data.meter import shown_bytes
 
@@ -113,9 +114,11 @@ class ReadingProcess:
     def batches(self, where: str) -> Iterator[pa.RecordBatch]:
         """Yields the batches that were asked for, as they come."""
         stream = _Stream(self, where)
-        with pa.ipc.open_stream(pa.PythonFile(stream, mode="r")) as opened:
-            yield from opened
-        stream.finish()
+        # What a process sends whose memory was written over need not be Arrow.
+        with reading(where):
+            with pa.ipc.open_stream(pa.PythonFile(stream, mode="r")) as opened:
+                yield from opened
+            stream.finish()
 
     def _next(self, where: str) -> tuple[bytes, int]:
         """Returns kind and length of the next frame but those that only tell of a step."""
