@@ -1,8 +1,9 @@
-"""Five thousand damaged files of every format: none ends the process that parses it, each error is one line.
+"""Five thousand damaged files of every format: each is read, or refused with one line.
 
 `make fuzz` reads ten times as many. What fails here names its seed: `mutant(corpus(), seed)` is the file.
 """
 
+import re
 from collections import Counter
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from vr.data.formats.locate import format_by_name
 from vr.data.source import open_source
 
 COUNT, PARTS = 5_000, 5
+IMPATIENT = ReadingConfig(isolation=Isolation.always, silence_s=10.0)
 
 
 @pytest.mark.parametrize("part", range(PARTS))
@@ -23,7 +25,14 @@ def test_damaged_files_are_read_or_refused(tmp_path, part):
     seeds = range(1_000_000 + part, 1_000_000 + COUNT, PARTS)
     outcomes = list(fuzz(seeds, tmp_path))
     assert [each.seed for each in outcomes] == list(seeds)
-    assert [each for each in outcomes if each.result not in ("read", "refused")] == []
+    assert [each for each in outcomes if each.result == "untyped"] == []
+    # A library may go round in circles or crash, in a process of its own: there that is one line, too.
+    files = corpus()
+    for each in outcomes:
+        if each.result in ("died", "hung"):
+            (tmp_path / each.name).write_bytes(mutant(files, each.seed)[1])
+            with pytest.raises(DataError, match=re.escape(each.name)):
+                list(open_source(tmp_path / each.name, reading=IMPATIENT).batches())
     assert [each for each in outcomes if "\n" in each.said] == []
     # Damage that is never noticed, or always before anything is parsed, would test nothing.
     counts = Counter(each.result for each in outcomes)
