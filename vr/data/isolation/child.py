@@ -81,7 +81,8 @@ class _Datasets:
                 if "open" in request:
                     self._open(request)
                 else:
-                    self._read(*self._readers[request["dataset"]][request["read"]], request)
+                    path, reader = self._readers[request["dataset"]][request["read"]]
+                    self._read(path, reader, request)
         except Exception as error:  # noqa: BLE001 - nothing may end this process but what ends processes
             self._say(b"E", told(error))
 
