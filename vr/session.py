@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from vr.cascade.hosts import Hosts, is_first, join
 from vr.core.errors import ConfigError
+from vr.data.config import is_isolated
 from vr.pipeline.config import Config, TrackingConfig
 from vr.pipeline.progress import Event, ProgressCallback
 
 if TYPE_CHECKING:
+    from vr.data.isolation.reader import ReadingProcesses
     from vr.data.source import Source
     from vr.pipeline.fix import Fixed
     from vr.pipeline.remote_output import RemoteOutput
@@ -31,10 +33,13 @@ def configure(config: Config | Mapping[str, Any] | None = None, overrides: Seque
     return compose(overrides, base=config)
 
 
-def open_sources(candidate: Any, reference: Any, config: Config) -> "tuple[Source, Source | None]":
+def open_sources(
+    candidate: Any, reference: Any, config: Config, processes: "ReadingProcesses | None" = None
+) -> "tuple[Source, Source | None]":
     """Returns both datasets opened; what is not given directly is taken from `data.uri` and `reference.uri`.
 
-    Column types are given once for both: a reference without any takes the candidate's.
+    Column types are given once for both: a reference without any takes the candidate's. Both are read by the same
+    `processes`, of their own where none are given.
 
     Raises:
       ConfigError: There is no candidate.
@@ -42,15 +47,32 @@ def open_sources(candidate: Any, reference: Any, config: Config) -> "tuple[Sourc
     """
     from vr.data.source import open_source
 
+    processes = processes or _reading_processes(candidate, reference, config)
     candidate = config.data.uri if candidate is None else candidate
     reference = config.reference.uri if reference is None else reference
     if candidate is None:
         raise ConfigError("no dataset to validate", where="data.uri", hint="name a file, a folder, a glob or a URI")
     types = config.data.types
-    first = open_source(candidate, format=config.data.format, types=types)
+    first = open_source(candidate, format=config.data.format, types=types, reading=config.reading, processes=processes)
     if reference is None:
         return first, None
-    return first, open_source(reference, format=config.reference.format, types=config.reference.types or types)
+    types = config.reference.types or types
+    return first, open_source(
+        reference, format=config.reference.format, types=types, reading=config.reading, processes=processes
+    )
+
+
+def _reading_processes(candidate: Any, reference: Any, config: Config) -> "ReadingProcesses | None":
+    """Returns what reads files for one run, already under way, or None where nothing is read so."""
+    given = (
+        config.data.uri if candidate is None else candidate,
+        config.reference.uri if reference is None else reference,
+    )
+    if not (is_isolated(config.reading.isolation) and any(isinstance(each, str | os.PathLike) for each in given)):
+        return None
+    from vr.data.isolation.reader import ReadingProcesses
+
+    return ReadingProcesses(config.reading, started=1)
 
 
 def run(
@@ -86,6 +108,8 @@ def run(
       AlreadyPublishedError: Another run is in the store, or was published there first.
       StoreError: An object store refuses, or failed for too long.
     """
+    # It starts while this process imports what it needs itself.
+    processes = _reading_processes(candidate, reference, config)
     join(Hosts.of(os.environ))
     from vr.cascade.agreement import by_first
     from vr.pipeline.run_folder import PUBLISHED, REPORT, refuse_inside
@@ -93,7 +117,7 @@ def run(
     from vr.telemetry.background import tracking
 
     folder, remote = _open_output(output, REPORT, PUBLISHED)
-    first, second = open_sources(candidate, reference, config)
+    first, second = open_sources(candidate, reference, config, processes)
     refuse_inside(folder, [first, second])
     if remote is not None:
         remote.refuse_inside([first, second])
@@ -118,10 +142,11 @@ def run_profile(
     config: Config, *, output: Path | str | None = None, progress: ProgressCallback | None = None
 ) -> dict[str, Any]:
     """Returns the description of `data.uri`, see `vr.pipeline.describe.profile`; `output` is as of `run`."""
+    processes = _reading_processes(None, None, config)
     from vr.pipeline.describe import profile
 
     folder, remote = _open_output(output, "profile.json")
-    source, _ = open_sources(None, None, config)
+    source, _ = open_sources(None, None, config, processes)
     if remote is not None:
         remote.refuse_inside([source])
     result = profile(source, config, progress=progress, output=folder)

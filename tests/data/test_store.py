@@ -26,6 +26,7 @@ from store_servers import BUCKET, KEY, SECRET, SERVERS
 
 from vr import cli
 from vr.core.errors import AlreadyPublishedError, ConfigError, DataError, StoreError
+from vr.data.config import Isolation, ReadingConfig
 from vr.data.formats.locate import locate
 from vr.data.source import open_source
 from vr.data.store import filesystem
@@ -127,6 +128,20 @@ def test_every_format_gives_the_same_rows_wherever_it_lies(place, table, tmp_pat
     assert there.schema == here.schema
     # Together with the size this is what tells a run that its input changed.
     assert [when is not None for when in there.modified_ns] == [place.kind != "local"]
+
+
+def test_a_process_of_its_own_reads_the_same_objects_and_says_the_same(far, table, tmp_path):
+    uris = []
+    for name in ("t.parquet", "t.csv"):
+        WRITERS[name](table, tmp_path / name)
+        uris.append(far.put(name, tmp_path / name))
+    isolated = ReadingConfig(isolation=Isolation.always)
+    for uri in uris:
+        assert rows_of(open_source(uri, reading=isolated), ["count"]) == rows_of(open_source(uri), ["count"])
+    source = open_source(uris[0], reading=isolated)
+    open_store(far.root).remove("t.parquet")
+    with pytest.raises(DataError, match=r"t\.parquet: .*(not there|does not exist)"):
+        list(source.batches())
 
 
 def test_folders_and_globs_are_searched_in_the_order_of_names(place, table, tmp_path):

@@ -1,6 +1,6 @@
 """The few column types that the rest of vr meets, and batches of one exact length."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -60,20 +60,27 @@ def normal_array(array: pa.Array, type_: pa.DataType) -> pa.Array:
     return array.cast(type_)
 
 
-def exact_batches(batches: Iterable[pa.RecordBatch], batch_rows: int) -> Iterator[pa.RecordBatch]:
-    """Yields the same rows in batches of exactly `batch_rows`, the last one apart; copies only where it must join."""
+def exact_batches(
+    batches: Iterable[pa.RecordBatch], batch_rows: int, check: Callable[[int, int], None] = lambda rows, size: None
+) -> Iterator[pa.RecordBatch]:
+    """Yields the same rows in batches of exactly `batch_rows`, the last one apart; copies only where it must join.
+
+    `check` is told the rows and bytes held so far, and may refuse by raising.
+    """
     parts: list[pa.RecordBatch] = []
-    held = 0
+    held = size = 0
     for batch in batches:
         start = 0
         while start < batch.num_rows:
             part = batch.slice(start, batch_rows - held)
             parts.append(part)
             held += part.num_rows
+            size += part.nbytes
+            check(held, size)
             start += part.num_rows
             if held == batch_rows:
                 yield _join(parts)
-                parts, held = [], 0
+                parts, held, size = [], 0, 0
     if parts:
         yield _join(parts)
 

@@ -10,21 +10,27 @@ what cannot be read is a `DataError` naming the file, the column and what to do,
 
 import os
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from vr.core.errors import ConfigError, DataError
+from vr.data.config import Isolation, ReadingConfig, is_isolated
 from vr.data.formats.frames import FrameReader, frame_name
-from vr.data.formats.locate import format_by_name, known_format, locate
-from vr.data.formats.reader import InputFile, Reader, reading
-from vr.data.formats.sniff import check_looks, format_by_looks
+from vr.data.formats.locate import known_format, locate
+from vr.data.formats.opening import common_format, normal_batches, open_reader
+from vr.data.formats.reader import InputFile, Reader
+from vr.data.formats.reader import reading as read_errors
 from vr.data.formats.textual import join_types
-from vr.data.normal import exact_batches, normal_array, normal_type
+from vr.data.meter import check_batch
+from vr.data.normal import exact_batches, normal_type
 from vr.data.store.address import shown
+
+if TYPE_CHECKING:
+    from vr.data.isolation.reader import ReadingProcesses
 
 __all__ = ["Source", "open_source"]
 
@@ -60,6 +66,7 @@ class Source:
     _readers: Sequence[Reader] = field(repr=False)
     _stored: pa.Schema = field(repr=False)  # before `types` changed any
     _where: Sequence[str] = field(repr=False)
+    _limits: ReadingConfig = field(repr=False)
 
     @property
     def readers(self) -> Sequence[Reader]:
@@ -86,23 +93,42 @@ class Source:
         if unknown:
             name = next(name for name in names if name in unknown)
             raise DataError("no such column", where=f"{self.uri}, column '{name}'", hint=_there_are(self.schema))
-        return exact_batches(self._normal_batches(names, batch_rows), batch_rows)
+        return exact_batches(
+            self._typed_batches(names, batch_rows),
+            batch_rows,
+            lambda rows, size: check_batch(rows, size, self._limits, self.uri),
+        )
 
-    def _normal_batches(self, names: list[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
+    def _typed_batches(self, names: list[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
         stored = pa.schema([self._stored.field(name) for name in names])
         schema = pa.schema([self.schema.field(name) for name in names])
         for reader, where in zip(self._readers, self._where, strict=True):
-            for batch in reader.read(stored, batch_rows):
-                arrays = []
-                for wanted, given in zip(schema, stored, strict=True):
-                    at = f"{where}, column '{wanted.name}'"
-                    with reading(at):
-                        array = normal_array(batch.column(wanted.name), given.type)
-                    arrays.append(array if wanted.type == given.type else _override(array, wanted.type, at))
+            rows = 0
+            for batch in normal_batches(reader, where, stored, batch_rows, self._limits):
+                arrays = [
+                    array
+                    if array.type == wanted.type
+                    else _override(array, wanted.type, f"{where}, column '{wanted.name}'")
+                    for array, wanted in zip(batch.columns, schema, strict=True)
+                ]
+                rows += batch.num_rows
                 yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+            if reader.num_rows is not None and rows != reader.num_rows:
+                raise DataError(
+                    f"gave {rows:,} rows where it said {reader.num_rows:,}",
+                    where=where,
+                    hint="it may be damaged, or have been written to: run it again",
+                )
 
 
-def open_source(data: object, *, format: str | None = None, types: Mapping[str, str] | None = None) -> Source:
+def open_source(
+    data: object,
+    *,
+    format: str | None = None,
+    types: Mapping[str, str] | None = None,
+    reading: ReadingConfig | None = None,
+    processes: "ReadingProcesses | None" = None,
+) -> Source:
     """Returns `data` ready to be read, its types settled.
 
     Args:
@@ -113,68 +139,37 @@ def open_source(data: object, *, format: str | None = None, types: Mapping[str, 
       format: Overrides what the name says: parquet, arrow, csv, tsv, json, jsonl, hdf5, xlsx.
       types: By column, `numeric` and `datetime` parse a column of strings (dates as ISO 8601), `ignore` leaves it out;
         `categorical` and `text` change nothing here.
+      reading: What it may take, and whether it is read in a process of its own; None for the defaults of
+        `ReadingConfig`, in this process.
+      processes: That read what is to be read so, shared with other datasets; None: one of its own.
 
     Raises:
       DataError: if there is nothing to read, or it cannot be read.
       ConfigError: if `format` or a type is unknown.
     """
     kinds = dict(types or {})
+    limits = reading or ReadingConfig(isolation=Isolation.never)
     for name, kind in kinds.items():
         if kind not in _KINDS:
             raise ConfigError(f"{kind!r} is no column type", where=f"types.{name}", hint=f"use one of {_KINDS}")
     if not isinstance(data, str | os.PathLike):
         reader = FrameReader(data)
-        return _assemble(frame_name(data), "memory", [reader], [frame_name(data)], [], [], kinds)
+        return _assemble(frame_name(data), "memory", [reader], [frame_name(data)], [], [], kinds, limits)
     uri = os.fspath(data)
     uri = uri if isinstance(uri, str) else os.fsdecode(uri)
     wanted = None if format is None else known_format(format)
-    with reading(shown(uri)):
+    with read_errors(shown(uri)):
         files, notes = locate(uri, any_name=wanted is not None)
-    uri = shown(uri)
-    name = wanted or _common_format(files)
-    for file in files:
-        check_looks(file, name)
-    readers = [_open_reader(file, name) for file in files]
-    return _assemble(uri, name, readers, [file.path for file in files], files, notes, kinds)
+    files = [replace(file, limits=limits) for file in files]
+    where = [file.path for file in files]
+    if is_isolated(limits.isolation):
+        from vr.data.isolation.reader import ReadingProcesses, open_isolated
 
-
-def _common_format(files: Sequence[InputFile]) -> str:
-    """Returns the format of all `files`; a lone file with a name that says nothing is asked for its looks."""
-    formats = [format_by_name(file.path) or format_by_looks(file) for file in files]
-    (common, _), *others = Counter(formats).most_common()
-    if others:
-        odd = next(file for file, each in zip(files, formats, strict=True) if each != common)
-        raise DataError(
-            f"is {formats[files.index(odd)]} among {common} files", where=odd.path, hint="keep one format in a dataset"
-        )
-    return common
-
-
-def _open_reader(file: InputFile, format: str) -> Reader:
-    # One branch a format, each importing its own module: h5py and openpyxl are slow to import and seldom needed.
-    if format == "parquet":
-        from vr.data.formats.parquet import ParquetReader
-
-        return ParquetReader(file)
-    if format in ("csv", "tsv"):
-        from vr.data.formats.delimited import DelimitedReader
-
-        return DelimitedReader(file, "," if format == "csv" else "\t")
-    if format in ("json", "jsonl"):
-        from vr.data.formats.jsonlines import JsonReader
-
-        return JsonReader(file)
-    if format == "arrow":
-        from vr.data.formats.ipc import IpcReader
-
-        return IpcReader(file)
-    if format == "hdf5":
-        from vr.data.formats.hdf5 import Hdf5Reader
-
-        return Hdf5Reader(file)
-    from vr.data.formats.excel import ExcelReader
-
-    return ExcelReader(file)
+        name, readers = open_isolated(uri, files, wanted, processes or ReadingProcesses(limits))
+    else:
+        name = common_format(files, wanted)
+        readers = [open_reader(file, name) for file in files]
+    return _assemble(shown(uri), name, readers, where, files, notes, kinds, limits)
 
 
 def _assemble(
@@ -185,6 +180,7 @@ def _assemble(
     files: Sequence[InputFile],
     notes: Sequence[str],
     kinds: Mapping[str, str],
+    limits: ReadingConfig,
 ) -> Source:
     notes = [*notes, *dict.fromkeys(note for reader in readers for note in reader.notes)]
     num_rows = None if any(reader.num_rows is None for reader in readers) else sum(r.num_rows or 0 for r in readers)
@@ -218,6 +214,7 @@ def _assemble(
         _readers=readers,
         _stored=pa.schema(stored),
         _where=where,
+        _limits=limits,
     )
 
 

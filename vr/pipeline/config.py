@@ -5,7 +5,7 @@ from enum import Enum
 
 from vr.cascade.config import CascadeConfig
 from vr.core.errors import ConfigError
-from vr.data.config import CodecConfig, DataConfig, SampleConfig
+from vr.data.config import CodecConfig, DataConfig, ReadingConfig, SampleConfig
 from vr.detector.config import DetectorConfig
 from vr.localization.config import LocalizationConfig
 from vr.recommendation.config import RecommendationConfig
@@ -61,6 +61,7 @@ class Config:
 
     data: DataConfig = field(default_factory=DataConfig)
     reference: DataConfig = field(default_factory=DataConfig)
+    reading: ReadingConfig = field(default_factory=ReadingConfig)
     codec: CodecConfig = field(default_factory=CodecConfig)
     sample: SampleConfig = field(default_factory=SampleConfig)
     detector: DetectorConfig = field(default_factory=DetectorConfig)

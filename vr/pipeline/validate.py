@@ -290,9 +290,9 @@ def _duplicate_excess(found: Feature | None) -> float | None:
 
 
 def _identity(candidate: Source, reference: Source | None, config: Config) -> dict[str, Any]:
-    """Returns what decides the report: the configuration without its tracking, and the inputs' files."""
+    """Returns what decides the report: the configuration without what changes no result, and the inputs' files."""
     document = to_plain(config)
-    del document["tracking"]
+    del document["tracking"], document["reading"]
     return {
         "configuration": document,
         "inputs": [None if source is None else _files(source) for source in (candidate, reference)],

@@ -16,6 +16,7 @@ from vr.core.errors import DataError
 from vr.data.formats.reader import InputFile, reading, unique_names
 from vr.data.formats.sniff import declared_encoding
 from vr.data.formats.textual import parse_text, settle
+from vr.data.meter import check_columns, shown_bytes
 
 __all__ = ["DelimitedReader"]
 
@@ -73,6 +74,7 @@ class DelimitedReader:
                     self.notes.append(f"file {self.file.path} is split at each {word}")
                     header = self._header()
                     break
+        check_columns(len(header), self.file.limits, self.file.path)
         self.names, notes = unique_names(header, self.file.path)
         typings, self.num_rows = settle(self.names, self._strings(self.names))
         self.notes += [note for note in notes if note not in self.notes]
@@ -91,9 +93,11 @@ class DelimitedReader:
         done = 0
         while True:
             at = 0
+            meter = self.file.meter()
             try:
                 with reading(self.file.path), self._reader(names) as stream:
                     for block in stream:
+                        meter.add(block.nbytes)
                         at += block.num_rows
                         if at > done:  # another block size cuts elsewhere: skip what was yielded before
                             yield block.slice(max(0, done - (at - block.num_rows)))
@@ -108,12 +112,14 @@ class DelimitedReader:
         if "UTF8" in cause or isinstance(err.__cause__, UnicodeError):
             if self.encoding == "utf-8":
                 raise UnicodeError(cause) from err
-        elif "straddl" in cause and self._block_bytes < _MAX_BLOCK_BYTES:
-            self._block_bytes *= 4
+        elif "straddl" in cause and self._block_bytes < min(self.file.limits.row_bytes, _MAX_BLOCK_BYTES):
+            self._block_bytes = min(4 * self._block_bytes, _MAX_BLOCK_BYTES)
             return
         elif "straddl" in cause:
             raise DataError(
-                "has a row of over a gigabyte", where=self.file.path, hint="look for a quote that is never closed"
+                f"has a row of over {shown_bytes(self._block_bytes)}",
+                where=self.file.path,
+                hint="look for a quote that is never closed, or raise reading.row_bytes",
             ) from err
         elif "Empty CSV" in cause:
             raise DataError("has no rows", where=self.file.path) from err

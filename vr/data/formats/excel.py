@@ -1,5 +1,7 @@
 """xlsx workbooks: the first sheet, whose first row names the columns."""
 
+import lzma
+import struct
 import xml.etree.ElementTree
 import zipfile
 import zlib
@@ -15,21 +17,29 @@ from vr.core.errors import DataError
 from vr.data.formats.pyvalues import array_of, type_of
 from vr.data.formats.reader import InputFile, reading, unique_names
 from vr.data.formats.textual import Typing
+from vr.data.meter import check_columns
 
 __all__ = ["ExcelReader"]
 
 # A cell that shows an error holds no value.
 _ERRORS = ("#N/A", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!", "#GETTING_DATA")
 _BLOCK_ROWS = 8192
+_STEP_ROWS = 64  # of the largest width they take about a second
+# What zipfile, its decompressors, the XML parser and openpyxl raise where something is not as it should be.
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
+    lzma.LZMAError,
+    struct.error,
     xml.etree.ElementTree.ParseError,
     InvalidFileException,
-    KeyError,
+    LookupError,
     ValueError,
-    IndexError,
     TypeError,
+    AttributeError,
+    AssertionError,
+    ArithmeticError,
+    RuntimeError,  # also of what a zip version cannot do, encryption, and nesting without end
     EOFError,
 )
 
@@ -48,6 +58,7 @@ class ExcelReader:
         width = max((i for i, name in enumerate(header, 1) if name is not None), default=0)
         if not width:
             raise DataError("has no rows", where=file.path, hint="the first row of the first sheet names the columns")
+        check_columns(width, file.limits, file.path)
         names, notes = unique_names(["" if name is None else str(name) for name in header[:width]], file.path)
         typings = [Typing() for _ in names]
         with _opening(file.path):
@@ -82,12 +93,19 @@ class ExcelReader:
                 # The size that a file declares may be wrong, and would cut it short.
                 sheet.reset_dimensions()
                 rows = sheet.iter_rows(values_only=True)
-                full = (row for row in rows if any(value is not None for value in row))
+                full = self._stepping(row for row in rows if any(value is not None for value in row))
                 yield from ([row] for row in islice(full, 1))
                 while block := list(islice(full, _BLOCK_ROWS)):
                     yield block
             finally:
                 workbook.close()
+
+    def _stepping(self, rows: Iterator[tuple]) -> Iterator[tuple]:
+        meter = self.file.meter()
+        for number, row in enumerate(rows):
+            if number % _STEP_ROWS == 0:
+                meter.add(0)
+            yield row
 
     def _sheet_notes(self) -> list[str]:
         with self.file.open() as stream:

@@ -19,6 +19,7 @@ from vr.data.formats.hdf5_columns import (
     table_frame_columns,
 )
 from vr.data.formats.reader import InputFile, reading, unique_names
+from vr.data.meter import check_columns
 
 __all__ = ["Hdf5Reader"]
 
@@ -39,6 +40,7 @@ class Hdf5Reader:
         self.notes: list[str] = []
         with self._open() as root:
             columns = self._find_columns(root)
+            check_columns(len(columns), file.limits, file.path)
             self.num_rows = self._common_length(root, columns)
             names, notes = unique_names([column.name for column in columns], file.path)
             self.notes += notes
@@ -51,8 +53,10 @@ class Hdf5Reader:
         columns = [self._columns[name] for name in schema.names]
         step = min(batch_rows, _ROWS_A_TIME)
         with self._open() as root:
+            meter = self.file.meter()
             for start in range(0, self.num_rows, step):
                 rows = _rows(root, columns, start, start + step)
+                meter.add(sum(values.nbytes for values in rows.values()))
                 yield pa.RecordBatch.from_arrays([column.read(rows) for column in columns], names=schema.names)
 
     @contextmanager

@@ -18,6 +18,7 @@ __all__ = ["Column", "dataset_at", "fixed_frame_columns", "plain_columns", "tabl
 _AS_TABLE = 'write it with df.to_hdf(..., format="table")'
 _NAT = np.iinfo(np.int64).min
 _EPOCH_ORDINAL = 719_163  # datetime.date(1970, 1, 1).toordinal()
+_MOST_ACROSS = 1_000_000  # before columns are counted
 _READABLE = "biufSMm"  # NumPy's letters: numbers, fixed strings, times
 
 
@@ -40,7 +41,7 @@ class Column:
 
 def plain_columns(name: str, dataset: h5py.Dataset) -> list[Column]:
     """Returns the columns of a 1-D, 2-D or compound dataset; none if it holds what no column can."""
-    path = str(dataset.name)
+    path = str(_own(dataset, dataset.file).name)
     if dataset.dtype.names and dataset.ndim == 1:
         found: list[Column] = []
         for field in dataset.dtype.names:
@@ -90,11 +91,23 @@ def fixed_frame_columns(group: h5py.Group, where: str) -> list[Column]:
 
 
 def dataset_at(group: h5py.Group, path: str) -> h5py.Dataset:
-    """Returns the dataset at `path`; KeyError if that is something else."""
+    """Returns the dataset at `path`.
+
+    Raises:
+      KeyError: if that is something else.
+      ValueError: if its values lie in another file.
+    """
     found = group[path]
     if not isinstance(found, h5py.Dataset):
         raise KeyError(f"'{path}' is no dataset")
-    return found
+    return _own(found, group.file)
+
+
+def _own(dataset: h5py.Dataset, file: h5py.File) -> h5py.Dataset:
+    # Links, external storage and virtual datasets could make a report of any file that its reader may see.
+    if dataset.file.filename != file.filename or dataset.external or dataset.is_virtual:
+        raise ValueError(f"dataset '{dataset.name}' lies in another file")
+    return dataset
 
 
 def _fixed(name: str, dataset: h5py.Dataset, place: int | None, where: str) -> Column:
@@ -168,6 +181,8 @@ def _spread(
         return []
     if not shape:
         return [Column(name, dataset, field, None, convert)]
+    if shape[0] > _MOST_ACROSS:
+        raise ValueError(f"dataset '{dataset}' is {shape[0]} values across")
     return [Column(name if shape[0] == 1 else f"{name}_{i}", dataset, field, i, convert) for i in range(shape[0])]
 
 

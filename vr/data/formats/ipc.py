@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from vr.data.formats.reader import InputFile, reading, unique_names
+from vr.data.meter import check_columns
 
 __all__ = ["IpcReader"]
 
@@ -19,13 +20,14 @@ class IpcReader:
         with reading(file.path):
             with self._open() as opened:
                 schema = self.stored_schema = opened.schema
+            check_columns(len(schema), file.limits, file.path)
             names, self.notes = unique_names(schema.names, file.path)
             self._stored = dict(zip(names, schema.names, strict=True))
             self._places = {name: i for i, name in enumerate(schema.names)}
             self.num_rows = sum(batch.num_rows for batch in self._batches(schema.names[:1]))
-        self.schema = pa.schema(
-            [field.with_name(name) for name, field in zip(names, schema, strict=True)]
-        ).remove_metadata()
+            self.schema = pa.schema(
+                [field.with_name(name) for name, field in zip(names, schema, strict=True)]
+            ).remove_metadata()
 
     def read(self, schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Yields the stored batches, cut down to the columns of `schema`."""
@@ -33,7 +35,8 @@ class IpcReader:
         stored = [self._stored[name] for name in schema.names]
         with reading(self.file.path):
             for batch in self._batches(stored):
-                batch.validate()  # buffers as long as they say: a damaged file must not crash the process
+                # Before anything is computed with it: a damaged file must not crash the process.
+                batch.validate(full=True)
                 yield batch.select(stored).rename_columns(schema.names)
 
     @property
@@ -52,9 +55,9 @@ class IpcReader:
         return pa.ipc.open_file(self.file.open(), options=pa.ipc.IpcReadOptions(included_fields=included))
 
     def _batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        meter = self.file.meter()
         with self._open(columns) as opened:
-            if self.is_file:
-                for i in range(opened.num_record_batches):
-                    yield opened.get_batch(i)
-            else:
-                yield from opened
+            stored = map(opened.get_batch, range(opened.num_record_batches)) if self.is_file else iter(opened)
+            for batch in stored:
+                meter.add(batch.get_total_buffer_size())  # `nbytes` reads offsets, which nobody has looked at yet
+                yield batch

@@ -5,6 +5,7 @@ text in the end looked like numbers within the block, Python parses that block a
 """
 
 import codecs
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -19,13 +20,17 @@ from vr.data.formats.pyvalues import array_of, type_of
 from vr.data.formats.reader import InputFile, reading, unique_names
 from vr.data.formats.sniff import declared_encoding
 from vr.data.formats.textual import Typing, infer_dates, parse_text
+from vr.data.meter import check_columns, shown_bytes
 
 __all__ = ["JsonReader"]
 
 _BLOCK_BYTES = 4 << 20
 _SPACE = " \t\r\n"
+_SPACES, _SPACES_AND_COMMAS = re.compile(r"[ \t\r\n]*"), re.compile(r"[ \t\r\n,]*")
+_MAX_DIGITS = 300
 _MAX_DEPTH = 500
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+# Possessive, and content with a string that never ends: else a block of escaped quotes would take hours.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _OPENING, _CLOSING = ([ord(sign) for sign in signs] for signs in ("[{", "]}"))
 
 Row = dict[str, Any]
@@ -41,18 +46,19 @@ class JsonReader:
         self.file = file
         self.notes: list[str] = []
         self._line = 1  # that the block at hand begins at
-        self._decoder = json.JSONDecoder(object_pairs_hook=self._row)
+        self._decoder = json.JSONDecoder(object_pairs_hook=self._row, parse_int=_integer)
         with reading(file.path), file.stream() as stream:
             self.encoding = declared_encoding(stream.read(4))
         try:
             typings = self._settle()
-        except UnicodeError:
+        except UnicodeDecodeError:
             self.encoding = "latin-1"
             self.notes.append(f"file {file.path} is not UTF-8: read as latin-1")
             typings = self._settle()
         self._stored = list(typings)
         names, notes = unique_names(self._stored, file.path)
-        self.schema = pa.schema([(new, typings[old].type) for new, old in zip(names, self._stored, strict=True)])
+        with reading(file.path):  # an escape such as \\ud800 alone is no text
+            self.schema = pa.schema([(new, typings[old].type) for new, old in zip(names, self._stored, strict=True)])
         self.notes += notes
         self.notes += [note for new, old in zip(names, self._stored, strict=True) for note in typings[old].note(new)]
 
@@ -83,6 +89,7 @@ class JsonReader:
             table = None if isinstance(block, list) else _parse(block)
             if table is not None:
                 self.num_rows += table.num_rows
+                check_columns(table.num_columns, self.file.limits, self.file.path)
                 for name in table.column_names:
                     values = table[name].combine_chunks()
                     type_ = infer_dates(values) if pa.types.is_string(values.type) else values.type
@@ -90,11 +97,15 @@ class JsonReader:
                 continue
             rows = self._rows(block)
             self.num_rows += len(rows)
-            for name in dict.fromkeys(name for row in rows for name in row):
-                type_, mixed = type_of([row.get(name) for row in rows])
+            names = dict.fromkeys(name for row in rows for name in row)
+            check_columns(len(names), self.file.limits, self.file.path)
+            for name in names:
+                with reading(f"{self.file.path}, column {name!r}"):
+                    type_, mixed = type_of([row.get(name) for row in rows])
                 typing = typings.setdefault(name, Typing())
                 typing.see(type_)
                 typing.mixed = typing.mixed or mixed
+        check_columns(len(typings), self.file.limits, self.file.path)
         return typings
 
     def _blocks(self) -> Iterator[bytes | list[Row]]:
@@ -120,11 +131,13 @@ class JsonReader:
         decoder = codecs.getincrementaldecoder(self.encoding)()
         with reading(self.file.path):
             stream = self.file.stream()
+        meter = self.file.meter()
         with stream:
             piece = b" "
             while piece:
                 with reading(self.file.path):
                     piece = stream.read(_BLOCK_BYTES)
+                meter.add(len(piece))
                 yield decoder.decode(piece, final=not piece)
 
     def _items(self, text: str, pieces: Iterator[str]) -> Iterator[list[Row]]:
@@ -132,12 +145,13 @@ class JsonReader:
         rows: list[Row] = []
         at = 0
         while True:
-            at = _skip(text, at, _SPACE + ",")
+            at = _skip(text, at, _SPACES_AND_COMMAS)
             if text.startswith("]", at):
                 break
             try:
                 row, end = self._decoder.raw_decode(text, at)
             except json.JSONDecodeError as err:
+                self._check_row(len(text) - at)
                 more = next(pieces, None)  # the object may go on
                 if more is None:
                     raise self._broken(text[err.pos :]) from err
@@ -152,16 +166,16 @@ class JsonReader:
             at = end
         if rows:
             yield rows
-        rest = (text[at + 1 :] + "".join(pieces)).strip(_SPACE)
-        if rest:
-            raise self._broken(rest)
+        for piece in itertools.chain([text[at + 1 :]], pieces):
+            if rest := piece.strip(_SPACE):
+                raise self._broken(rest)
 
     def _rows(self, block: bytes | list[Row]) -> list[Row]:
         """Returns a block's objects; here damage and repeated keys are reported."""
         if isinstance(block, list):
             return block
         text, at, rows = block.decode(), 0, []
-        while (at := _skip(text, at, _SPACE)) < len(text):
+        while (at := _skip(text, at, _SPACES)) < len(text):
             try:
                 row, end = self._decoder.raw_decode(text, at)
             except json.JSONDecodeError as err:
@@ -177,6 +191,14 @@ class JsonReader:
         if len(row) < len(pairs):
             unique_names([name or "''" for name, _ in pairs], self.file.path)
         return row
+
+    def _check_row(self, length: int) -> None:
+        if length > self.file.limits.row_bytes:
+            raise DataError(
+                f"has a row of over {shown_bytes(self.file.limits.row_bytes)}",
+                where=f"{self.file.path}, line {self._line}",
+                hint="look for a quote or bracket that is never closed, or raise reading.row_bytes",
+            )
 
     def _object(self, value: object, text: str) -> Row:
         if not isinstance(value, dict):
@@ -204,15 +226,20 @@ class JsonReader:
             if newline and head.strip(_SPACE):
                 yield head.encode()
             self._line += head.count("\n") + len(newline)
+            self._check_row(len(rest))
             text = rest
         if text.strip(_SPACE):
             yield text.encode()
 
 
-def _skip(text: str, at: int, signs: str) -> int:
-    while at < len(text) and text[at] in signs:
-        at += 1
-    return at
+def _skip(text: str, at: int, signs: re.Pattern[str]) -> int:
+    found = signs.match(text, at)
+    return at if found is None else found.end()
+
+
+def _integer(digits: str) -> int | float:
+    # Python refuses to read more than some thousands of digits, and floats end at 309.
+    return int(digits) if len(digits) <= _MAX_DIGITS else float(digits)
 
 
 def _parse(block: bytes) -> pa.Table | None:
@@ -238,8 +265,9 @@ def _is_deep(block: bytes) -> bool:
     if block.count(b"[") + block.count(b"{") <= block.count(b"\n") + _MAX_DEPTH:
         return False
     outside = np.frombuffer(_STRING.sub(b"", block), np.uint8)
-    steps = np.isin(outside, _OPENING).astype(np.int32) - np.isin(outside, _CLOSING)
-    return bool(steps.cumsum().max(initial=0) > _MAX_DEPTH)
+    signs = outside[np.isin(outside, _OPENING + _CLOSING)]
+    steps = np.where(np.isin(signs, _OPENING), np.int8(1), np.int8(-1))
+    return bool(steps.cumsum(dtype=np.int32).max(initial=0) > _MAX_DEPTH)
 
 
 def _lost_its_spelling(table: pa.Table, name: str, wanted: pa.DataType) -> bool:

@@ -1,17 +1,22 @@
 """Parquet: columns projected at the reader, strings as dictionaries where the file stores them so."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vr.data.formats.reader import InputFile, reading, unique_names
+from vr.data.meter import check_columns
 
 __all__ = ["ParquetReader"]
 
 # A plain string takes a 4-byte length and its characters, a dictionary index at most about 20 bits: below this mean
 # size the pages hold indices, and reading them as a dictionary saves more than half of the time.
 _DICTIONARY_BYTES = 4.0
+# What a footer may hold: one string, and the entries of one list. pyarrow's own limits let one of a gigabyte through.
+_FOOTER_LIMITS: dict[str, Any] = {"thrift_string_size_limit": 64 << 20, "thrift_container_size_limit": 1_000_000}
+_STEP_BYTES = 128 << 20  # decoded at a time, as far as the footer can be believed
 _BUFFER_BYTES = 1 << 18  # per column; a tenth faster than none on 1M x 20, at a third of the memory
 
 
@@ -20,20 +25,24 @@ class ParquetReader:
 
     def __init__(self, file: InputFile):
         self.file = file
-        with reading(file.path), pq.ParquetFile(file.open()) as opened:
+        with reading(file.path), pq.ParquetFile(file.open(), **_FOOTER_LIMITS) as opened:
             self._metadata = opened.metadata
+            check_columns(self._metadata.num_columns, file.limits, file.path)
             schema = opened.schema_arrow
-        names, self.notes = unique_names(schema.names, file.path)
-        self._stored = dict(zip(names, schema.names, strict=True))
-        self.num_rows = self._metadata.num_rows
-        encoded = _dictionary_columns(self._metadata)
-        self._dictionaries = [name for name in schema.names if name in encoded and _is_string(schema.field(name).type)]
-        self.schema = pa.schema(
-            [
-                (name, pa.dictionary(pa.int32(), pa.string()) if field.name in self._dictionaries else field.type)
-                for name, field in zip(names, schema, strict=True)
+            # Here still: a name that is not UTF-8 shows when it is asked for.
+            names, self.notes = unique_names(schema.names, file.path)
+            self._stored = dict(zip(names, schema.names, strict=True))
+            self.num_rows = self._metadata.num_rows
+            encoded = _dictionary_columns(self._metadata)
+            self._dictionaries = [
+                name for name in schema.names if name in encoded and _is_string(schema.field(name).type)
             ]
-        )
+            self.schema = pa.schema(
+                [
+                    (name, pa.dictionary(pa.int32(), pa.string()) if field.name in self._dictionaries else field.type)
+                    for name, field in zip(names, schema, strict=True)
+                ]
+            )
 
     @property
     def stored_name(self) -> dict[str, str]:
@@ -43,9 +52,17 @@ class ParquetReader:
     def read(self, schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Yields batches of the columns of `schema` as stored."""
         stored = [self._stored[name] for name in schema.names]
-        for batch in self._near(stored, batch_rows) if self.file.is_local else self._far(stored, batch_rows):
+        rows = min(batch_rows, self._rows_a_time())
+        meter = self.file.meter()
+        for batch in self._near(stored, rows) if self.file.is_local else self._far(stored, rows):
+            meter.add(batch.nbytes)
             # Asking for `a` also gives a nested `a.b`: select again.
             yield batch.select(stored).rename_columns(schema.names)
+
+    def _rows_a_time(self) -> int:
+        groups = [self._metadata.row_group(i) for i in range(self._metadata.num_row_groups)]
+        a_row = max(1, max((group.total_byte_size // max(1, group.num_rows) for group in groups), default=1))
+        return max(1, _STEP_BYTES // a_row)
 
     def _near(self, columns: list[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Yields batches by small reads, which are cheap on a disk: a row group of any size need not be held."""
@@ -65,7 +82,13 @@ class ParquetReader:
     def _open(self, file: pa.NativeFile, **options) -> pq.ParquetFile:
         # Its own read-ahead would hold the whole file.
         return pq.ParquetFile(
-            file, metadata=self._metadata, read_dictionary=self._dictionaries, pre_buffer=False, **options
+            file,
+            metadata=self._metadata,
+            read_dictionary=self._dictionaries,
+            pre_buffer=False,
+            page_checksum_verification=True,
+            **_FOOTER_LIMITS,
+            **options,
         )
 
 

@@ -1,6 +1,6 @@
 """What every format's reader offers, and how a library's exception becomes one line about a file."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -9,6 +9,8 @@ import pyarrow as pa
 from pyarrow import fs
 
 from vr.core.errors import DataError
+from vr.data.config import ReadingConfig
+from vr.data.meter import Meter
 
 if TYPE_CHECKING:
     from vr.data.store.ranges import RangeFile
@@ -22,6 +24,10 @@ _COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2", 
 _READ_ERRORS = (pa.ArrowException, OSError, EOFError, UnicodeError)
 
 
+def _nothing() -> None:
+    """Nobody watches."""
+
+
 @dataclass(frozen=True)
 class InputFile:
     """One file of a dataset, on whatever filesystem it lives.
@@ -32,6 +38,8 @@ class InputFile:
       filesystem: Where it lives.
       key: Its path within `filesystem`.
       modified_ns: When an object store says that it was written; None on a disk, which can be asked any time.
+      limits: What reading it may take.
+      stepped: Called by its reader at every step forward, which a watching process may wait for.
     """
 
     path: str
@@ -39,6 +47,8 @@ class InputFile:
     filesystem: fs.FileSystem
     key: str
     modified_ns: int | None = None
+    limits: ReadingConfig = field(default_factory=ReadingConfig, repr=False, compare=False)
+    stepped: Callable[[], None] = field(default=_nothing, repr=False, compare=False)
     _first: list = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
@@ -57,6 +67,10 @@ class InputFile:
         from vr.data.store.ranges import RangeFile
 
         return RangeFile(self.filesystem, self.key, self.size, self.path, self._first)
+
+    def meter(self) -> Meter:
+        """Returns what counts the decoded bytes of one pass."""
+        return Meter(self.limits, self.size, self.path, self.stepped)
 
     def stream(self) -> pa.NativeFile:
         """Returns the bytes in order, decompressed if they begin like gzip, zstd, bz2 or lz4."""
@@ -104,6 +118,12 @@ def reading(where: str, hint: str = "it may be truncated or damaged: write it ag
         raise DataError("is not there any more", where=where) from err
     except PermissionError as err:
         raise DataError("may not be read", where=where, hint="check its permissions") from err
+    except MemoryError as err:
+        raise DataError(
+            f"takes more memory than there is ({_short(err)})",
+            where=where,
+            hint="it may be damaged or made to fill a machine; if you trust it, raise reading.memory_bytes",
+        ) from err
     except _READ_ERRORS as err:
         raise DataError(f"cannot be read ({_short(err)})", where=where, hint=hint) from err
 
