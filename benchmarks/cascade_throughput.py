@@ -6,8 +6,8 @@ The `laptop` preset's 18 seeds, both arms: the same first weights, rows, batches
 and stacked in JAX, and one model after the other in PyTorch, as somebody would write it by hand (`pip install torch`),
 on the number of threads at which its first model is fastest. In turn, in one process, round by round; what is compared
 is the ratio within a round. Compiling is timed apart. Also says how many rows and floating-point operations a second
-that is, as a share of what this machine's own matrix product reaches, and whether all reach the same loss. Writes
-results/cascade_throughput.json.
+that is, as a share of what this machine's own matrix product reaches, whether all reach the same loss, and how busy a
+GPU and its tensor cores were, as `device_use.py` reads their counters. Writes results/cascade_throughput.json.
 """
 
 import argparse
@@ -25,6 +25,7 @@ import numpy as np
 from flax import nnx
 
 from benchmarks.demo_cases import demo_case
+from benchmarks.device_use import DeviceUse
 from benchmarks.measure import save
 from vr.cascade.config import CascadeConfig, Execution, TierConfig
 from vr.cascade.members import shares
@@ -240,12 +241,15 @@ def measured(made: Callable[[Execution], Tier], candidate: np.ndarray, repeats: 
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     losses: dict[str, float] = {}
+    use: dict[str, Any] = {}
     for _ in range(repeats):
         for name, way in ways.items():
-            took, found = timed(way)
+            with DeviceUse() as counters:
+                took, found = timed(way)
+            use[name] = counters.summary()
             seconds[name].append(round(took, 3))
             losses[name] = round(float(np.mean(found)), 5)
-    return _row(looped, jobs, compiling, seconds, losses, rate) | {"torch_threads": threads}
+    return _row(looped, jobs, compiling, seconds, losses, rate) | {"torch_threads": threads, "device_use": use}
 
 
 def _fastest_threads(run: Callable[[], Any]) -> int:
