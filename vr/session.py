@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vr.cascade.hosts import Hosts, is_first, join
-from vr.core.errors import ConfigError
-from vr.data.config import is_isolated
+from vr.core.errors import ConfigError, VrError
+from vr.data.config import Isolation, is_isolated
 from vr.pipeline.config import Config, TrackingConfig
 from vr.pipeline.progress import Event, ProgressCallback
 
@@ -203,8 +203,11 @@ def run_fix(
         raise ConfigError("needs the reference's file", where="--validate", hint="give it with --reference FILE")
     config = configure(report.run.configuration)
     types = config.data.types
-    first = open_source(candidate, format=format or config.data.format, types=types)
-    more = None if real is None else open_source(real, types=types)
+    # In this process: what is written again has to be read as it is stored.
+    reading = replace(config.reading, isolation=Isolation.never)
+    first = open_source(candidate, format=format or config.data.format, types=types, reading=reading)
+    more = None if real is None else open_source(real, types=types, reading=reading)
+    judges = reference or (None if report.reference is None else report.reference.uri)
     fixed = fix(
         first,
         report,
@@ -213,10 +216,12 @@ def run_fix(
         scores=report_path.with_name("row_scores.parquet"),
         top=top,
         real=more,
+        needed=[str(report_path), *_files_of(judges)],
         force=force,
         progress=progress,
     )
-    if not validate or (not fixed.is_new and fixed.manifest["validation"] is not None):
+    # Another reference than the report's is another question.
+    if not validate or (not fixed.is_new and reference is None and fixed.manifest["validation"] is not None):
         return fixed
     where = reference if reference is not None else report.reference.uri  # type: ignore[union-attr]
     again = replace(config, data=replace(config.data, uri=output, format=first.format))
@@ -224,6 +229,18 @@ def run_fix(
     manifest = fixed.manifest | {"validation": validation_of(report, after)}
     FixedOutput(output).write_manifest(manifest)
     return Fixed(manifest, fixed.is_new)
+
+
+def _files_of(uri: str | None) -> list[str]:
+    """Returns the paths of a dataset's files, none of one that is not there or in memory."""
+    from vr.data.formats.locate import locate
+
+    if uri is None or uri.startswith("<"):
+        return []
+    try:
+        return [file.path for file in locate(uri, any_name=True)[0]]
+    except (VrError, OSError):
+        return []
 
 
 def _open_output(

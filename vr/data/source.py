@@ -53,6 +53,7 @@ class Source:
       modified_ns: For each of `files`, when its object store says that it was written; None on a disk.
       notes: What was decided about odd input, one sentence each.
       ignored: Columns that the files have and `types` set to `ignore`.
+      unread: Columns of types that are not read, as lists and bytes.
     """
 
     uri: str
@@ -63,10 +64,16 @@ class Source:
     modified_ns: list[int | None]
     notes: list[str]
     ignored: list[str]
+    unread: list[str]
     _readers: Sequence[Reader] = field(repr=False)
     _stored: pa.Schema = field(repr=False)  # before `types` changed any
     _where: Sequence[str] = field(repr=False)
     _limits: ReadingConfig = field(repr=False)
+
+    @property
+    def limits(self) -> ReadingConfig:
+        """What reading it may take."""
+        return self._limits
 
     @property
     def readers(self) -> Sequence[Reader]:
@@ -190,7 +197,7 @@ def _assemble(
     # A column to be ignored may be on the other side alone.
     for name in sorted(name for name, kind in kinds.items() if kind != "ignore" and name not in joined.names):
         raise DataError(f"no such column in {uri}", where=f"types.{name}", hint=_there_are(joined))
-    stored = []
+    stored, unread = [], []
     for column in joined:
         if kinds.get(column.name) == "ignore":
             continue
@@ -198,6 +205,7 @@ def _assemble(
             notes.append(f"column '{column.name}' is a pandas index: left out")
         elif (type_ := normal_type(column.type)) is None:
             notes.append(f"column '{column.name}' is a {_kind_of(column.type)}: left out")
+            unread.append(column.name)
         else:
             stored.append(pa.field(column.name, type_))
     if not stored:
@@ -211,6 +219,7 @@ def _assemble(
         modified_ns=[file.modified_ns for file in files],
         notes=notes,
         ignored=[name for name in joined.names if kinds.get(name) == "ignore"],
+        unread=unread,
         _readers=readers,
         _stored=pa.schema(stored),
         _where=where,

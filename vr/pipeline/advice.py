@@ -9,6 +9,7 @@ from vr.data.codec import Coded
 from vr.data.encoders import NumericEncoder
 from vr.data.hashing import mix
 from vr.data.schema import ColumnKind
+from vr.data.source import Source
 from vr.detector.inputs import Inputs, Side
 from vr.detector.metric import Feature, MetricSpec
 from vr.detector.remeasure import Changed, remeasure
@@ -25,6 +26,7 @@ __all__ = ["advise"]
 
 
 def advise(
+    candidate: Source,
     intake: Intake,
     inputs: Inputs,
     config: Config,
@@ -37,6 +39,7 @@ def advise(
     """Returns what to do, most useful first, the effect of the first `recommendation.measured` actions measured.
 
     Args:
+      candidate: As it is stored.
       intake: Both datasets.
       inputs: With which the features were measured.
       config: Of the run.
@@ -54,6 +57,7 @@ def advise(
         verdict=judgement.verdict,
         num_rows=intake.candidate_profile.rows,
         columns=intake.codec.sources,
+        beside=_beside(candidate, intake),
         num_repeated=found.num_repeated,
         duplicate_excess=duplicate_excess,
         num_confident=found.num_confident,
@@ -80,6 +84,13 @@ def advise(
     return with_effects(actions, effects, None if judgement.probability is None else 100.0 * judgement.probability)
 
 
+def _beside(candidate: Source, intake: Intake) -> list[str]:
+    """Returns the candidate's columns in which its rows were not compared, those that only name a row left out."""
+    names = {column.name for column in intake.codec.columns if column.kind is ColumnKind.identifier}
+    known = {*intake.codec.sources, *names}
+    return [*candidate.unread, *(name for name in (*candidate.ignored, *candidate.schema.names) if name not in known)]
+
+
 def _beyond(intake: Intake) -> list[Beyond]:
     """Returns the columns of numbers that leave the reference's range."""
     if intake.reference_profile is None:
@@ -103,6 +114,8 @@ def _changed(action: Executable, intake: Intake, sampled: Sampled, num_repeated:
     side = intake.candidate
     every = np.ones(len(side), bool)
     if isinstance(action, Deduplicate):
+        if action.beside:
+            return None
         # Which repeats go is told by the hash of the row's number: the same share of them in the sample.
         share = 1.0 - action.keep_repeats / max(1, num_repeated)
         hashes = mix(side.rows.view(np.uint64) ^ mix(np.full(1, seed, np.uint64)))

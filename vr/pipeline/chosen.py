@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vr.core.errors import ConfigError, DataError
 from vr.pipeline.report import SCHEMA_VERSION, Recommendation, ValidationReport
-from vr.recommendation.vocabulary import AddRealRows, Clip, Executable, GiveReference, parse_action
+from vr.recommendation.vocabulary import AddRealRows, Clip, Deduplicate, Executable, GiveReference, parse_action
 
 __all__ = ["Chosen", "choose", "load_report"]
 
@@ -79,6 +79,11 @@ def choose(report: ValidationReport, top: int | None, *, has_real: bool) -> list
         skipped = None
         if isinstance(action, GiveReference):
             skipped = "needs real rows to judge by: validate with --reference"
+        elif isinstance(action, Deduplicate) and action.beside:
+            skipped = (
+                f"cannot be done: rows that look alike may differ in columns that were not compared "
+                f"({', '.join(action.beside[:3])}{', ...' if len(action.beside) > 3 else ''})"
+            )
         elif isinstance(action, AddRealRows) and not has_real:
             skipped = f"needs about {action.rows:,} real rows: give them with --real FILE"
         chosen.append(Chosen(item, action, skipped))

@@ -6,7 +6,7 @@ manifest appear whole or not at all.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from vr.data.hashing import fingerprint_of, hash_batch
 from vr.data.rewrite.edits import Cells, Edits
 from vr.data.rewrite.rewrite import check_writable, rewrite
 from vr.data.source import Source, open_source
-from vr.data.store.publish import digest_of, publish
+from vr.data.store.publish import digest_of
 from vr.pipeline.chosen import Chosen, choose
 from vr.pipeline.fixed_output import FixedOutput
 from vr.pipeline.manifest import Outcome, identity_of, manifest_of, outcomes
@@ -57,6 +57,7 @@ def fix(
     scores: Path,
     top: int | None = None,
     real: Source | None = None,
+    needed: Sequence[str] = (),
     force: bool = False,
     progress: ProgressCallback | None = None,
 ) -> Fixed:
@@ -70,6 +71,7 @@ def fix(
       scores: The report's row_scores.parquet.
       top: How many recommendations, first ones first; None: all.
       real: Real rows, for the actions that add some.
+      needed: Files that must not be written over beside these: the report, its reference.
       force: Replace what is at `output`.
       progress: Told of the rows done.
 
@@ -83,6 +85,7 @@ def fix(
     place = FixedOutput(output)
     check_writable(candidate, place.name)
     place.refuse_inputs([candidate, real])
+    place.refuse_files([scores, *needed])
     chosen = choose(report, top, has_real=real is not None)
     columns = [column.name for column in report.dataset.columns if column.kind not in ("identifier", "ignored")]
     tell = _teller(progress, report.dataset.rows)
@@ -114,7 +117,7 @@ def fix(
         )
         text = folder / place.manifest
         text.write_text(json.dumps(manifest, indent=1, allow_nan=False) + "\n")
-        publish(place.store, {place.name: new}, (place.manifest, text), replace=force)
+        place.publish(new, text, replace=force)
     return Fixed(manifest, is_new=True)
 
 
@@ -196,7 +199,7 @@ def _check(
     turn with a row that made it one.
     """
     types = report.run.configuration.get("data", {}).get("types", {})
-    new = open_source(str(path), format=candidate.format, types=types)
+    new = open_source(str(path), format=candidate.format, types=types, reading=candidate.limits)
     kept = report.dataset.rows - len(edits.dropped)
     # A JSON key that no row is left with is no column any more.
     columns = [name for name in columns if name in new.schema.names]

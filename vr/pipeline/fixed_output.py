@@ -10,7 +10,7 @@ from typing import Any
 from vr.core.errors import ConfigError
 from vr.data.source import Source
 from vr.data.store.address import Address, is_remote, local_path, shown
-from vr.data.store.publish import Store, digest_of, open_store
+from vr.data.store.publish import Store, digest_of, open_store, publish
 from vr.pipeline.manifest import manifest_name
 from vr.pipeline.remote_output import RemoteOutput
 from vr.pipeline.run_folder import refuse_inside
@@ -46,6 +46,34 @@ class FixedOutput:
                 raise ConfigError("is a folder", where=self.shown, hint="give the new file a name")
             self.name, self.manifest = self._path.name, manifest_name(self._path.name)
             self.store = open_store(str(self._path.parent))
+
+    def refuse_files(self, paths: Sequence[str | Path]) -> None:
+        """Refuses to write over files that a fix reads beside its datasets.
+
+        Raises:
+          ConfigError: if it is one of `paths`, its manifest included.
+        """
+        for path in map(str, paths):
+            if self._is(path) or (self._remote is None and self._is(path, self.manifest)):
+                raise ConfigError(
+                    f"would be written over {shown(path)}, which is needed as it is",
+                    where=self.shown,
+                    hint="give another --output",
+                )
+
+    def publish(self, new: Path, manifest: Path, *, replace: bool) -> None:
+        """Publishes the new file, and last its manifest; with `replace` what is there stays until these are whole.
+
+        Raises:
+          AlreadyPublishedError: if something else is there.
+          StoreError: if the store refuses or fails for too long.
+        """
+        if not replace:
+            publish(self.store, {self.name: new}, (self.manifest, manifest))
+            return
+        # A manifest speaks of its file by its digest, so that the old one beside the new file says nothing wrong.
+        for name, path in ((self.name, new), (self.manifest, manifest)):
+            self.store.create(name, path, digest_of(path), replace=True)
 
     def refuse_inputs(self, sources: Sequence[Source | None]) -> None:
         """Refuses to write over a dataset, or where one would be read from.
@@ -101,7 +129,7 @@ class FixedOutput:
         with growing as folder:
             yield Path(folder)
 
-    def _is(self, path: str) -> bool:
+    def _is(self, path: str, name: str | None = None) -> bool:
         if self._remote is not None or is_remote(path):
             return path == self.shown
-        return Path(local_path(path)).resolve() == self._path.resolve()
+        return Path(local_path(path)).resolve() == self._path.with_name(name or self.name).resolve()

@@ -18,13 +18,13 @@ from vr.recommendation.vocabulary import AddRealRows
 
 __all__ = [
     "MANIFEST_VERSION",
-    "Chosen",
     "Outcome",
     "compact",
     "identity_of",
     "manifest_of",
     "manifest_name",
     "outcomes",
+    "validation_of",
 ]
 
 MANIFEST_VERSION = "1.0.0"

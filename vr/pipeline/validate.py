@@ -124,7 +124,7 @@ def validate(
         from vr.pipeline.advice import advise
 
         tell(Event("recommend", 0, 1))
-        actions = advise(intake, inputs, config, judgement, features, specs, found, weight)
+        actions = advise(candidate, intake, inputs, config, judgement, features, specs, found, weight)
         tell(Event("recommend", 1, 1))
     risk = None if judgement.probability is None else round(100.0 * judgement.probability, 3)
     detected = judgement.detected

@@ -51,6 +51,7 @@ def recommend(
     verdict: str,
     num_rows: int,
     columns: Sequence[str],
+    beside: Sequence[str] = (),
     num_repeated: int,
     duplicate_excess: float | None,
     num_confident: int,
@@ -64,6 +65,7 @@ def recommend(
       verdict: approve, review or reject.
       num_rows: Rows of the candidate.
       columns: Those that rows were compared in.
+      beside: Those that the candidate has beside them, names of rows left out: rows that repeat may differ in these.
       num_repeated: Rows that repeat an earlier row.
       duplicate_excess: Share of the repeats that the reference's own rate, at equal size, does not explain, 0 to 1;
         None where there is no reference to know it by.
@@ -76,7 +78,7 @@ def recommend(
     # Duplicates as frequent as the reference's own are how the data is.
     excess = round(num_repeated * (1.0 if duplicate_excess is None else duplicate_excess))
     if excess:
-        actions.append(_deduplicate(excess, num_repeated, num_rows, duplicate_excess, columns))
+        actions.append(_deduplicate(excess, num_repeated, num_rows, duplicate_excess, columns, beside))
     if verdict != "approve" and reference_rows is not None:
         actions.append(_add_real_rows(verdict, num_rows, missing_mass, reference_rows))
     if num_confident and num_confident < 0.5 * num_rows:
@@ -127,16 +129,26 @@ def with_effects(actions: Sequence[Action], effects: Sequence[Effect], risk: flo
 
 
 def _deduplicate(
-    excess: int, num_repeated: int, num_rows: int, duplicate_excess: float | None, columns: Sequence[str]
+    excess: int,
+    num_repeated: int,
+    num_rows: int,
+    duplicate_excess: float | None,
+    columns: Sequence[str],
+    beside: Sequence[str],
 ) -> Action:
     why = "" if duplicate_excess is None else f"; the reference's own rate explains {1.0 - duplicate_excess:.0%} of it"
+    title, how, cost = f"Remove {excess:,} exact duplicates", "exactly", {"rows_removed": excess}
+    if beside:
+        title, how = f"Look at {excess:,} rows that may be duplicates", "in every column that was compared"
+        named = ", ".join(f"'{name}'" for name in beside[:3]) + (", ..." if len(beside) > 3 else "")
+        why, cost = f"{why}; they may differ in {named}, so `vr fix` removes none", {}
     return Action(
         "deduplicate",
-        f"Remove {excess:,} exact duplicates",
-        f"{num_repeated:,} of {num_rows:,} rows repeat an earlier row exactly{why}.",
+        title,
+        f"{num_repeated:,} of {num_rows:,} rows repeat an earlier row {how}{why}.",
         excess,
-        Deduplicate(tuple(columns), keep_repeats=num_repeated - excess),
-        {"rows_removed": excess},
+        Deduplicate(tuple(columns), keep_repeats=num_repeated - excess, beside=tuple(beside)),
+        cost,
     )
 
 

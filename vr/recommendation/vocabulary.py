@@ -37,12 +37,14 @@ VERSION = 1
 class Deduplicate:
     """Removes rows that repeat an earlier row in all of `columns`, until `keep_repeats` of them are left.
 
-    First occurrences stay. Which repeats stay is drawn by the seed and the row number, evenly along the file.
+    First occurrences stay. Which repeats stay is drawn by the seed and the row number, evenly along the file. Where
+    there are columns that were not compared, `beside`, rows that look alike may differ, and nothing is removed.
     """
 
     kind: ClassVar[str] = "deduplicate"
     columns: tuple[str, ...]
     keep_repeats: int = 0
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,8 @@ def parse_action(document: Mapping[str, Any], where: str) -> Executable:
 
 
 def _deduplicate(given: dict[str, Any]) -> Deduplicate:
-    return Deduplicate(_names(given.pop("columns"), "columns"), _count(given.pop("keep_repeats", 0), "keep_repeats"))
+    columns, keep = _names(given.pop("columns"), "columns"), _count(given.pop("keep_repeats", 0), "keep_repeats")
+    return Deduplicate(columns, keep, _names(given.pop("beside", ()), "beside", least=0))
 
 
 def _drop_rows(given: dict[str, Any]) -> DropRows:

@@ -34,10 +34,16 @@ def rewrite_parquet(readers: Sequence[ParquetReader], edits: Edits, path: Path) 
     with pq.ParquetFile(readers[0].file.open()) as first:
         schema, metadata = first.schema_arrow, first.metadata
     version = metadata.format_version if metadata.format_version in _VERSIONS else "2.6"
+    if any("[ns" in str(field.type) for field in schema):
+        # Earlier versions have nanoseconds as INT96 alone, which is written no more.
+        version = "2.6"
     written = 0
     with pq.ParquetWriter(path, schema, compression=_compression(metadata), version=version) as writer:  # type: ignore[arg-type]
         for batch in _edited(_parquet_batches(readers, schema), edits, schema, readers[0].stored_name):
-            writer.write_batch(batch, row_group_size=max(1, batch.num_rows))
+            if not batch.num_rows:
+                continue
+            with _written(readers[0].file.path):
+                writer.write_batch(batch, row_group_size=batch.num_rows)
             written += batch.num_rows
     return written
 
@@ -145,6 +151,19 @@ def _as_stored(array: pa.Array, field: pa.Field, name: str) -> pa.Array:
         if isinstance(type_, pa.BaseExtensionType):
             return pa.ExtensionArray.from_storage(type_, array.cast(type_.storage_type))
         return array if array.type == type_ else array.cast(type_)
+
+
+@contextmanager
+def _written(where: str) -> Iterator[None]:
+    """Turns what the format cannot hold into an error that names the file."""
+    try:
+        yield
+    except pa.ArrowException as err:
+        raise DataError(
+            f"cannot be written again as it is ({' '.join(str(err).split())[:150]})",
+            where=where,
+            hint="save it as parquet 2.6, validate and fix that",
+        ) from err
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """A dataset written again in its own format, by whichever of the writers knows it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,12 @@ def check_writable(source: Source, name: str) -> None:
             f"is {source.format}, which cannot be written with nothing else changed",
             where=source.uri,
             hint="save it as parquet or csv, and validate and fix that",
+        )
+    if source.format in ("parquet", "arrow") and Path(name).suffix.lower() in (".gz", ".bz2", ".zst", ".xz", ".lz4"):
+        raise ConfigError(
+            f"ends as a compressed file, and {source.format} is compressed inside",
+            where=name,
+            hint=f"as in clean.{source.format}",
         )
     wanted = {"json": ("json", "jsonl"), "jsonl": ("json", "jsonl")}.get(source.format, (source.format,))
     if format_by_name(name) not in wanted:
@@ -66,7 +74,22 @@ def rewrite(source: Source, edits: Edits, path: Path) -> int:
     if source.format in ("csv", "tsv"):
         from vr.data.rewrite.delimited import rewrite_delimited
 
-        return rewrite_delimited(readers, edits, path)
+        with _encoded(source.uri):
+            return rewrite_delimited(readers, edits, path)
     from vr.data.rewrite.jsonlines import rewrite_jsonlines
 
-    return rewrite_jsonlines(readers, edits, path)
+    with _encoded(source.uri):
+        return rewrite_jsonlines(readers, edits, path)
+
+
+@contextmanager
+def _encoded(where: str) -> Iterator[None]:
+    """Turns text that the dataset's encoding lacks, as real rows may have it, into an error that names the dataset."""
+    try:
+        yield
+    except UnicodeEncodeError as err:
+        raise DataError(
+            f"is {err.encoding}, which has no {err.object[err.start : err.end][:20]!r}, as a row to be added has it",
+            where=where,
+            hint="save the dataset as UTF-8, validate and fix that",
+        ) from err
