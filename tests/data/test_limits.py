@@ -76,15 +76,37 @@ class TestRows:
         assert "raise reading.row_bytes" in said
 
     def test_a_batch_of_too_many_bytes(self, tmp_path):
-        table = pa.table({"a": ["x" * 100_000 + str(i) for i in range(100)]})
+        table = pa.table({"a": ["x" * 2_000_000 + str(i) for i in range(3)]})
         pq.write_table(table, tmp_path / "x.parquet", use_dictionary=False)
         said = refused(tmp_path / "x.parquet", batch_bytes=1 << 20)
-        assert "rows at a time, over 1 MiB; lower data.batch_rows" in said
-        source = open_source(tmp_path / "x.parquet", reading=within(batch_bytes=1 << 20))
-        assert sum(batch.num_rows for batch in source.batches(batch_rows=5)) == 100
-        # Small blocks that would be joined to a large batch, too.
-        (tmp_path / "x.csv").write_text("a,b\n" + "x,y\n" * 2_000_000)
-        assert "rows at a time" in refused_with_rows(tmp_path / "x.csv", 2_000_000, batch_bytes=1 << 24)
+        assert "for 1 rows at a time, over 1 MiB; lower data.batch_rows" in said
+
+    def test_long_text_and_many_columns_come_in_smaller_batches(self, tmp_path):
+        texts = pa.table({"a": ["x" * 100_000 + str(i) for i in range(100)]})
+        pq.write_table(texts, tmp_path / "x.parquet", use_dictionary=False)
+        pq.write_table(pa.table({f"c{i}": pa.array(range(2_000)) for i in range(200)}), tmp_path / "wide.parquet")
+        for name, table in (("x.parquet", texts), ("wide.parquet", pq.read_table(tmp_path / "wide.parquet"))):
+            batches = list(open_source(tmp_path / name, reading=within(batch_bytes=1 << 20)).batches())
+            assert max(batch.nbytes for batch in batches) <= 1 << 18
+            assert pa.Table.from_batches(batches).equals(table)
+
+    def test_a_dictionary_that_all_batches_share_counts_once(self, tmp_path):
+        # 4 MB of categories in a hundred batches.
+        names = pa.array([f"category {i:030d}" for i in range(100_000)])
+        codes = np.random.default_rng(0).integers(0, len(names), 20_000).astype(np.int32)
+        column = pa.DictionaryArray.from_arrays(codes, names)
+        with pa.ipc.new_file(tmp_path / "x.arrow", pa.schema([("a", column.type)])) as writer:
+            for start in range(0, len(codes), 200):
+                writer.write_batch(pa.record_batch({"a": column[start : start + 200]}))
+        source = open_source(tmp_path / "x.arrow", reading=within(batch_bytes=32 << 20, expansion=1))
+        assert sum(batch.num_rows for batch in source.batches()) == len(codes)
+
+    def test_sparse_columns_may_be_small_in_a_file(self, tmp_path):
+        flags = np.zeros(4_000_000, np.int64)
+        table = pa.table({f"flag {i}": flags for i in range(40)})
+        pq.write_table(table, tmp_path / "x.parquet", compression="zstd")
+        assert (tmp_path / "x.parquet").stat().st_size * 200 < table.nbytes > 1 << 30
+        assert sum(batch.num_rows for batch in open_source(tmp_path / "x.parquet").batches()) == len(flags)
 
 
 def refused_with_rows(path, batch_rows: int, **limits) -> str:

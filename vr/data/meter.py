@@ -5,7 +5,7 @@ from collections.abc import Callable
 from vr.core.errors import DataError
 from vr.data.config import ReadingConfig
 
-__all__ = ["Meter", "check_batch", "check_columns", "shown_bytes"]
+__all__ = ["Meter", "check_batch", "check_columns", "joined_bytes", "shown_bytes"]
 
 _FREE_BYTES = 1 << 30  # whatever was stored: most small files that expand a lot are tables of constants
 
@@ -51,6 +51,11 @@ def check_batch(rows: int, num_bytes: int, limits: ReadingConfig, where: str) ->
             where=where,
             hint="lower data.batch_rows and reference.batch_rows, or raise reading.batch_bytes",
         )
+
+
+def joined_bytes(limits: ReadingConfig) -> int:
+    """Returns the bytes up to which rows are put together: a batch may turn out larger by what one row takes."""
+    return limits.batch_bytes // 4
 
 
 def check_columns(count: int, limits: ReadingConfig, where: str) -> None:

@@ -1,11 +1,11 @@
 """The few column types that the rest of vr meets, and batches of one exact length."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["exact_batches", "normal_array", "normal_type"]
+__all__ = ["even_batches", "normal_array", "normal_type"]
 
 _STRING_DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 
@@ -60,12 +60,10 @@ def normal_array(array: pa.Array, type_: pa.DataType) -> pa.Array:
     return array.cast(type_)
 
 
-def exact_batches(
-    batches: Iterable[pa.RecordBatch], batch_rows: int, check: Callable[[int, int], None] = lambda rows, size: None
-) -> Iterator[pa.RecordBatch]:
-    """Yields the same rows in batches of exactly `batch_rows`, the last one apart; copies only where it must join.
+def even_batches(batches: Iterable[pa.RecordBatch], batch_rows: int, most_bytes: int) -> Iterator[pa.RecordBatch]:
+    """Yields the same rows in batches of `batch_rows`, or of as many as hold `most_bytes` where that is fewer.
 
-    `check` is told the rows and bytes held so far, and may refuse by raising.
+    Copies only where it must join. A dictionary counts once, as all parts of a file share it.
     """
     parts: list[pa.RecordBatch] = []
     held = size = 0
@@ -73,16 +71,24 @@ def exact_batches(
         start = 0
         while start < batch.num_rows:
             part = batch.slice(start, batch_rows - held)
+            own = sum(_own_bytes(column) for column in part.columns)
+            if parts and size + own > most_bytes:
+                yield _join(parts)
+                parts, held, size = [], 0, 0
+                continue
             parts.append(part)
             held += part.num_rows
-            size += part.nbytes
-            check(held, size)
+            size += own
             start += part.num_rows
             if held == batch_rows:
                 yield _join(parts)
                 parts, held, size = [], 0, 0
     if parts:
         yield _join(parts)
+
+
+def _own_bytes(array: pa.Array) -> int:
+    return array.indices.nbytes if isinstance(array, pa.DictionaryArray) else array.nbytes
 
 
 def _join(parts: list[pa.RecordBatch]) -> pa.RecordBatch:

@@ -25,8 +25,8 @@ from vr.data.formats.opening import common_format, normal_batches, open_reader
 from vr.data.formats.reader import InputFile, Reader
 from vr.data.formats.reader import reading as read_errors
 from vr.data.formats.textual import join_types
-from vr.data.meter import check_batch
-from vr.data.normal import exact_batches, normal_type
+from vr.data.meter import joined_bytes
+from vr.data.normal import even_batches, normal_type
 from vr.data.store.address import shown
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Source:
         return self._readers
 
     def batches(self, columns: Sequence[str] | None = None, batch_rows: int = 65_536) -> Iterator[pa.RecordBatch]:
-        """Yields the rows in file order, `batch_rows` at a time (the last batch may be shorter).
+        """Yields the rows in file order, `batch_rows` at a time, fewer where they would take many bytes.
 
         Args:
           columns: Names to read, in the order wanted; the others are not decoded. None for all.
@@ -100,11 +100,7 @@ class Source:
         if unknown:
             name = next(name for name in names if name in unknown)
             raise DataError("no such column", where=f"{self.uri}, column '{name}'", hint=_there_are(self.schema))
-        return exact_batches(
-            self._typed_batches(names, batch_rows),
-            batch_rows,
-            lambda rows, size: check_batch(rows, size, self._limits, self.uri),
-        )
+        return even_batches(self._typed_batches(names, batch_rows), batch_rows, joined_bytes(self._limits))
 
     def _typed_batches(self, names: list[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
         stored = pa.schema([self._stored.field(name) for name in names])

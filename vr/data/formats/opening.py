@@ -13,7 +13,7 @@ from vr.data.config import ReadingConfig
 from vr.data.formats.locate import format_by_name
 from vr.data.formats.reader import InputFile, Reader, reading
 from vr.data.formats.sniff import check_looks, format_by_looks
-from vr.data.meter import check_batch
+from vr.data.meter import check_batch, joined_bytes
 from vr.data.normal import normal_array
 
 __all__ = ["common_format", "normal_batches", "open_reader"]
@@ -85,8 +85,11 @@ def normal_batches(
       DataError: if the file turns out to be damaged, or a batch too large.
     """
     for stored in reader.read(schema, batch_rows):
-        for start in range(0, stored.num_rows, batch_rows):
-            batch = stored.slice(start, batch_rows)
+        # Whole buffers, as offsets have not been looked at yet.
+        taken = max(1, stored.get_total_buffer_size())
+        rows = min(batch_rows, max(1, stored.num_rows * joined_bytes(limits) // taken))
+        for start in range(0, stored.num_rows, rows):
+            batch = stored.slice(start, rows)
             arrays = []
             for field in schema:
                 with reading(f"{where}, column '{field.name}'"):
