@@ -85,5 +85,6 @@ if __name__ == "__main__":
     try:
         main()
     except SystemExit as ended:
-        leave(ended.code if isinstance(ended.code, int) else 1)
+        if isinstance(ended.code, int):
+            leave(ended.code)
         raise

@@ -350,6 +350,8 @@ def _terminable() -> Iterator[None]:
         return
     before, hook = signal.signal(signal.SIGTERM, signal.default_int_handler), sys.unraisablehook
 
+    timers: list[threading.Timer] = []
+
     def again(unraisable: "sys.UnraisableHookArgs") -> None:
         """Asks once more where the interpreter was in a finalizer, out of which no exception comes."""
         if not issubclass(unraisable.exc_type, KeyboardInterrupt):
@@ -357,12 +359,15 @@ def _terminable() -> Iterator[None]:
         # From another thread and a little later: here the interruption would be lost in this hook.
         timer = threading.Timer(0.01, _thread.interrupt_main, (signal.SIGTERM,))
         timer.daemon = True
+        timers.append(timer)
         timer.start()
 
     sys.unraisablehook = again
     try:
         yield
     finally:
+        for timer in timers:
+            timer.cancel()
         sys.unraisablehook = hook
         signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 import warnings
 from dataclasses import replace
@@ -190,8 +191,8 @@ class TestWhatBecomesOfTheProcess:
         source = open_source(long_file, reading=ALWAYS)
         (pid,) = children()
         os.kill(pid, signal.SIGKILL)
-        while is_alive(pid):
-            time.sleep(0.01)
+        # Its first thread is dead before the whole of it is.
+        source._readers[0]._dataset.processes._free[0]._process.wait(30)
         assert sum(batch.num_rows for batch in source.batches()) == 200_000
 
     def test_one_that_cannot_start_is_not_the_files_fault(self, long_file, monkeypatch):
@@ -212,6 +213,32 @@ class TestWhatBecomesOfTheProcess:
         fork.join()
         assert sum(batch.num_rows for batch in source.batches()) == 200_000
         assert len(children()) == 1
+
+    def test_time_in_which_both_were_stopped_is_no_silence(self, long_file):
+        # The parent and its child are stopped for longer than the silence that is allowed, while the parent waits.
+        script = f"""
+            import os, signal, sys, threading, time
+            from pathlib import Path
+            from vr.data.config import Isolation, ReadingConfig
+            from vr.data.source import open_source
+            reading = ReadingConfig(isolation=Isolation.always, silence_s=4.0)
+            source = open_source(Path({str(long_file)!r}), reading=reading)
+            (child,) = Path(f"/proc/self/task/{{os.getpid()}}/children").read_text().split()
+            os.kill(int(child), signal.SIGSTOP)
+            print(child, flush=True)
+            print(sum(batch.num_rows for batch in source.batches()), flush=True)
+        """
+        with subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, text=True
+        ) as run:
+            assert run.stdout is not None
+            child = int(run.stdout.readline())
+            time.sleep(1.0)  # it waits for a child that is stopped
+            os.kill(run.pid, signal.SIGSTOP)
+            time.sleep(6.0)
+            os.kill(child, signal.SIGCONT)
+            os.kill(run.pid, signal.SIGCONT)
+            assert run.stdout.read().strip() == "200000"
 
     def test_silence_ends_it(self, long_file):
         source = open_source(long_file, reading=replace(ALWAYS, silence_s=3.0))

@@ -35,15 +35,20 @@ def by_each(call: Callable[[], _T]) -> _T:
     """Returns what `call` returns on this process; every process calls it, and `call` speaks to no other.
 
     Raises:
-      VrError: on every process, where `call` raises it on process 0, the only one that has the folder.
+      VrError: on every process, where `call` raises on any: process 0's, which alone has the folder, or its own, or one
+        that says so.
     """
+    if not hosts.several():
+        return call()
     try:
         value, error = call(), None
-    except Exception as err:
-        if not hosts.several() or not hosts.is_first():
-            raise
+    except Exception as err:  # noqa: BLE001 - the others wait to be told, whatever it is
         value, error = None, err
     by_first(lambda: _raise(error))
+    have = least_of_all(0 if error else 1)
+    _raise(error)
+    if not have:
+        raise VrError("another process failed, and says why", where=f"one of {hosts.count()} processes")
     return value  # type: ignore[return-value]
 
 

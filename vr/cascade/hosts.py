@@ -6,6 +6,7 @@ Nothing here imports jax before `join` does, and without it every function answe
 import itertools
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ COORDINATOR, PROCESSES, PROCESS = "VR_COORDINATOR", "VR_PROCESSES", "VR_PROCESS"
 HEARTBEAT_SECONDS = "VR_HEARTBEAT_SECONDS"
 _LEAST_HEARTBEAT_S, _MOST_HEARTBEAT_S = 5, 600
 _SHUTDOWN_S = 60
+_LEAVE_S = 2.0
 # How XLA's runtimes begin the text of what went wrong between processes; a CPU's raises it as a ValueError.
 _STATUSES = ("ABORTED", "CANCELLED", "DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE", "UNKNOWN", "FAILED_PRECONDITION")
 
@@ -212,6 +214,9 @@ def leave(code: int) -> None:
     if several() and code:
         sys.stdout.flush()
         sys.stderr.flush()
+        if is_first():
+            # What they talk through ends with it: those that were told the same have this long to say so.
+            time.sleep(_LEAVE_S)
         os._exit(code)
 
 

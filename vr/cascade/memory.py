@@ -104,4 +104,6 @@ def out_of_memory(batch_rows: int, parts: int, need: int | None = None, limit: i
     text = f"a batch of {batch_rows} rows in {parts} part{'s' if parts > 1 else ''} does not fit into a device's memory"
     if need is not None and limit is not None:
         text += f" (it takes {need / 2**20:,.0f} MiB of {limit / 2**20:,.0f})"
-    return OutOfMemoryError(text, where="cascade", hint="choose a smaller preset or fewer batch_rows")
+    return OutOfMemoryError(
+        text, where="cascade", hint="choose a smaller preset or fewer batch_rows, and leave cascade.remat at auto"
+    )

@@ -1,6 +1,5 @@
 """Settings of what is read, how it is coded and how much of it is sampled."""
 
-import math
 import os
 from dataclasses import dataclass, field
 from enum import Enum
@@ -27,6 +26,9 @@ class DataConfig:
         for column, kind in self.types.items():
             if kind not in kinds:
                 raise ConfigError(f"{kind!r} is no column type", where=f"types.{column}", hint=f"use one of {kinds}")
+
+
+_LONGEST_S, _MOST_BYTES = 1e7, 1 << 60  # beyond which a system cannot count
 
 
 class Isolation(Enum):
@@ -61,8 +63,10 @@ class ReadingConfig:
                 raise ConfigError(f"must be {low} or more, not {getattr(self, name)}", where=f"reading.{name}")
         for name in ("silence_s", "processor_s"):
             value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 1.0):
-                raise ConfigError(f"must be 1 or more, not {value:g}", where=f"reading.{name}")
+            if not 1.0 <= value <= _LONGEST_S:
+                raise ConfigError(f"must lie in 1 to {_LONGEST_S:g}, not {value:g}", where=f"reading.{name}")
+        if self.memory_bytes > _MOST_BYTES:
+            raise ConfigError(f"must be {_MOST_BYTES} or less, not {self.memory_bytes}", where="reading.memory_bytes")
 
 
 def is_isolated(isolation: Isolation) -> bool:

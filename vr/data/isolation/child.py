@@ -137,17 +137,15 @@ class _Datasets:
 
 
 def _limit_process(limits: ReadingConfig) -> None:
-    # What is reserved and never touched, such as a library's address ranges, counts for AS but not for DATA.
-    memory = resource.RLIMIT_DATA if sys.platform == "linux" else resource.RLIMIT_AS
-    for kind, most in (
-        (memory, limits.memory_bytes),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NOFILE, _FILES),
-    ):
-        _, hard = resource.getrlimit(kind)
-        # Where the hard limit is lower it holds already.
-        resource.setrlimit(kind, (most if hard < 0 else min(most, hard), hard))
+    most = {resource.RLIMIT_FSIZE: 0, resource.RLIMIT_CORE: 0, resource.RLIMIT_NOFILE: _FILES}
+    if sys.platform == "linux":
+        # What is reserved and never touched, such as a library's address ranges, counts for AS but not for DATA.
+        # Elsewhere the one is not enforced, and the other lies below what a process has from its start.
+        most[resource.RLIMIT_DATA] = limits.memory_bytes
+    for kind, wanted in most.items():
+        soft, hard = resource.getrlimit(kind)
+        # Where a limit is lower it holds already.
+        resource.setrlimit(kind, (min([wanted, *(limit for limit in (soft, hard) if limit >= 0)]), hard))
 
 
 class _Pieces:

@@ -1,11 +1,13 @@
 """A reading process seen from its parent: asked, waited for, and ended; however it ends, that is one `DataError`."""
 
+import contextlib
 import json
 import os
 import select
 import signal
 import subprocess
 import sys
+import time
 import weakref
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,6 +26,8 @@ __all__ = ["ReadingProcess"]
 
 # Only while vr itself is found may its folder come first; the working folder never does, for it may hold the data.
 _START = """
+import signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)
 import sys
 sys.path.insert(0, sys.argv[1])
 import vr
@@ -41,7 +45,7 @@ _ENVIRONMENT = {
 _ROOT = Path(__file__).resolve().parents[3]  # the folder that holds vr
 _PIPE_BYTES = 1 << 20
 _MOST_TOLD_BYTES = 64 << 20  # of an answer in JSON
-_START_S, _END_S = 60.0, 5.0
+_START_S, _END_S, _SLICE_S = 60.0, 5.0, 1.0
 _MADE = "it may be damaged or made to do harm: write it again from its source"
 
 
@@ -146,7 +150,7 @@ class ReadingProcess:
         while view:
             # The clock runs only while this process waits: a child that waits for its reader is not slow.
             allowed = self.silence_s if self._has_spoken else max(_START_S, self.silence_s)
-            if not self._poll.poll(1000 * allowed):
+            if not self._comes_within(allowed):
                 self.kill()
                 if not self._has_spoken:
                     raise _no_start(f"it said nothing for {allowed:g} s")
@@ -160,6 +164,17 @@ class ReadingProcess:
                 raise self._death(where)
             view = view[got:]
         return taken
+
+    def _comes_within(self, seconds: float) -> bool:
+        """Whether anything is to be read within so many seconds in which this process was awake."""
+        waited = 0.0
+        while waited < seconds:
+            begun = time.monotonic()
+            if self._poll.poll(1000 * min(_SLICE_S, seconds - waited)):
+                return True
+            # Suspended, or stopped with its child, it has waited for nobody.
+            waited += min(time.monotonic() - begun, 2 * _SLICE_S)
+        return False
 
     def _nonsense(self, where: str) -> DataError:
         self.kill()
@@ -249,7 +264,9 @@ def _end(process: subprocess.Popen, parent: int) -> None:
     if os.getpid() != parent:
         return
     process.kill()
-    process.wait()
+    # One that waits for a dead disk cannot be killed: it is left to the system.
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_END_S)
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             pipe.close()
