@@ -13,6 +13,7 @@ import pytest
 from vr.cascade.config import preset
 from vr.core.errors import AlreadyPublishedError, ConfigError, DataError, VrError
 from vr.data.source import open_source
+from vr.data.store.publish import digest_of
 from vr.pipeline.chosen import load_report
 from vr.pipeline.config import Config
 from vr.pipeline.fix import fix
@@ -278,6 +279,52 @@ def test_what_cannot_be_is_refused(case, tmp_path):
     pq.write_table(pa.table({"x": [1.0], "y": [1.0], "g": ["low"]}), tmp_path / "real.parquet")
     with pytest.raises(DataError, match=r"real\.parquet: lacks column 'n'"):
         run(case, output, real=tmp_path / "real.parquet")
+
+
+def rescored(case, tmp_path, change=lambda table: table, **metadata) -> Path:
+    """Returns the report beside which the row scores lie changed."""
+    shutil.copy(case / "report" / "report.json", tmp_path / "report.json")
+    table = change(pq.read_table(case / "report" / "row_scores.parquet"))
+    told = table.schema.metadata | {f"vr.{key}".encode(): value for key, value in metadata.items()}
+    table = table.replace_schema_metadata({key: value for key, value in told.items() if value is not None})
+    pq.write_table(table, tmp_path / "row_scores.parquet")
+    return tmp_path / "report.json"
+
+
+@pytest.mark.parametrize("key", ["candidate", "reference", "seed"])
+@pytest.mark.parametrize("value", [b"77", None])
+def test_row_scores_of_another_run_are_refused(case, tmp_path, key, value):
+    report = rescored(case, tmp_path, **{key: value})
+    told = "77" if value else "nothing"
+    with pytest.raises(DataError, match=rf"row_scores\.parquet: is not of the report's run: of {key} .* {told}"):
+        run(case, tmp_path / "clean.parquet", report=report)
+    assert not (tmp_path / "clean.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda table: table.take([*range(10), 11, 10, *range(12, len(table))]), "does not number the report's rows"),
+        (lambda table: table.slice(1), "does not hold the scores of the report's 1,100 rows"),
+    ],
+)
+def test_row_scores_in_another_order_are_refused(case, tmp_path, change, match):
+    with pytest.raises(DataError, match=rf"row_scores\.parquet: {match}"):
+        run(case, tmp_path / "clean.parquet", report=rescored(case, tmp_path, change))
+
+
+def test_other_row_scores_make_another_file(case, tmp_path):
+    scores = case / "report" / "row_scores.parquet"
+    manifest = run(case, tmp_path / "clean.parquet").manifest
+    assert manifest["report"]["row_scores_sha256"] == digest_of(scores)
+    confidence = pa.array(np.zeros(ROWS + REPEATS), pa.float32())
+    report = rescored(case, tmp_path, lambda table: table.set_column(2, "confidence", confidence))
+    with pytest.raises(AlreadyPublishedError, match="holds something else already"):
+        run(case, tmp_path / "clean.parquet", report=report)
+    # Where no action reads them they decide nothing.
+    first = run(case, tmp_path / "first.parquet", top=1).manifest
+    assert first["report"]["row_scores_sha256"] is None
+    assert not run(case, tmp_path / "first.parquet", top=1, report=report).is_new
 
 
 def test_real_rows_of_other_kinds_of_values_are_refused(case, tmp_path):
