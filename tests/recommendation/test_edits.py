@@ -105,6 +105,22 @@ def test_numbers_beyond_the_bounds_are_moved_to_them():
     assert by_w.bounds.tolist() == [-1.0, 3.0, 3.0]
 
 
+@pytest.mark.parametrize("type_", [pa.float16(), pa.float32(), pa.float64()])
+@pytest.mark.parametrize(("lower", "upper"), [(0.1, 0.7), (-0.7, -0.1), (0.1, 0.1), (-1e300, 1e300)])
+def test_numbers_that_were_moved_are_not_moved_again(type_, lower, upper):
+    numbers = np.array([-np.inf, -3.0, 0.25, -0.25, 3.0, np.inf])
+    table = pa.table({"x": pa.array(numbers.astype(type_.to_pandas_dtype()), type_)})
+    (change,) = decided(table, Clip("x", lower, upper)).changes
+    assert len(change.clipped) > 0
+    numbers[change.clipped] = change.bounds
+    moved = numbers.astype(type_.to_pandas_dtype())
+    assert np.isfinite(moved).all()
+    if lower < upper:
+        assert lower <= moved.astype(float).min() <= moved.astype(float).max() <= upper
+    again = pa.table({"x": pa.array(moved, type_)})
+    assert decided(again, Clip("x", lower, upper)).changes[0].clipped.tolist() == []
+
+
 def test_what_cannot_be_done_is_refused():
     table = pa.table({"x": [1, 2], "s": ["a", "b"]})
     with pytest.raises(DataError, match="column 's': holds string and cannot be clipped"):

@@ -132,11 +132,24 @@ def _beyond(batch: pa.RecordBatch, action: Clip, row_start: int) -> tuple[np.nda
         raise DataError(
             f"holds {column.type} and cannot be clipped", where=f"column '{action.column}'", hint="only numbers can"
         )
-    values, lower, upper = to_float(column), action.lower, action.upper
-    if pa.types.is_integer(column.type) and np.ceil(lower) <= np.floor(upper):
-        lower, upper = np.ceil(lower), np.floor(upper)
+    values, (lower, upper) = to_float(column), _bounds(action, column.type)
     outside = np.flatnonzero((values < lower) | (values > upper))
     return row_start + outside, np.clip(values[outside], lower, upper)
+
+
+def _bounds(action: Clip, type_: pa.DataType) -> tuple[float, float]:
+    """Returns the bounds as a column can hold them, so that what was moved to them lies within."""
+    lower, upper = action.lower, action.upper
+    if pa.types.is_integer(type_):
+        return (np.ceil(lower), np.floor(upper)) if np.ceil(lower) <= np.floor(upper) else (lower, upper)
+    dtype = type_.to_pandas_dtype()
+    with np.errstate(over="ignore"):
+        low, high = dtype(lower), dtype(upper)
+        # As floats: beside its own number, NumPy would round the bound as well.
+        inner_low = low if float(low) >= lower else np.nextafter(low, dtype(np.inf))
+        inner_high = high if float(high) <= upper else np.nextafter(high, dtype(-np.inf))
+    # Bounds with no number of the type between them are the nearest ones.
+    return (float(inner_low), float(inner_high)) if inner_low <= inner_high else (float(low), float(high))
 
 
 class _Aligned:
