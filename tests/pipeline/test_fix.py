@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,15 @@ import pytest
 
 from vr.cascade.config import preset
 from vr.core.errors import AlreadyPublishedError, ConfigError, DataError, VrError
+from vr.data.rewrite.edits import Edits
+from vr.data.rewrite.rewrite import rewrite
 from vr.data.source import open_source
 from vr.data.store.publish import digest_of
 from vr.pipeline.chosen import load_report
 from vr.pipeline.config import Config
 from vr.pipeline.fix import fix
 from vr.pipeline.manifest import compact
+from vr.pipeline.real_rows import RealRows
 from vr.pipeline.validate import validate
 
 ROWS, REPEATS, FAR, OUTLIERS = 900, 200, 40, 30
@@ -175,8 +179,6 @@ def test_real_rows_are_appended_in_the_candidates_columns(case, tmp_path):
 
 
 def test_a_draw_of_real_rows_is_exact_and_seeded(case):
-    from vr.pipeline.real_rows import RealRows
-
     told, _ = load_report(case / "report" / "report.json")
     candidate, real = open_source(case / "candidate.parquet"), open_source(case / "reference.parquet")
     rows = RealRows.of(real, candidate, 700, told, ["x", "y", "n", "g"])
@@ -333,6 +335,58 @@ def test_real_rows_of_other_kinds_of_values_are_refused(case, tmp_path):
     with pytest.raises(DataError, match=r"real\.csv, column 'n': is string, and int64 in the candidate"):
         run(case, tmp_path / "clean.csv", candidate="candidate.csv", real=tmp_path / "real.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["real.csv"]
+
+
+def with_real_rows(case, tmp_path, old: str, real: pa.Table, name: str = "old.csv"):
+    """Writes `old` with all of `real` appended, and returns the new file as a source."""
+    (tmp_path / name).write_text(old)
+    pq.write_table(real, tmp_path / "real.parquet")
+    told, _ = load_report(case / "report" / "report.json")
+    candidate = open_source(tmp_path / name)
+    rows = RealRows.of(open_source(tmp_path / "real.parquet"), candidate, len(real), told, real.column_names)
+    rewrite(candidate, Edits(np.empty(0, np.int64), {}, rows.batches), tmp_path / f"new-{name}")
+    return candidate, open_source(tmp_path / f"new-{name}")
+
+
+TEXTS = {
+    "old.csv": "day,at,n,g\n2024-01-01,2024-01-01 10:00:00,3,a\n2024-01-02,2024-01-02 11:30:00,4,b\n",
+    "old.jsonl": '{"day": "2024-01-01 00:00:00", "at": "2024-01-01 10:00:00", "n": 3, "g": "a"}\n',
+}
+MIDNIGHT, MORNING = datetime(2024, 5, 1), datetime(2024, 5, 1, 9, 15)
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_added_rows_leave_a_column_its_type(case, tmp_path, name):
+    real = pa.table(
+        {
+            "day": pa.array([MIDNIGHT, None], pa.timestamp("us")),
+            "at": pa.array([MORNING, MIDNIGHT], pa.timestamp("ns")),
+            "n": [5.0, 6.0],
+            "g": pa.array(["a", "c"]).dictionary_encode(),
+        }
+    )
+    before, after = with_real_rows(case, tmp_path, TEXTS[name], real, name)
+    assert after.schema.types == before.schema.types
+    rows = pa.Table.from_batches(after.batches(["day", "at", "n", "g"]))
+    added = rows.slice(len(rows) - 2).cast(
+        pa.schema({field.name: field.type for field in real.schema} | {"g": pa.string()})
+    )
+    assert added.to_pydict() == real.to_pydict()
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "why"),
+    [
+        ("day", pa.array([MORNING], pa.timestamp("us")), "values would be lost"),
+        ("at", pa.array([MORNING], pa.timestamp("us", "UTC")), "the time zone would be lost"),
+        ("n", pa.array([2.5]), "truncated"),
+    ],
+)
+def test_added_values_that_a_column_cannot_hold_are_refused(case, tmp_path, column, values, why):
+    real = pa.table({"day": [MIDNIGHT], "at": [MORNING], "n": [5], "g": ["a"]})
+    real = real.set_column(real.column_names.index(column), column, values)
+    with pytest.raises(DataError, match=rf"real\.parquet, column '{column}': is .* does not fit .*{why}"):
+        with_real_rows(case, tmp_path, TEXTS["old.csv"], real)
 
 
 def edited(case, tmp_path, change) -> Path:
