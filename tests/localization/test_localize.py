@@ -1,6 +1,7 @@
 """Row scores on planted defects: what is found, how surely, and that healthy rows are left alone."""
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -72,6 +73,23 @@ def test_duplicates_lead_to_their_removal_and_to_nothing_else(tmp_path):
     actions = {action.category: action for action in report.recommendations}
     assert actions["deduplicate"].affected_rows == pytest.approx(ROWS // 2, rel=0.02)
     assert "drop_rows" not in actions
+
+
+def test_copies_of_suspicious_rows_count_with_them(tmp_path):
+    base = table(ROWS, 1).to_pandas()
+    base.loc[np.arange(100, 140), "z"] = 40.0 + np.random.default_rng(5).random(40)
+    # Later copies of thirty of the outliers, and of thirty ordinary rows.
+    frame = pd.concat([base, base.iloc[110:170]], ignore_index=True)
+    report, scores = run(pa.Table.from_pandas(frame), tmp_path)
+    copies = scores.defect == "exact_duplicate"
+    assert copies[ROWS:].all()
+    judged = frame[~copies & (scores.confidence >= 0.8)]
+    outliers = judged.index[judged.z >= 40.0]
+    assert len(outliers) > 35
+    actions = {action.category: action for action in report.recommendations}
+    follow = copies & frame.z.isin(judged.z)
+    assert follow.sum() >= 25
+    assert actions["drop_rows"].affected_rows == len(judged) + follow.sum()
 
 
 def test_repeats_that_the_reference_has_too_are_left(tmp_path):

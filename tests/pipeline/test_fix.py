@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,15 @@ import pytest
 
 from vr.cascade.config import preset
 from vr.core.errors import AlreadyPublishedError, ConfigError, DataError, VrError
+from vr.data.rewrite.edits import Edits
+from vr.data.rewrite.rewrite import rewrite
 from vr.data.source import open_source
+from vr.data.store.publish import digest_of
 from vr.pipeline.chosen import load_report
 from vr.pipeline.config import Config
 from vr.pipeline.fix import fix
 from vr.pipeline.manifest import compact
+from vr.pipeline.real_rows import RealRows
 from vr.pipeline.validate import validate
 
 ROWS, REPEATS, FAR, OUTLIERS = 900, 200, 40, 30
@@ -133,6 +138,9 @@ def test_what_goes_is_what_the_report_says(case, tmp_path):
     assert len(again) - len(removed) == repeats["action"]["keep_repeats"]
     scores = pq.read_table(case / "report" / "row_scores.parquet").to_pandas()
     suspicious = scores.row[(scores.confidence >= 0.8) & (scores.defect != "exact_duplicate")]
+    # Exact copies go with the row that they repeat.
+    copies = before.index[before.duplicated() & before.x.isin(before.x[suspicious])]
+    suspicious = sorted({*suspicious, *copies})
     assert rows_of(action_of(manifest, "drop_rows")["removed"]) == sorted(set(suspicious) - set(removed))
     clip = action_of(manifest, "clip")
     beyond = before.index[before.n > clip["action"]["upper"]]
@@ -171,8 +179,6 @@ def test_real_rows_are_appended_in_the_candidates_columns(case, tmp_path):
 
 
 def test_a_draw_of_real_rows_is_exact_and_seeded(case):
-    from vr.pipeline.real_rows import RealRows
-
     told, _ = load_report(case / "report" / "report.json")
     candidate, real = open_source(case / "candidate.parquet"), open_source(case / "reference.parquet")
     rows = RealRows.of(real, candidate, 700, told, ["x", "y", "n", "g"])
@@ -277,12 +283,110 @@ def test_what_cannot_be_is_refused(case, tmp_path):
         run(case, output, real=tmp_path / "real.parquet")
 
 
+def rescored(case, tmp_path, change=lambda table: table, **metadata) -> Path:
+    """Returns the report beside which the row scores lie changed."""
+    shutil.copy(case / "report" / "report.json", tmp_path / "report.json")
+    table = change(pq.read_table(case / "report" / "row_scores.parquet"))
+    told = table.schema.metadata | {f"vr.{key}".encode(): value for key, value in metadata.items()}
+    table = table.replace_schema_metadata({key: value for key, value in told.items() if value is not None})
+    pq.write_table(table, tmp_path / "row_scores.parquet")
+    return tmp_path / "report.json"
+
+
+@pytest.mark.parametrize("key", ["candidate", "reference", "seed"])
+@pytest.mark.parametrize("value", [b"77", None])
+def test_row_scores_of_another_run_are_refused(case, tmp_path, key, value):
+    report = rescored(case, tmp_path, **{key: value})
+    told = "77" if value else "nothing"
+    with pytest.raises(DataError, match=rf"row_scores\.parquet: is not of the report's run: of {key} .* {told}"):
+        run(case, tmp_path / "clean.parquet", report=report)
+    assert not (tmp_path / "clean.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda table: table.take([*range(10), 11, 10, *range(12, len(table))]), "does not number the report's rows"),
+        (lambda table: table.slice(1), "does not hold the scores of the report's 1,100 rows"),
+    ],
+)
+def test_row_scores_in_another_order_are_refused(case, tmp_path, change, match):
+    with pytest.raises(DataError, match=rf"row_scores\.parquet: {match}"):
+        run(case, tmp_path / "clean.parquet", report=rescored(case, tmp_path, change))
+
+
+def test_other_row_scores_make_another_file(case, tmp_path):
+    scores = case / "report" / "row_scores.parquet"
+    manifest = run(case, tmp_path / "clean.parquet").manifest
+    assert manifest["report"]["row_scores_sha256"] == digest_of(scores)
+    confidence = pa.array(np.zeros(ROWS + REPEATS), pa.float32())
+    report = rescored(case, tmp_path, lambda table: table.set_column(2, "confidence", confidence))
+    with pytest.raises(AlreadyPublishedError, match="holds something else already"):
+        run(case, tmp_path / "clean.parquet", report=report)
+    # Where no action reads them they decide nothing.
+    first = run(case, tmp_path / "first.parquet", top=1).manifest
+    assert first["report"]["row_scores_sha256"] is None
+    assert not run(case, tmp_path / "first.parquet", top=1, report=report).is_new
+
+
 def test_real_rows_of_other_kinds_of_values_are_refused(case, tmp_path):
     text = frame(50, 9).assign(n=lambda rows: rows.n.map("n{}".format))
     text.to_csv(tmp_path / "real.csv", index=False)
     with pytest.raises(DataError, match=r"real\.csv, column 'n': is string, and int64 in the candidate"):
         run(case, tmp_path / "clean.csv", candidate="candidate.csv", real=tmp_path / "real.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["real.csv"]
+
+
+def with_real_rows(case, tmp_path, old: str, real: pa.Table, name: str = "old.csv"):
+    """Writes `old` with all of `real` appended, and returns the new file as a source."""
+    (tmp_path / name).write_text(old)
+    pq.write_table(real, tmp_path / "real.parquet")
+    told, _ = load_report(case / "report" / "report.json")
+    candidate = open_source(tmp_path / name)
+    rows = RealRows.of(open_source(tmp_path / "real.parquet"), candidate, len(real), told, real.column_names)
+    rewrite(candidate, Edits(np.empty(0, np.int64), {}, rows.batches), tmp_path / f"new-{name}")
+    return candidate, open_source(tmp_path / f"new-{name}")
+
+
+TEXTS = {
+    "old.csv": "day,at,n,g\n2024-01-01,2024-01-01 10:00:00,3,a\n2024-01-02,2024-01-02 11:30:00,4,b\n",
+    "old.jsonl": '{"day": "2024-01-01 00:00:00", "at": "2024-01-01 10:00:00", "n": 3, "g": "a"}\n',
+}
+MIDNIGHT, MORNING = datetime(2024, 5, 1), datetime(2024, 5, 1, 9, 15)
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_added_rows_leave_a_column_its_type(case, tmp_path, name):
+    real = pa.table(
+        {
+            "day": pa.array([MIDNIGHT, None], pa.timestamp("us")),
+            "at": pa.array([MORNING, MIDNIGHT], pa.timestamp("ns")),
+            "n": [5.0, 6.0],
+            "g": pa.array(["a", "c"]).dictionary_encode(),
+        }
+    )
+    before, after = with_real_rows(case, tmp_path, TEXTS[name], real, name)
+    assert after.schema.types == before.schema.types
+    rows = pa.Table.from_batches(after.batches(["day", "at", "n", "g"]))
+    added = rows.slice(len(rows) - 2).cast(
+        pa.schema({field.name: field.type for field in real.schema} | {"g": pa.string()})
+    )
+    assert added.to_pydict() == real.to_pydict()
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "why"),
+    [
+        ("day", pa.array([MORNING], pa.timestamp("us")), "values would be lost"),
+        ("at", pa.array([MORNING], pa.timestamp("us", "UTC")), "the time zone would be lost"),
+        ("n", pa.array([2.5]), "truncated"),
+    ],
+)
+def test_added_values_that_a_column_cannot_hold_are_refused(case, tmp_path, column, values, why):
+    real = pa.table({"day": [MIDNIGHT], "at": [MORNING], "n": [5], "g": ["a"]})
+    real = real.set_column(real.column_names.index(column), column, values)
+    with pytest.raises(DataError, match=rf"real\.parquet, column '{column}': is .* does not fit .*{why}"):
+        with_real_rows(case, tmp_path, TEXTS["old.csv"], real)
 
 
 def edited(case, tmp_path, change) -> Path:

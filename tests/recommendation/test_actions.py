@@ -10,7 +10,7 @@ FACTS = {
     "columns": ["a", "b"],
     "num_repeated": 0,
     "duplicate_excess": 0.0,
-    "num_confident": 0,
+    "num_suspicious": 0,
     "missing_mass": None,
     "reference_rows": 2_000,
 }
@@ -37,10 +37,10 @@ def test_duplicates_as_frequent_as_the_reference_has_are_left():
 
 
 def test_confident_rows_are_dropped_unless_they_are_most_of_the_file():
-    found = actions(num_confident=50)["drop_rows"]
+    found = actions(num_suspicious=50)["drop_rows"]
     assert found.affected_rows == 50
     assert found.action == DropRows(min_confidence=0.8, except_defects=("exact_duplicate",))
-    assert "drop_rows" not in actions(num_confident=600)
+    assert "drop_rows" not in actions(num_suspicious=600)
 
 
 @pytest.mark.parametrize(("verdict", "rows"), [("review", 429), ("reject", 1_000)])
@@ -67,7 +67,7 @@ def test_columns_that_leave_the_range_are_clipped_five_at_most():
 
 def test_what_buys_nothing_comes_last_and_says_so():
     listed = recommend(
-        **FACTS | {"verdict": "review", "num_repeated": 10, "duplicate_excess": None, "num_confident": 9}
+        **FACTS | {"verdict": "review", "num_repeated": 10, "duplicate_excess": None, "num_suspicious": 9}
     )
     assert [action.category for action in listed] == ["deduplicate", "add_real_rows", "drop_rows"]
     effects = [Effect(60.0, 50.0, 70.0), Effect(20.0, 10.0, 30.0)]

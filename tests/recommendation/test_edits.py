@@ -77,6 +77,24 @@ def test_rows_go_by_their_confidence_but_for_the_defects_that_are_spared():
     assert decided(table, DropRows(min_confidence=0.8), scores=told).changes[0].dropped.tolist() == [0, 2, 3, 5]
 
 
+@pytest.mark.parametrize("size", [1, 3, 50])
+@pytest.mark.parametrize("spared", [("exact_duplicate",), ()])
+def test_copies_of_a_dropped_row_go_with_it(size, spared):
+    # Rows 0 to 9 are outliers and 10 to 29 are not; then come a copy of each of 5 to 19, and of 5 to 9 once more.
+    x = np.concatenate([np.arange(30), np.arange(5, 20), np.arange(5, 10)])
+    table = pa.table({"x": x, "id": np.arange(50)})
+    repeat = np.arange(50) >= 30
+    told = scores(np.where(repeat, 0.4, np.where(x < 10, 0.95, 0.1)), np.where(repeat, "exact_duplicate", "none"))
+    drop, fewer = DropRows(min_confidence=0.8, except_defects=spared), Deduplicate(("x",), keep_repeats=12)
+    found = decided(table, fewer, drop, scores=told, size=size, columns=["x"]).changes
+    assert found[1].dropped.tolist() == np.flatnonzero(x < 10).tolist()
+    assert found[1].note is None
+    # Whatever repeats deduplication keeps, none is left whose original is gone.
+    rest = np.setdiff1d(np.arange(50), np.union1d(found[0].dropped, found[1].dropped))
+    assert x[rest].min() == 10
+    assert set(x[rest]) == set(range(10, 30))
+
+
 def test_numbers_beyond_the_bounds_are_moved_to_them():
     table = pa.table({"x": [1.0, -np.inf, np.nan, None, 9.0, np.inf, -2.0], "w": [-5, 0, 7, None, 2, 3, 4]})
     by_x, by_w = decided(table, Clip("x", 0.0, 8.5), Clip("w", -1.5, 3.5)).changes
@@ -85,6 +103,22 @@ def test_numbers_beyond_the_bounds_are_moved_to_them():
     # A column of whole numbers is moved to whole numbers.
     assert by_w.clipped.tolist() == [0, 2, 6]
     assert by_w.bounds.tolist() == [-1.0, 3.0, 3.0]
+
+
+@pytest.mark.parametrize("type_", [pa.float16(), pa.float32(), pa.float64()])
+@pytest.mark.parametrize(("lower", "upper"), [(0.1, 0.7), (-0.7, -0.1), (0.1, 0.1), (-1e300, 1e300)])
+def test_numbers_that_were_moved_are_not_moved_again(type_, lower, upper):
+    numbers = np.array([-np.inf, -3.0, 0.25, -0.25, 3.0, np.inf])
+    table = pa.table({"x": pa.array(numbers.astype(type_.to_pandas_dtype()), type_)})
+    (change,) = decided(table, Clip("x", lower, upper)).changes
+    assert len(change.clipped) > 0
+    numbers[change.clipped] = change.bounds
+    moved = numbers.astype(type_.to_pandas_dtype())
+    assert np.isfinite(moved).all()
+    if lower < upper:
+        assert lower <= moved.astype(float).min() <= moved.astype(float).max() <= upper
+    again = pa.table({"x": pa.array(moved, type_)})
+    assert decided(again, Clip("x", lower, upper)).changes[0].clipped.tolist() == []
 
 
 def test_what_cannot_be_done_is_refused():

@@ -1,8 +1,8 @@
-"""Which rows repeat an earlier row, found in one pass in row order."""
+"""Which rows repeat an earlier row, and which of these go where that row goes, found in one pass in row order."""
 
 import numpy as np
 
-__all__ = ["Repeats"]
+__all__ = ["Followers", "Repeats"]
 
 MAX_ROWS = 2**24  # distinct rows remembered: 128 MB
 
@@ -36,6 +36,13 @@ class Repeats:
         self._remember(ordered)
         return repeated
 
+    def known(self, hashes: np.ndarray) -> np.ndarray:
+        """Returns which rows repeat a remembered one, bool `[n]`, and remembers nothing."""
+        found = np.zeros(len(hashes), bool)
+        for run in self._runs:
+            found |= _among(hashes, run)
+        return found
+
     def _remember(self, run: np.ndarray) -> None:
         if sum(map(len, self._runs)) + len(run) > MAX_ROWS:
             self.complete = False
@@ -44,6 +51,34 @@ class Repeats:
             run = np.sort(np.concatenate([self._runs.pop(), run]))
         if len(run):
             self._runs.append(run)
+
+
+class Followers:
+    """Lets repeats share the fate of the row that they repeat: where it goes, they go.
+
+    Remembers as many rows that go as `Repeats` does; `complete` is False where repeats of others may have stayed.
+    """
+
+    def __init__(self) -> None:
+        self._gone = Repeats()
+
+    @property
+    def complete(self) -> bool:
+        """Whether every row that went is remembered."""
+        return self._gone.complete
+
+    def follow(self, hashes: np.ndarray, goes: np.ndarray, repeated: np.ndarray) -> np.ndarray:
+        """Returns which rows go in the end, bool `[n]`; call in row order.
+
+        Args:
+          hashes: uint64 `[n]`, of the rows.
+          goes: bool `[n]`, rows that go for what they are.
+          repeated: bool `[n]`, rows that are known as repeats and go where a row with their hash went, too.
+        """
+        self._gone.mark(hashes[goes])
+        found = goes.copy()
+        found[repeated] |= self._gone.known(hashes[repeated])
+        return found
 
 
 def _among(hashes: np.ndarray, run: np.ndarray) -> np.ndarray:

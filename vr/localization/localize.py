@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 from vr.data.codec import Codec, Coded
 from vr.data.hashing import hash_batch
 from vr.data.ordered import map_in_order
-from vr.data.repeats import Repeats
+from vr.data.repeats import Followers, Repeats
 from vr.detector.inputs import Columns, Side
 from vr.localization.reasons import blame_columns, reason
 from vr.localization.regions import Blocks, Region, find_regions
@@ -45,22 +45,20 @@ class Finding:
 
 @dataclass(frozen=True)
 class Sampled:
-    """Scores of some of the rows.
+    """What was found of some of the rows.
 
     Attributes:
-      confidence: float64 `[n]`.
-      defects: Names `[n]`, as in `DEFECTS`.
+      suspicious: bool `[n]`, rows that count in `Localized.num_suspicious`.
       repeated: bool `[n]`, rows that repeat an earlier row of the file.
     """
 
-    confidence: np.ndarray
-    defects: np.ndarray
+    suspicious: np.ndarray
     repeated: np.ndarray
 
     @classmethod
     def none_yet(cls, num_rows: int) -> "Sampled":
-        """Returns room for the scores of `num_rows` rows."""
-        return cls(np.zeros(num_rows), np.zeros(num_rows, "<U16"), np.zeros(num_rows, bool))
+        """Returns room for what is found of `num_rows` rows."""
+        return cls(np.zeros(num_rows, bool), np.zeros(num_rows, bool))
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ class Localized:
       regions: Contiguous stretches, worst first.
       blocks: Evidence along the file.
       num_repeated: Rows that repeat an earlier row.
-      num_confident: Rows with a confidence of `CONFIDENT` or more, those whose defect is to be a repeat left out.
+      num_suspicious: Rows with a confidence of `CONFIDENT` or more for what they are, and the exact repeats of these.
       complete: False where the file was too long for every repeat to be remembered.
       sampled: Of the rows that were asked for; None where none were scored.
     """
@@ -81,7 +79,7 @@ class Localized:
     regions: list[Region]
     blocks: Blocks
     num_repeated: int
-    num_confident: int
+    num_suspicious: int
     complete: bool
     sampled: Sampled | None = None
 
@@ -113,47 +111,50 @@ def localize(
       write: Takes the scores of each batch, with the schema `ROW_SCORES`.
       on_batch: Told the number of rows done.
     """
-    repeats, blocks = Repeats(), Blocks(num_rows)
+    repeats, followers, blocks = Repeats(), Followers(), Blocks(num_rows)
     sample = np.empty(0, np.int64) if sample is None else sample
     sampled = Sampled.none_yet(len(sample))
     worst: _Worst | None = None
-    num_repeated = num_confident = 0
+    num_repeated = num_suspicious = 0
 
-    def prepare() -> Iterable[tuple[int, pa.RecordBatch, np.ndarray]]:
+    def prepare() -> Iterable[tuple[int, pa.RecordBatch, np.ndarray, np.ndarray]]:
         nonlocal num_repeated
         start = 0
         for batch in batches:
             # Repeats depend on the rows before, so they are marked in order.
-            repeated = repeats.mark(hash_batch(batch, codec.sources))
+            hashes = hash_batch(batch, codec.sources)
+            repeated = repeats.mark(hashes)
             num_repeated += int(repeated.sum())
             places = slice(*np.searchsorted(sample, [start, start + batch.num_rows]))
             sampled.repeated[places] = repeated[sample[places] - start]
             if batch.num_rows:
-                yield start, batch, repeated
+                yield start, batch, hashes, repeated
             start += batch.num_rows
 
-    def score(item: tuple[int, pa.RecordBatch, np.ndarray]) -> tuple[np.ndarray, Readings, np.ndarray, _Worst]:
-        start, batch, repeated = item
+    def score(
+        item: tuple[int, pa.RecordBatch, np.ndarray, np.ndarray],
+    ) -> tuple[np.ndarray, np.ndarray, Readings, np.ndarray, _Worst]:
+        start, batch, hashes, repeated = item
         coded, rows = codec.encode(batch), np.arange(start, start + batch.num_rows)
         readings = scorer.read(coded, rows, repeated)
         confidence = scorer.confidence(readings)
-        return rows, readings, confidence, _Worst.of(coded, rows, readings, confidence, max_rows)
+        return rows, hashes, readings, confidence, _Worst.of(coded, rows, readings, confidence, max_rows)
 
     # Batches are the parallel work: the small searches inside them wait for each other's threads on a busy machine.
     with threadpool_limits(1):
-        for rows, readings, confidence, part in map_in_order(score, prepare(), threads):
+        for rows, hashes, readings, confidence, part in map_in_order(score, prepare(), threads):
             blocks.add(int(rows[0]), readings)
             places = slice(*np.searchsorted(sample, [rows[0], rows[-1] + 1]))
-            sampled.confidence[places] = confidence[sample[places] - rows[0]]
-            sampled.defects[places] = np.array(DEFECTS)[readings.defect[sample[places] - rows[0]]]
-            num_confident += int(((confidence >= CONFIDENT) & ~readings.repeat).sum())
+            suspicious = followers.follow(hashes, (confidence >= CONFIDENT) & ~readings.repeat, readings.repeat)
+            sampled.suspicious[places] = suspicious[sample[places] - rows[0]]
+            num_suspicious += int(suspicious.sum())
             if write is not None:
                 write(_scores(rows, readings, confidence, readings.defect))
             worst = part if worst is None else worst.merge(part, max_rows)
             if on_batch is not None:
                 on_batch(int(rows[-1]) + 1)
     findings = [] if worst is None else worst.findings(scorer, reference, Columns.of(codec))
-    return Localized(findings, find_regions(blocks), blocks, num_repeated, num_confident, repeats.complete, sampled)
+    return Localized(findings, find_regions(blocks), blocks, num_repeated, num_suspicious, repeats.complete, sampled)
 
 
 def score_duplicates_only(

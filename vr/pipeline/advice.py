@@ -60,7 +60,7 @@ def advise(
         beside=_beside(candidate, intake),
         num_repeated=found.num_repeated,
         duplicate_excess=duplicate_excess,
-        num_confident=found.num_confident,
+        num_suspicious=found.num_suspicious,
         missing_mass=missing,
         reference_rows=None if intake.reference_profile is None else intake.reference_profile.rows,
         beyond=_beyond(intake),
@@ -123,7 +123,7 @@ def _changed(action: Executable, intake: Intake, sampled: Sampled, num_repeated:
     if isinstance(action, DropRows):
         gone = in_ranges(side.rows, action.ranges)
         if action.min_confidence is not None:
-            gone |= (sampled.confidence >= action.min_confidence) & ~np.isin(sampled.defects, action.except_defects)
+            gone |= sampled.suspicious  # of the confidence that `recommend` asks for
         return Changed(side, ~gone)
     if isinstance(action, Clip):
         return Changed(_clipped(action, intake), every)

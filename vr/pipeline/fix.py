@@ -14,10 +14,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from vr.core.errors import DataError, VrError
-from vr.data.formats.reader import reading
 from vr.data.hashing import fingerprint_of, hash_batch
 from vr.data.rewrite.edits import Cells, Edits
 from vr.data.rewrite.rewrite import check_writable, rewrite
@@ -29,6 +27,7 @@ from vr.pipeline.manifest import Outcome, identity_of, manifest_of, outcomes
 from vr.pipeline.progress import Event, ProgressCallback
 from vr.pipeline.real_rows import RealRows
 from vr.pipeline.report import ValidationReport
+from vr.pipeline.row_scores import RowScores
 from vr.recommendation.edits import Decided, decide
 from vr.recommendation.vocabulary import AddRealRows, Clip, DropRows
 
@@ -77,8 +76,8 @@ def fix(
 
     Raises:
       ConfigError: where `output` cannot be used or nothing can be done.
-      DataError: where the report is of another dataset, row_scores.parquet is missing, or the dataset cannot be
-        written again with nothing else changed.
+      DataError: where the report is of another dataset, row_scores.parquet is missing or of another run, or the
+        dataset cannot be written again with nothing else changed.
       AlreadyPublishedError: where something else is at `output`.
       VrError: where the new file cannot be written, or was not written as it should be.
     """
@@ -89,11 +88,12 @@ def fix(
     chosen = choose(report, top, has_real=real is not None)
     columns = [column.name for column in report.dataset.columns if column.kind not in ("identifier", "ignored")]
     tell = _teller(progress, report.dataset.rows)
-    decided = _decide(candidate, report, chosen, columns, scores, tell)
+    told = RowScores.of(scores, report) if any(_goes_by_score(item) for item in chosen) else None
+    decided = _decide(candidate, report, chosen, columns, told, tell)
     adds = next((i.action.rows for i in chosen if isinstance(i.action, AddRealRows) and not i.skipped), 0)
     rows = None if real is None or not adds else RealRows.of(real, candidate, adds, report, columns)
     source = None if rows is None else rows.document
-    identity = identity_of(report_digest, report.dataset.fingerprint, chosen, source)
+    identity = identity_of(report_digest, report.dataset.fingerprint, chosen, source, told and told.sha256)
     if not force and (there := place.finished(identity)) is not None:
         return Fixed(there, is_new=False)
     done = outcomes(chosen, decided.changes, 0 if rows is None else rows.wanted)
@@ -110,6 +110,7 @@ def fix(
             candidate=candidate,
             report=report,
             report_digest=report_digest,
+            scores_digest=told and told.sha256,
             columns=columns,
             done=done,
             real=source,
@@ -126,19 +127,18 @@ def _decide(
     report: ValidationReport,
     chosen: list[Chosen],
     columns: list[str],
-    scores: Path,
+    scores: RowScores | None,
     tell: Callable[[int, str], None],
 ) -> Decided:
     missing = [name for name in columns if name not in candidate.schema.names]
     if missing or candidate.num_rows not in (None, report.dataset.rows):
         raise _other_dataset(candidate, report)
     actions = [item.action for item in chosen if not item.skipped]
-    by_score = any(isinstance(action, DropRows) and action.min_confidence is not None for action in actions)
     decided = decide(
         candidate.batches(columns),
         columns,
         actions,
-        _scores(scores, report.dataset.rows) if by_score else (),
+        () if scores is None else scores.batches(),
         seed=report.run.seed,
         on_batch=lambda done: tell(done, "read"),
     )
@@ -156,14 +156,8 @@ def _other_dataset(candidate: Source, report: ValidationReport) -> DataError:
     )
 
 
-def _scores(path: Path, num_rows: int) -> Iterator[pa.RecordBatch]:
-    hint = "it lies beside report.json: keep both together, or validate again"
-    if not path.is_file():
-        raise DataError("is missing, and tells which rows to drop", where=str(path), hint=hint)
-    with reading(str(path), hint), pq.ParquetFile(path) as opened:
-        if opened.metadata.num_rows != num_rows or {"row", "confidence", "defect"} - set(opened.schema_arrow.names):
-            raise DataError(f"does not hold the scores of the report's {num_rows:,} rows", where=str(path), hint=hint)
-        yield from opened.iter_batches(columns=["row", "confidence", "defect"])
+def _goes_by_score(item: Chosen) -> bool:
+    return isinstance(item.action, DropRows) and item.action.min_confidence is not None and not item.skipped
 
 
 def _edits(

@@ -84,10 +84,25 @@ def compact(rows: np.ndarray) -> list[list[int]]:
     return np.column_stack([starts, ends]).tolist()
 
 
-def identity_of(report_digest: str, fingerprint: str, chosen: Sequence[Chosen], real: dict[str, Any] | None) -> str:
-    """Returns a digest of all that decides the new file: the same command has the same."""
+def identity_of(
+    report_digest: str,
+    fingerprint: str,
+    chosen: Sequence[Chosen],
+    real: dict[str, Any] | None,
+    scores_digest: str | None,
+) -> str:
+    """Returns a digest of all that decides the new file: the same command has the same.
+
+    Args:
+      report_digest: SHA-256 of report.json.
+      fingerprint: Of the candidate.
+      chosen: Actions, in order.
+      real: Where added rows come from.
+      scores_digest: SHA-256 of row_scores.parquet, None where no action reads it.
+    """
     document = {
         "report": report_digest,
+        "row_scores": scores_digest,
         "candidate": fingerprint,
         "actions": [[item.recommendation.priority, item.skipped] for item in chosen],
         "real": real and {key: real[key] for key in ("fingerprint", "rows")},
@@ -102,6 +117,7 @@ def manifest_of(
     candidate: Source,
     report: ValidationReport,
     report_digest: str,
+    scores_digest: str | None,
     columns: Sequence[str],
     done: Sequence[Outcome],
     real: dict[str, Any] | None,
@@ -114,6 +130,7 @@ def manifest_of(
       candidate: What was fixed.
       report: Whose recommendations were executed.
       report_digest: SHA-256 of report.json.
+      scores_digest: SHA-256 of row_scores.parquet, None where no action reads it.
       columns: Those that fingerprints are of.
       done: What became of each action.
       real: Where added rows came from.
@@ -130,6 +147,7 @@ def manifest_of(
         },
         "report": {
             "sha256": report_digest,
+            "row_scores_sha256": scores_digest,
             "verdict": report.verdict.value,
             "risk_score": report.risk_score,
             "schema_version": report.schema_version,

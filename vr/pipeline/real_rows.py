@@ -1,7 +1,7 @@
 """Real rows that a user gives to be appended: as many as are wanted, drawn evenly, in their own order."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from vr.core.errors import DataError
-from vr.data.hashing import fingerprint_of, hash_batch
+from vr.data.hashing import fingerprint_of, hash_batch, hash_values
 from vr.data.schema import common_columns
 from vr.data.source import Source
 from vr.pipeline.report import ValidationReport
@@ -17,6 +17,7 @@ from vr.pipeline.report import ValidationReport
 __all__ = ["RealRows"]
 
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
+_TYPED_BY_VALUES = ("csv", "tsv", "json", "jsonl")
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class RealRows:
     wanted: int
     document: dict[str, Any]
     _source: Source = field(repr=False)
-    _names: Sequence[str] = field(repr=False)
+    _types: Mapping[str, pa.DataType | None] = field(repr=False)
     _seed: int = field(repr=False)
 
     @classmethod
@@ -71,16 +72,22 @@ class RealRows:
                 "these are the reference's own rows: what is added can judge nothing any more, and a validation "
                 "against the same reference leaves them out"
             )
-        return cls(min(rows, wanted), document, real, names, report.run.seed)
+        # Parquet and Arrow columns keep their stored type, whatever is appended.
+        read = candidate.schema if candidate.format in _TYPED_BY_VALUES else pa.schema([])
+        types = {name: read.field(name).type if name in read.names else None for name in names}
+        return cls(min(rows, wanted), document, real, types, report.run.seed)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yields the rows, with the candidate's columns in its order; the same ones every time.
+        """Yields the rows, the same ones every time: the candidate's columns, those of text in its types.
 
         Of each batch as many are drawn as a draw from all rows would take of it (hypergeometric), so that exactly the
         number wanted comes out of one pass.
+
+        Raises:
+          DataError: where a text file's column is of a type that cannot hold a value as it is.
         """
         rng = np.random.default_rng([self._seed, 17])
-        known = [name for name in self._names if name in self._source.schema.names]
+        known = [name for name in self._types if name in self._source.schema.names]
         left, wanted = self.document["rows"], self.wanted
         for batch in self._source.batches(known):
             size = batch.num_rows
@@ -89,5 +96,32 @@ class RealRows:
             left, wanted = left - size, wanted - take
             if take:
                 rows = batch.take(pa.array(chosen)) if take < size else batch
-                arrays = [rows.column(n) if n in known else pa.nulls(rows.num_rows) for n in self._names]
-                yield pa.RecordBatch.from_arrays(arrays, names=self._names)
+                arrays = [self._typed(rows, n) if n in known else pa.nulls(rows.num_rows) for n in self._types]
+                yield pa.RecordBatch.from_arrays(arrays, names=list(self._types))
+
+    def _typed(self, rows: pa.RecordBatch, name: str) -> pa.Array:
+        """Returns a column in the candidate's type, which other values would turn into another for its old rows too."""
+        array, type_ = rows.column(name), self._types[name]
+        if _is_open(type_) or array.type == type_:
+            return array
+        try:
+            if getattr(array.type, "tz", None) is not None and getattr(type_, "tz", None) is None:
+                raise pa.ArrowInvalid("the time zone would be lost")
+            plain = array.dictionary_decode() if isinstance(array, pa.DictionaryArray) else array
+            typed = plain.cast(type_)
+            # Arrow takes the time of day from a timestamp without a word.
+            if not np.array_equal(hash_values(typed), hash_values(plain)):
+                raise pa.ArrowInvalid("values would be lost")
+            return typed
+        except (pa.ArrowException, NotImplementedError) as err:
+            raise DataError(
+                f"is {array.type} and does not fit {type_}, which it is in the candidate "
+                f"({' '.join(str(err).split())[:150]})",
+                where=f"{self._source.uri}, column '{name}'",
+                hint="give real rows with values as the candidate's are",
+            ) from err
+
+
+def _is_open(type_: pa.DataType | None) -> bool:
+    # What is not read has no type, what is all null takes any, and a dictionary holds what its file says.
+    return type_ is None or pa.types.is_null(type_) or pa.types.is_dictionary(type_)

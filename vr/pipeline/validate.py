@@ -214,13 +214,20 @@ def _localize(
     """Returns the scores of all rows, and the share of repeats that the reference's own rate does not explain."""
     from vr.data.hashing import hash_batch
     from vr.data.repeats import Repeats
-    from vr.localization.localize import ROW_SCORES, localize, score_duplicates_only
+    from vr.localization.localize import localize, score_duplicates_only
     from vr.localization.scorer import RowScorer
+    from vr.pipeline.row_scores import SCORES, bound_schema
 
     num_rows = intake.candidate_profile.rows
     weight = _duplicate_excess(features.get("entropy_stability.duplicate_fraction"))
     batches = candidate.batches(intake.codec.sources, config.data.batch_rows)
-    with folder.table("row_scores.parquet", ROW_SCORES) as writer:
+    reference = intake.reference_profile
+    schema = bound_schema(
+        f"{intake.candidate_profile.fingerprint:016x}",
+        None if reference is None else f"{reference.fingerprint:016x}",
+        config.seed,
+    )
+    with folder.table(SCORES, schema) as writer:
         write = None if writer is None else writer.write_batch
         if not intake.splits:
             found = score_duplicates_only(

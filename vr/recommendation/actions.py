@@ -54,7 +54,7 @@ def recommend(
     beside: Sequence[str] = (),
     num_repeated: int,
     duplicate_excess: float | None,
-    num_confident: int,
+    num_suspicious: int,
     missing_mass: float | None,
     reference_rows: int | None,
     beyond: Sequence[Beyond] = (),
@@ -69,7 +69,7 @@ def recommend(
       num_repeated: Rows that repeat an earlier row.
       duplicate_excess: Share of the repeats that the reference's own rate, at equal size, does not explain, 0 to 1;
         None where there is no reference to know it by.
-      num_confident: Rows flagged with a confidence of 0.8 or more, exact repeats left out.
+      num_suspicious: Rows with a confidence of 0.8 or more for what they are, and the exact repeats of these.
       missing_mass: Share of reference rows that the candidate does not cover beyond what chance does not, or None.
       reference_rows: Rows of the reference, None without one.
       beyond: Columns with numbers outside of the reference's range.
@@ -81,16 +81,16 @@ def recommend(
         actions.append(_deduplicate(excess, num_repeated, num_rows, duplicate_excess, columns, beside))
     if verdict != "approve" and reference_rows is not None:
         actions.append(_add_real_rows(verdict, num_rows, missing_mass, reference_rows))
-    if num_confident and num_confident < 0.5 * num_rows:
+    if num_suspicious and num_suspicious < 0.5 * num_rows:
         actions.append(
             Action(
                 "drop_rows",
-                f"Drop {num_confident:,} suspicious rows",
-                f"{num_confident:,} rows are rarer, farther off or closer to each other than real rows are (confidence "
-                f"{CONFIDENT:.0%} or more); row_scores.parquet lists them.",
-                num_confident,
+                f"Drop {num_suspicious:,} suspicious rows",
+                f"{num_suspicious:,} rows are rarer, farther off or closer to each other than real rows are "
+                f"(confidence {CONFIDENT:.0%} or more), or repeat such a row exactly; row_scores.parquet lists them.",
+                num_suspicious,
                 DropRows(min_confidence=CONFIDENT, except_defects=("exact_duplicate",)),
-                {"rows_removed": num_confident},
+                {"rows_removed": num_suspicious},
             )
         )
     actions += [_clip(column, num_rows) for column in beyond[:_MOST_CLIPS]]

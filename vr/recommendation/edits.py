@@ -14,10 +14,12 @@ import pyarrow.compute as pc
 from vr.core.errors import DataError
 from vr.data.encoders import to_float
 from vr.data.hashing import fingerprint_of, hash_batch, mix
-from vr.data.repeats import Repeats
+from vr.data.repeats import Followers, Repeats
 from vr.recommendation.vocabulary import Clip, Deduplicate, DropRows, Executable
 
 __all__ = ["Change", "Decided", "decide", "in_ranges"]
+
+_REPEAT = "exact_duplicate"
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def decide(
       batches: The whole candidate, in row order, of the types of `Source.batches`.
       columns: Those that the report's fingerprint is of.
       actions: What to do.
-      scores: Row scores, in row order; read only where an action asks for them.
+      scores: Row scores, one for each row and in row order; read only where an action asks for them.
       seed: Decides which repeats stay.
       on_batch: Told the number of rows done.
 
@@ -77,6 +79,12 @@ def decide(
     repeats = {action.columns: Repeats() for action in actions if isinstance(action, Deduplicate)}
     repeated: dict[tuple[str, ...], list[np.ndarray]] = {key: [] for key in repeats}
     clipped: dict[Clip, list[tuple[np.ndarray, np.ndarray]]] = {a: [] for a in actions if isinstance(a, Clip)}
+    suspicious = {
+        action: _Suspicious(action)
+        for action in actions
+        if isinstance(action, DropRows) and action.min_confidence is not None
+    }
+    aligned = _Aligned(scores)
     rows = fingerprint = 0
     for batch in batches:
         hashes = hash_batch(batch, columns)
@@ -86,16 +94,18 @@ def decide(
             repeated[key].append(rows + np.flatnonzero(found))
         for action, found in clipped.items():
             found.append(_beyond(batch, action, rows))
+        if suspicious and (told := aligned.take(batch.num_rows)) is not None:
+            for found in suspicious.values():
+                found.add(hashes, told, rows)
         rows += batch.num_rows
         if on_batch is not None:
             on_batch(rows)
-    by_score = _suspicious(scores, [a for a in actions if isinstance(a, DropRows) and a.min_confidence is not None])
     changes = []
     for action in actions:
         if isinstance(action, Deduplicate):
             changes.append(_deduplicated(action, _joined(repeated[action.columns]), repeats[action.columns], seed))
         elif isinstance(action, DropRows):
-            changes.append(_dropped(action, by_score.get(action, np.empty(0, np.int64)), rows))
+            changes.append(_dropped(action, suspicious.get(action), rows))
         elif isinstance(action, Clip):
             where, bounds = zip(*clipped[action], strict=True) if clipped[action] else ([], [])
             changes.append(Change(clipped=_joined(where), bounds=np.concatenate([np.empty(0), *bounds])))
@@ -122,25 +132,72 @@ def _beyond(batch: pa.RecordBatch, action: Clip, row_start: int) -> tuple[np.nda
         raise DataError(
             f"holds {column.type} and cannot be clipped", where=f"column '{action.column}'", hint="only numbers can"
         )
-    values, lower, upper = to_float(column), action.lower, action.upper
-    if pa.types.is_integer(column.type) and np.ceil(lower) <= np.floor(upper):
-        lower, upper = np.ceil(lower), np.floor(upper)
+    values, (lower, upper) = to_float(column), _bounds(action, column.type)
     outside = np.flatnonzero((values < lower) | (values > upper))
     return row_start + outside, np.clip(values[outside], lower, upper)
 
 
-def _suspicious(scores: Iterable[pa.RecordBatch], actions: Sequence[DropRows]) -> dict[DropRows, np.ndarray]:
-    found: dict[DropRows, list[np.ndarray]] = {action: [] for action in actions}
-    if not actions:
-        return {}
-    for batch in scores:
-        rows = batch.column("row").to_numpy(zero_copy_only=False)
-        confidence = batch.column("confidence").to_numpy(zero_copy_only=False)
-        for action in actions:
-            spared = pc.is_in(batch.column("defect").cast(pa.string()), pa.array(action.except_defects, pa.string()))
-            chosen = (confidence >= action.min_confidence) & ~spared.to_numpy(zero_copy_only=False)
-            found[action].append(rows[chosen])
-    return {action: _joined(parts) for action, parts in found.items()}
+def _bounds(action: Clip, type_: pa.DataType) -> tuple[float, float]:
+    """Returns the bounds as a column can hold them, so that what was moved to them lies within."""
+    lower, upper = action.lower, action.upper
+    if pa.types.is_integer(type_):
+        return (np.ceil(lower), np.floor(upper)) if np.ceil(lower) <= np.floor(upper) else (lower, upper)
+    dtype = type_.to_pandas_dtype()
+    with np.errstate(over="ignore"):
+        low, high = dtype(lower), dtype(upper)
+        # As floats: beside its own number, NumPy would round the bound as well.
+        inner_low = low if float(low) >= lower else np.nextafter(low, dtype(np.inf))
+        inner_high = high if float(high) <= upper else np.nextafter(high, dtype(-np.inf))
+    # Bounds with no number of the type between them are the nearest ones.
+    return (float(inner_low), float(inner_high)) if inner_low <= inner_high else (float(low), float(high))
+
+
+class _Aligned:
+    """Cuts row scores to the batches of the rows."""
+
+    def __init__(self, scores: Iterable[pa.RecordBatch]):
+        self._left = iter(scores)
+        self._held: list[pa.RecordBatch] = []
+
+    def take(self, num_rows: int) -> pa.Table | None:
+        """Returns the next `num_rows` scores, fewer or None where there are no more."""
+        while sum(batch.num_rows for batch in self._held) < num_rows:
+            if (batch := next(self._left, None)) is None:
+                break
+            self._held.append(batch)
+        if not self._held:
+            return None
+        table = pa.Table.from_batches(self._held)
+        self._held = table.slice(num_rows).to_batches()
+        return table.slice(0, num_rows)
+
+
+class _Suspicious:
+    """Rows that one action drops for their scores, found in row order."""
+
+    def __init__(self, action: DropRows):
+        self._action = action
+        self._followers = Followers()
+        self._rows: list[np.ndarray] = []
+
+    def add(self, hashes: np.ndarray, scores: pa.Table, row_start: int) -> None:
+        # Of another dataset there may be fewer scores than rows: its fingerprint tells that.
+        hashes, defects = hashes[: scores.num_rows], scores.column("defect").cast(pa.string())
+        spared = _is_in(defects, self._action.except_defects)
+        goes = (scores.column("confidence").to_numpy() >= self._action.min_confidence) & ~spared
+        # A repeat is labelled as one whatever else it is, so it is judged as the row that it repeats.
+        found = self._followers.follow(hashes, goes, _is_in(defects, (_REPEAT,)))
+        self._rows.append(row_start + np.flatnonzero(found))
+
+    def rows(self) -> np.ndarray:
+        return _joined(self._rows)
+
+    def note(self) -> str | None:
+        return None if self._followers.complete else "too many rows go for every copy of them to be found"
+
+
+def _is_in(values: pa.ChunkedArray, names: Sequence[str]) -> np.ndarray:
+    return pc.is_in(values, pa.array(names, pa.string())).to_numpy()
 
 
 def _deduplicated(action: Deduplicate, repeated: np.ndarray, seen: Repeats, seed: int) -> Change:
@@ -151,15 +208,17 @@ def _deduplicated(action: Deduplicate, repeated: np.ndarray, seen: Repeats, seed
     return Change(dropped=gone, note=note)
 
 
-def _dropped(action: DropRows, by_score: np.ndarray, num_rows: int) -> Change:
+def _dropped(action: DropRows, suspicious: _Suspicious | None, num_rows: int) -> Change:
     if any(end > num_rows for _, end in action.ranges):
         raise DataError(
             f"asks for row {max(end for _, end in action.ranges):,} of {num_rows:,}",
             where="drop_rows, ranges",
             hint="make the report again",
         )
-    parts = [by_score, *(np.arange(start, end, dtype=np.int64) for start, end in action.ranges)]
-    return Change(dropped=np.unique(_joined(parts)))
+    parts = [np.arange(start, end, dtype=np.int64) for start, end in action.ranges]
+    if suspicious is None:
+        return Change(dropped=np.unique(_joined(parts)))
+    return Change(dropped=np.unique(_joined([suspicious.rows(), *parts])), note=suspicious.note())
 
 
 def _joined(parts: Iterable[np.ndarray]) -> np.ndarray:

@@ -53,7 +53,8 @@ class DropRows:
 
     Attributes:
       min_confidence: Those of at least this confidence in row_scores.parquet, 0 to 1; None: none by score.
-      except_defects: Defects whose rows stay whatever their confidence.
+      except_defects: Defects whose rows stay whatever their confidence; but an `exact_duplicate` goes where the row
+        that it repeats goes by its score.
       ranges: `(start, end)` row numbers of the candidate, the end exclusive.
     """
 
