@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from vr.cascade.config import preset
-from vr.core.errors import AlreadyPublishedError, ConfigError, DataError, VrError
+from vr.core.errors import AlreadyPublishedError, ConfigError, DataError, StoreError, VrError
 from vr.data.rewrite.edits import Edits
 from vr.data.rewrite.rewrite import rewrite
 from vr.data.source import open_source
@@ -263,6 +263,71 @@ def test_the_input_is_never_written_over(case, tmp_path, force):
             run(case, copy / "clean.parquet", candidate=candidate, force=force)
     assert (copy / "1.parquet").read_bytes() == before
     assert [path.name for path in copy.iterdir()] == ["1.parquet"]
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("name", ["report/row_scores.parquet", "reference.parquet"])
+def test_what_is_needed_as_it_is_is_never_written_over(case, tmp_path, name, force):
+    copy = tmp_path / "case"
+    shutil.copytree(case, copy)
+    before = digest_of(copy / name)
+    with pytest.raises(ConfigError, match="would be written over .*needed as it is"):
+        run(copy, copy / name, needed=[str(copy / "reference.parquet")], force=force)
+    assert digest_of(copy / name) == before
+
+
+def test_what_is_replaced_stays_until_the_new_file_is_whole(case, tmp_path, monkeypatch):
+    output = tmp_path / "clean.parquet"
+    run(case, output, top=1)
+    before = digest_of(output)
+
+    def full(*args, **options):
+        raise StoreError("failed (No space left on device)", where="there")
+
+    monkeypatch.setattr("vr.data.store.publish.LocalStore.create", full)
+    with pytest.raises(StoreError):
+        run(case, output, force=True)
+    assert digest_of(output) == before
+    monkeypatch.undo()
+    assert run(case, output, top=1).is_new is False
+    assert run(case, output, force=True).manifest["output"]["sha256"] == digest_of(output) != before
+
+
+def test_rows_that_differ_in_a_column_that_is_not_read_stay(tmp_path):
+    labels = np.random.default_rng(0).integers(0, 3, 600)
+    table = pa.table({"label": labels, "k": labels % 2, "vec": [[i, i + 1] for i in range(600)]})
+    pq.write_table(table, tmp_path / "candidate.parquet")
+    source = open_source(tmp_path / "candidate.parquet")
+    validate(source, None, Config(cascade=preset("none")), output=tmp_path / "report", html=False)
+    told, _ = load_report(tmp_path / "report" / "report.json")
+    action = next(item.action for item in told.recommendations if item.category == "deduplicate")
+    assert action["beside"] == ["vec"]
+    with pytest.raises(ConfigError, match="nothing can be done: .*not compared .vec."):
+        run(tmp_path, tmp_path / "clean.parquet")
+    assert not (tmp_path / "clean.parquet").exists()
+
+
+def test_a_parquet_file_of_spark_keeps_its_nanoseconds(tmp_path):
+    stamps = pa.array(np.arange(50, dtype=np.int64) * 1_000_000_001 + 7, pa.timestamp("ns"))
+    path = tmp_path / "spark.parquet"
+    pq.write_table(pa.table({"at": stamps, "all": [[s] for s in stamps]}), path, use_deprecated_int96_timestamps=True)
+    edits = Edits(np.arange(10), {}, tuple, lambda rows: None)
+    assert rewrite(open_source(path), edits, tmp_path / "new.parquet") == 40
+    assert pq.read_table(tmp_path / "new.parquet")["at"].combine_chunks().equals(stamps[10:])
+
+
+def test_real_rows_that_an_encoding_lacks_are_refused(case, tmp_path):
+    (tmp_path / "old.csv").write_bytes(b"g,x\n" + "caf\xe9,1\n".encode("latin-1") * 50)
+    edits = Edits(
+        np.empty(0, np.int64), {}, lambda: [pa.record_batch({"g": ["5 \u20ac"], "x": [1]})], lambda rows: None
+    )
+    with pytest.raises(DataError, match="old.csv: is latin-1, which has no .*save the dataset as UTF-8"):
+        rewrite(open_source(tmp_path / "old.csv"), edits, tmp_path / "new.csv")
+
+
+def test_a_compressed_name_is_not_for_what_is_compressed_inside(case, tmp_path):
+    with pytest.raises(ConfigError, match="compressed inside"):
+        run(case, tmp_path / "clean.parquet.gz")
 
 
 def test_what_cannot_be_is_refused(case, tmp_path):

@@ -78,3 +78,11 @@ def test_what_buys_nothing_comes_last_and_says_so():
     assert ordered[1].effect.risk is None
     assert "not among the actions that are measured" in (ordered[1].effect.reason or "")
     assert [action.category for action in with_effects(listed, effects, None)] == [a.category for a in listed]
+
+
+def test_rows_that_may_differ_where_they_were_not_compared_are_not_removed():
+    found = actions(num_repeated=100, duplicate_excess=None, beside=["vec", "img"])["deduplicate"]
+    assert found.action == Deduplicate(("a", "b"), keep_repeats=0, beside=("vec", "img"))
+    assert found.title == "Look at 100 rows that may be duplicates"
+    assert "they may differ in 'vec', 'img', so `vr fix` removes none" in found.description
+    assert found.cost == {}
