@@ -65,8 +65,8 @@ class OwnedBlock(ResonanceBlock):
 class Owned(Resonance):
     """The resonance network of such blocks."""
 
-    def __init__(self, d: int, k: int, channels: int, depth: int, *, draw: Draw):
-        super().__init__(d, k, channels, depth, draw=draw)
+    def __init__(self, d: int, k: int, channels: int, depth: int, *, draw: Draw, remat: bool = False):
+        super().__init__(d, k, channels, depth, draw=draw, remat=remat)
         self.blocks = nnx.List([OwnedBlock(d, channels, draw=draw) for _ in range(depth)])
 
 
@@ -86,7 +86,7 @@ def model_of(form: str, d: int, k: int) -> tuple[build.Model, int]:
     used = int(used_parameters(form, d, k, width))
     if form == "owned":
         make = functools.partial(Owned, d, k, width, DEPTH)
-        return build._cut(make, build.resonance_parameters(d, k, width, DEPTH), width), used
+        return build._cut(make, False, build.resonance_parameters(d, k, width, DEPTH), width), used
     return build.resonance(d, k, width, DEPTH, heads=HEADS if form == "mixed" else 0), used
 
 
