@@ -1,6 +1,6 @@
-"""Two thousand damaged files of every format: each is read, or refused with one line.
+"""Five thousand damaged files of every format: each is read, or refused with one line.
 
-`make fuzz` reads 25 times as many. What fails here names its seed: `mutant(corpus(), seed)` is the file.
+`make fuzz` reads ten times as many. What fails here names its seed: `mutant(corpus(), seed)` is the file.
 """
 
 import re
@@ -16,7 +16,7 @@ from vr.data.config import Isolation, ReadingConfig
 from vr.data.formats.locate import format_by_name
 from vr.data.source import open_source
 
-COUNT, PARTS = 2_000, 2
+COUNT, PARTS = 5_000, 5
 IMPATIENT = ReadingConfig(isolation=Isolation.always, silence_s=10.0)
 
 
