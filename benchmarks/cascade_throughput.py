@@ -34,7 +34,7 @@ from vr.cascade.tier import Tier, arms_of
 from vr.cascade.train import _models
 from vr.cascade.training import Job
 from vr.data.source import open_source
-from vr.models.build import mlp_shape
+from vr.models.build import mlp_parameters
 from vr.models.mlp import MaskedMlp
 from vr.pipeline.config import Config
 from vr.pipeline.intake import take_in
@@ -53,7 +53,7 @@ def torch_losses(tier: Tier, jobs: list[Job], num_codes: int) -> list[float]:
     from torch.nn import functional as F
 
     d, depth, settings = len(tier.num_codes), tier.tier.depth, tier.settings
-    channels, hidden = mlp_shape(d, num_codes, tier.model.parameters, depth)
+    channels, hidden = _shape(tier, num_codes), tier.model.width
 
     class Mlp(nn.Module):
         def __init__(self) -> None:
@@ -135,10 +135,17 @@ def torch_losses(tier: Tier, jobs: list[Job], num_codes: int) -> list[float]:
     return ended
 
 
+def _shape(tier: Tier, num_codes: int) -> int:
+    """Returns the channels of a cell with which the tier's network has its parameters."""
+    d, hidden, depth = len(tier.num_codes), tier.model.width, tier.tier.depth
+    wanted = tier.model.parameters
+    return next(c for c in range(1, 65) if mlp_parameters(d, num_codes, c, hidden, depth) == wanted)
+
+
 def _weights(tier: Tier, job: Job, num_codes: int) -> list[np.ndarray]:
     """Returns the weights that a job starts from, those of dense layers as PyTorch has them, outputs first."""
     d = len(tier.num_codes)
-    channels, hidden = mlp_shape(d, num_codes, tier.model.parameters, tier.tier.depth)
+    channels, hidden = _shape(tier, num_codes), tier.model.width
     blank = MaskedMlp(d, num_codes, channels, hidden, tier.tier.depth, draw=lambda shape, std: np.zeros(shape))
     leaves = jax.tree.flatten_with_path(nnx.state(blank))[0]
     ends = np.cumsum([leaf.size for _, leaf in leaves])[:-1]

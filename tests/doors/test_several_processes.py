@@ -46,7 +46,7 @@ def test_a_disk_that_is_full_on_the_first_ends_them_all_at_once_and_none_is_star
     with tiny_disk(tmp_path / "disk", "256k"), start(folder, repository, output=tmp_path / "disk" / "run") as running:
         _, said = running.communicate(timeout=LONGEST_S)
     assert running.returncode == 4, said[-2000:]
-    assert re.search("process 0 of 2 ended with exit code 4 .*cannot be saved.* make room", said), said[-2000:]
+    assert re.search("process [01] of 2 ended with exit code 4 .*cannot be saved.* make room", said), said[-2000:]
     assert "started again" not in said
 
 

@@ -64,7 +64,7 @@ class ReadingConfig:
         for name in ("silence_s", "processor_s"):
             value = getattr(self, name)
             if not 1.0 <= value <= _LONGEST_S:
-                raise ConfigError(f"must lie in 1 to {_LONGEST_S:g}, not {value:g}", where=f"reading.{name}")
+                raise ConfigError(f"must be 1 to {_LONGEST_S:g}, not {value:g}", where=f"reading.{name}")
         if self.memory_bytes > _MOST_BYTES:
             raise ConfigError(f"must be {_MOST_BYTES} or less, not {self.memory_bytes}", where="reading.memory_bytes")
 
