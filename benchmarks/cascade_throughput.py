@@ -290,7 +290,7 @@ def _row(
     steps = len(jobs) * config.steps
     # Three passes over the dense layers for each row: forward, and two backward.
     d, k = len(tier.num_codes), int(tier.num_codes.max())
-    channels, hidden = mlp_shape(d, k, tier.model.parameters, config.depth)
+    channels, hidden = _shape(tier, k), tier.model.width
     dense = d * channels * hidden + 2 * config.depth * hidden**2 + hidden * d * k
     flops = 6 * dense * tier.settings.batch_rows * steps
     rows = steps * tier.settings.batch_rows
