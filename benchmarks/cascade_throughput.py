@@ -11,6 +11,7 @@ GPU and its tensor cores were, as `device_use.py` reads their counters. Writes r
 """
 
 import argparse
+import copy
 import os
 import statistics
 import time
@@ -99,10 +100,11 @@ def torch_losses(tier: Tier, jobs: list[Job], num_codes: int) -> list[float]:
     decay = 1.0 - 2.0 / max(2.0, AVERAGED_SHARE * settings.steps)
     ended = []
     for job in jobs:
-        model, averaged = Mlp(), Mlp()
+        model = Mlp()
         with torch.no_grad():
             for parameter, value in zip(parameters_of(model), _weights(tier, job, num_codes), strict=True):
                 parameter.copy_(torch.from_numpy(value.copy()).reshape(parameter.shape))
+        averaged = copy.deepcopy(model)
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=float(job.start.peak), betas=(0.9, 0.99), weight_decay=1e-2
         )
