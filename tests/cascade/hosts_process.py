@@ -22,7 +22,7 @@ from vr.cascade.agreement import by_each, by_first, least_of_all, sent, told_by_
 from vr.cascade.config import CascadeConfig, TierConfig
 from vr.cascade.keeping import kept_in
 from vr.cascade.train import run_cascade
-from vr.core.errors import CheckpointError, PreemptedError
+from vr.core.errors import CheckpointError, PreemptedError, VrError
 
 
 class Asked(list):
@@ -102,10 +102,11 @@ def agreed(folder):
             call(failing)
         except CheckpointError as error:
             found.setdefault("errors", []).append(str(error))
-    try:
-        by_each(lambda: failing() if hosts.is_first() else number)
-    except CheckpointError as error:
-        found["errors"].append(str(error))
+    for failing_one in (0, 1):
+        try:
+            by_each(lambda one=failing_one: failing() if number == one else number)
+        except VrError as error:
+            found["errors"].append(str(error))
     found["by_each"] = by_each(lambda: number)
     (folder / f"agreed_{number}.json").write_text(json.dumps(found))
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vr.cascade.budget import budgets, row_flops
-from vr.cascade.config import Network, changes_to, preset
+from vr.cascade.config import Network, Remat, changes_to, preset
 from vr.cascade.step import masked_loss
 from vr.cascade.train import _models
 from vr.core.errors import ConfigError
@@ -49,6 +49,25 @@ def test_heads_count_and_leave_the_tiers_their_sizes():
         assert with_heads.parameters == models[tier.name].parameters
         assert with_heads.parameters == pytest.approx(without.parameters, rel=0.1)
         assert with_heads.flops != without.flops
+
+
+@pytest.mark.parametrize("network", list(Network))
+@pytest.mark.parametrize("remat", list(Remat))
+def test_blocks_may_be_worked_out_again_where_the_configuration_lets_them(network, remat):
+    config = replace(preset("smoke"), network=network, remat=remat)
+    model = _models(config, np.full(COLUMNS, CODES))["tier_1"]
+    shapes = (jax.ShapeDtypeStruct((model.parameters,), jnp.float32),)
+    shapes += (jax.ShapeDtypeStruct((COLUMNS, 8), jnp.int32), jax.ShapeDtypeStruct((COLUMNS, 8), jnp.bool_))
+
+    def is_lean(each) -> bool:
+        program = str(jax.make_jaxpr(lambda *args: each.apply(*args)[0])(*shapes))
+        return "remat" in program or "checkpoint" in program
+
+    assert is_lean(model) is (remat is Remat.always)
+    assert (model.lean is not None) is (remat is Remat.auto)
+    if model.lean is not None:
+        assert is_lean(model.lean())
+        assert model.lean().lean is None
 
 
 @pytest.mark.parametrize("name", list(WANTED))
