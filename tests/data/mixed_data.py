@@ -87,3 +87,13 @@ def write_h5(path: Path, **datasets: object) -> Path:
 
 def pandas_frame() -> pd.DataFrame:
     return mixed_table().to_pandas()
+
+
+def write_damaged(path: Path) -> None:
+    """Writes a parquet file of 200,000 rows in four row groups, the last of which does not decode."""
+    columns = {"a": np.arange(200_000), "b": np.random.default_rng(0).normal(size=200_000)}
+    pq.write_table(pa.table(columns), path, row_group_size=50_000, compression="zstd")
+    content = bytearray(path.read_bytes())
+    start = pq.ParquetFile(path).metadata.row_group(3).column(1).data_page_offset
+    content[start + 100 : start + 1000] = bytes(900)
+    path.write_bytes(content)

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from mixed_data import WRITERS, csv_bytes, mixed_table, rows_of, write_h5
+from mixed_data import WRITERS, csv_bytes, mixed_table, rows_of, write_damaged, write_h5
 from pyarrow import fs
 
 from vr.core.errors import ConfigError, DataError
@@ -150,12 +150,7 @@ class TestMislabelledAndDamaged:
 
     def test_damage_in_the_middle_strikes_in_the_middle_of_a_pass(self, tmp_path):
         path = tmp_path / "x.parquet"
-        columns = {"a": np.arange(200_000), "b": np.random.default_rng(0).normal(size=200_000)}
-        pq.write_table(pa.table(columns), path, row_group_size=50_000, compression="zstd")
-        content = bytearray(path.read_bytes())
-        start = pq.ParquetFile(path).metadata.row_group(3).column(1).data_page_offset
-        content[start + 100 : start + 1000] = bytes(900)
-        path.write_bytes(content)
+        write_damaged(path)
         batches = open_source(path).batches(batch_rows=50_000)
         assert next(batches)["a"][0].as_py() == 0
         with pytest.raises(DataError, match="cannot be read"):

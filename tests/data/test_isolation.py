@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from mixed_data import WRITERS, mixed_table, rows_of
+from mixed_data import WRITERS, mixed_table, rows_of, write_damaged
 
 from vr.core.errors import ConfigError, DataError, StoreError, VrError
 from vr.data.config import Isolation, ReadingConfig
@@ -117,12 +117,7 @@ class TestTheSame:
 
     def test_an_error_in_the_middle_of_a_pass(self, tmp_path):
         path = tmp_path / "x.parquet"
-        columns = {"a": np.arange(200_000), "b": np.random.default_rng(0).normal(size=200_000)}
-        pq.write_table(pa.table(columns), path, row_group_size=50_000, compression="zstd")
-        content = bytearray(path.read_bytes())
-        start = pq.ParquetFile(path).metadata.row_group(3).column(1).data_page_offset
-        content[start + 100 : start + 1000] = bytes(900)
-        path.write_bytes(content)
+        write_damaged(path)
         batches = open_source(path, reading=ALWAYS).batches(batch_rows=50_000)
         assert next(batches)["a"][0].as_py() == 0
         with pytest.raises(DataError, match=r"x\.parquet: cannot be read"):
