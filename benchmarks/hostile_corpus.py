@@ -3,11 +3,14 @@
 import gzip
 import io
 import json
+import re
+import struct
 import tempfile
 import zipfile
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+from time import time
 
 import h5py
 import numpy as np
@@ -44,9 +47,11 @@ def corpus() -> dict[str, bytes]:
     files["plain.h5"] = _in_folder("plain.h5", lambda path: _write_datasets(flat, path))
     for layout in ("table", "fixed"):
         frame = flat.drop_columns(["city", "kind"] if layout == "fixed" else []).to_pandas()
-        files[f"{layout}.h5"] = _in_folder(
+        begun = int(time())
+        dated = _in_folder(
             f"{layout}.h5", lambda path, frame=frame, layout=layout: frame.to_hdf(path, key="k", format=layout)
         )
+        files[f"{layout}.h5"] = _undated(dated, range(begun, int(time()) + 1))
     files["book.xlsx"] = _in_folder("book.xlsx", lambda path: _write_book(flat, path))
     return files
 
@@ -104,6 +109,13 @@ def _in_folder(name: str, write: Callable[[Path], object]) -> bytes:
         return path.read_bytes()
 
 
+def _undated(content: bytes, moments: range) -> bytes:
+    """Each of PyTables' objects knows the second it was written in, as four bytes that no check sum covers."""
+    for moment in moments:
+        content = content.replace(struct.pack("<I", moment), struct.pack("<I", 1_704_067_200))
+    return content
+
+
 def _write_datasets(table: pa.Table, path: Path) -> None:
     with h5py.File(path, "w") as root:
         for name in ("count", "size", "kept"):
@@ -120,12 +132,14 @@ def _write_book(table: pa.Table, path: Path) -> None:
     sheet.append(table.column_names)
     for row in pd.DataFrame(table.to_pydict()).itertuples(index=False):
         sheet.append([None if value is None or value != value else value for value in row])
-    book.properties.created = book.properties.modified = datetime(2024, 1, 1)
+    book.properties.created = datetime(2024, 1, 1)
     sink = io.BytesIO()
     book.save(sink)
     with zipfile.ZipFile(sink) as dated, zipfile.ZipFile(path, "w") as undated:
         for name in dated.namelist():
-            undated.writestr(zipfile.ZipInfo(name), dated.read(name), zipfile.ZIP_DEFLATED)
+            # openpyxl writes the moment of saving over what the properties say: each second, a seed would be another file.
+            content = re.sub(rb"(<dcterms:modified[^>]*>)[^<]*", rb"\g<1>2024-01-01T00:00:00Z", dated.read(name))
+            undated.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
 
 
 def _jsonable(value: object) -> object:
