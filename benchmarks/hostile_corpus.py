@@ -137,7 +137,7 @@ def _write_book(table: pa.Table, path: Path) -> None:
     book.save(sink)
     with zipfile.ZipFile(sink) as dated, zipfile.ZipFile(path, "w") as undated:
         for name in dated.namelist():
-            # openpyxl writes the moment of saving over what the properties say: each second, a seed would be another file.
+            # openpyxl writes the moment of saving over what the properties say: each second another file.
             content = re.sub(rb"(<dcterms:modified[^>]*>)[^<]*", rb"\g<1>2024-01-01T00:00:00Z", dated.read(name))
             undated.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
 
