@@ -8,7 +8,7 @@ DEMO := outputs/demo
 # One thread for each worker: two workers on two cores otherwise fight over both.
 THREADS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: help install test lint format format-check types demo study calibrate fuzz clean
+.PHONY: help install test lint format format-check types demo study calibrate faults fuzz clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ calibrate: $(STAMP) ## Fit the verdict to the committed results and rebuild ever
 	$(THREADS) $(BIN)/python -m experiments.calibrate
 	$(THREADS) $(BIN)/python -m benchmarks.collapse.comparisons
 	$(BIN)/python -m benchmarks.collapse.accuracy_page
+
+faults: $(STAMP) ## Run the slow tests: kills, full disks, several processes, each a training of its own
+	$(THREADS) $(BIN)/python -m pytest -q -m slow $(ARGS)
 
 fuzz: $(STAMP) ## Read 50,000 damaged files and the hostile ones: a quarter of an hour of one core
 	$(THREADS) $(BIN)/python -m benchmarks.hostile_files

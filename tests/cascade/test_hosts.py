@@ -119,6 +119,7 @@ def test_each_process_makes_the_members_that_it_holds(pair):
     assert [found[3]["asked"].tolist() for found in pair] == [[0, 1, 2], [0, 1, 2]]
 
 
+@pytest.mark.slow
 def test_four_processes_train_what_one_trains(alone, tmp_path):
     run("trained", tmp_path, 4, TEST_MEMBERS="2")
     found = [dict(np.load(tmp_path / f"trained_2_{number}.npz")) for number in range(4)]
@@ -167,6 +168,7 @@ def test_what_two_stopped_one_or_two_end_with_the_same_numbers(stopped, pair, tm
     assert not (copied / "kept").exists()
 
 
+@pytest.mark.slow
 def test_a_cascade_is_the_same_in_every_process_and_goes_on_from_what_the_first_has(tmp_path):
     run("cascade", tmp_path, 2)
     first, second = (json.loads((tmp_path / f"cascade_{number}.json").read_text()) for number in range(2))

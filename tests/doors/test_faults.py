@@ -187,6 +187,7 @@ def test_a_run_terminated_while_it_compiles_steps_and_saves_ends_as_if_it_never_
     assert report_of(tmp_path) == whole
 
 
+@pytest.mark.slow
 def test_a_stacked_training_that_is_terminated_goes_on_where_it_was_kept(data, tmp_path):
     def stacked(fault: str, folder: str) -> subprocess.CompletedProcess[str]:
         return run(data, fault, "-o", tmp_path / folder, "cascade.execution=stacked")
@@ -201,6 +202,7 @@ def test_a_stacked_training_that_is_terminated_goes_on_where_it_was_kept(data, t
     assert report_of(tmp_path / "stopped") == report_of(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_termination_that_arrives_in_a_finalizer_is_not_lost(data, tmp_path):
     done = run(data, "finalizer", "-o", tmp_path)
     assert done.returncode == 130, done.stderr
@@ -208,6 +210,7 @@ def test_a_termination_that_arrives_in_a_finalizer_is_not_lost(data, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("mount") is None, reason="no tmpfs can be mounted here")
 def test_a_disk_that_fills_up_while_training_is_an_error_and_the_run_goes_on_once_there_is_room(data, whole, tmp_path):
     with tiny_disk(tmp_path / "disk", "32m"):
@@ -228,6 +231,7 @@ def test_a_disk_that_fills_up_while_training_is_an_error_and_the_run_goes_on_onc
         assert report_of(folder) == whole
 
 
+@pytest.mark.slow
 def test_too_little_memory_for_any_part_of_a_batch_is_one_line(data, tmp_path):
     done = run(data, "none", "-o", tmp_path, "--quiet", "cascade.memory_limit_bytes=1000")
     assert done.returncode == 4

@@ -41,6 +41,7 @@ def start(folder, repository, *words, output="run"):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("mount") is None, reason="no tmpfs can be mounted here")
 def test_a_disk_that_is_full_on_the_first_ends_them_all_at_once_and_none_is_started_again(folder, repository, tmp_path):
     with tiny_disk(tmp_path / "disk", "256k"), start(folder, repository, output=tmp_path / "disk" / "run") as running:
@@ -50,6 +51,7 @@ def test_a_disk_that_is_full_on_the_first_ends_them_all_at_once_and_none_is_star
     assert "started again" not in said
 
 
+@pytest.mark.slow
 def test_a_gate_stays_shut_on_a_run_that_was_stopped_and_the_same_command_ends_it(folder, repository):
     with start(folder, repository, "--gate") as running:
         for line in running.stderr:
