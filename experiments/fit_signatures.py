@@ -29,8 +29,9 @@ from vr.detector.dimensions.base import Measurement
 from vr.detector.metric import Feature
 from vr.detector.registry import DIMENSIONS
 from vr.pipeline.assemble import collapse_type, dimension_sections
+from vr.signatures.components import NAMES
 from vr.signatures.document import to_text
-from vr.signatures.fingerprint import NAMES, fingerprint
+from vr.signatures.fingerprint import fingerprint
 from vr.signatures.signature import Origin, Outcome, Signature
 
 FOLDER = Path(__file__).parents[1] / "vr" / "signatures"
@@ -86,7 +87,9 @@ def main() -> None:
             name: {kind: stops(found[kind]) for kind in ("all", "clear")}
             for name, found in ((name, card(cases, each.take(apart))) for name, each in methods["answers"].items())
         },
-        "head_over_nearest": differences(cases, methods["answers"]["head"].take(apart), best_nearest(cases, methods, apart)),
+        "head_over_nearest": differences(
+            cases, methods["answers"]["head"].take(apart), best_nearest(cases, methods, apart)
+        ),
         "by_kind": by_group(cases, within, kinds),
         "by_source": by_group(cases, within, np.array([row["source"] for row in rows])),
         "outside": outside,

@@ -183,7 +183,7 @@ def _open(library: str | None, shipped: bool) -> Any:
 def _read_report(path: Path) -> tuple[tuple[float | None, ...], str | None, str]:
     """Returns the fingerprint that a report holds, its type of collapse, and the name of its reference."""
     from vr.pipeline.chosen import load_report
-    from vr.signatures.fingerprint import NAMES, VERSION
+    from vr.signatures.components import NAMES, VERSION
 
     report, _ = load_report(path)
     found = report.prescreen

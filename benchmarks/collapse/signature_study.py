@@ -18,7 +18,8 @@ from benchmarks.collapse.fitting import fit_calibrated, fit_platt, risk_threshol
 from benchmarks.collapse.judging import Answers
 from benchmarks.collapse.protocol import Cases, check_apart, figures, folds_by_dataset
 from vr.detector.head import fit_head
-from vr.signatures.fingerprint import NAMES, distances, similarity, vectors
+from vr.signatures.components import NAMES
+from vr.signatures.geometry import distances, similarity, vectors
 
 __all__ = ["clusters", "judged", "look_alike", "nearest_share", "outside"]
 
@@ -104,9 +105,7 @@ def judged(everything: Cases, teach: np.ndarray, workers: int) -> tuple[Answers,
         return say
 
     by_dataset, by_source = _groups(everything.datasets, _DATASET_GROUPS), _groups(everything.sources, _SOURCE_GROUPS)
-    held = [
-        (by_dataset == i) & (by_source == j) for i in range(_DATASET_GROUPS) for j in range(_SOURCE_GROUPS)
-    ]
+    held = [(by_dataset == i) & (by_source == j) for i in range(_DATASET_GROUPS) for j in range(_SOURCE_GROUPS)]
     held = [rows for rows in held if rows.any()]
 
     def answer(rows: np.ndarray) -> np.ndarray:
@@ -229,7 +228,10 @@ def clusters(cases: Cases, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, 
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
         these = [chosen[i] for i in members]
-        sources, generations = Counter(row["source"] for row in these), [r["generation"] for r in these if r["generation"]]
+        sources, generations = (
+            Counter(row["source"] for row in these),
+            [r["generation"] for r in these if r["generation"]],
+        )
         apart = x[members].mean(axis=0) - middle
         order = np.argsort(-np.abs(apart), kind="stable")[:3]
         found.append(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vr.signatures.fingerprint import NAMES
+from vr.signatures.components import NAMES
 from vr.signatures.signature import LABELS, Origin, Outcome, Signature
 
 

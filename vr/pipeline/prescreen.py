@@ -5,8 +5,9 @@ from typing import Any
 
 from vr.detector.inputs import Inputs
 from vr.pipeline.report import HistoricalOutcome, Interval, PreScreenSection, SignatureMatch, Status
+from vr.signatures.components import NAMES, VERSION
 from vr.signatures.config import SignaturesConfig
-from vr.signatures.fingerprint import NAMES, VERSION, measure
+from vr.signatures.fingerprint import measure
 from vr.signatures.library import Library, Match
 from vr.signatures.prescreen import PreScreen, Screened, load_prescreen
 

@@ -310,9 +310,7 @@ def _duplicate_excess(found: Feature | None) -> float | None:
     return excess / found.value
 
 
-def _identity(
-    candidate: Source, reference: Source | None, config: Config, library: Library | None
-) -> dict[str, Any]:
+def _identity(candidate: Source, reference: Source | None, config: Config, library: Library | None) -> dict[str, Any]:
     """Returns what decides the report: configuration without what changes no result, inputs' files, known signatures."""
     document = to_plain(config)
     del document["tracking"], document["reading"]

@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
+    NoSuchModuleError,
+    OperationalError,
+    SQLAlchemyError,
+)
 from sqlalchemy.schema import CreateTable
 
 from vr.core.errors import ConfigError, DataError, LibraryError
@@ -85,8 +92,9 @@ class Database:
     def __init__(self, place: str, *, create: bool = True):
         self.url = _url(place)
         self.name = self.url.render_as_string(hide_password=True)
-        self.path = None
-        if self.url.get_backend_name() == "sqlite":
+        self.path: Path | None = None  # of a SQLite file that may be written to
+        self._is_sqlite = self.url.get_backend_name() == "sqlite"
+        if self._is_sqlite and not str(self.url.database).startswith("file:"):
             if self.url.database in (None, "", ":memory:"):
                 raise ConfigError("is no file", where=self.name, hint="name a SQLite file or another database")
             self.path = Path(str(self.url.database))
@@ -154,7 +162,7 @@ class Database:
             self._create()
         with self._engine.connect() as connection:
             state = connection.execute(sa.select(_STATE)).one_or_none()
-            if self.path is not None:
+            if self._is_sqlite:
                 told = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar()
                 if told != "ok":
                     raise _damaged(self.name, str(told))
@@ -193,7 +201,7 @@ class Database:
 
     def _read(self) -> Contents:
         with self._engine.connect() as connection:
-            if self.path is None:
+            if not self._is_sqlite:
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
             # SQLite's deferred transaction reads one moment as well.
             state = connection.execute(sa.select(_STATE)).one()
@@ -225,7 +233,7 @@ class Database:
     def _writing(self) -> Iterator[sa.Connection]:
         with self._engine.connect() as connection:
             # SQLite would find out at its first write only that another is at it, and give up without waiting.
-            immediate = connection.execution_options(vr_immediate=True) if self.path is not None else connection
+            immediate = connection.execution_options(vr_immediate=True) if self._is_sqlite else connection
             with immediate.begin():
                 yield immediate
 
@@ -244,7 +252,7 @@ class Database:
     def _error(self, err: SQLAlchemyError) -> LibraryError:
         cause = getattr(err, "orig", None) or err
         text = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
-        if self.path is not None and ("malformed" in text or "not a database" in text):
+        if self._is_sqlite and ("malformed" in text or "not a database" in text):
             return _damaged(self.name, text)
         return LibraryError(f"failed ({text})", where=self.name, hint="see that it is there and may be written to")
 
@@ -292,7 +300,9 @@ def _engine(url: sa.URL, name: str) -> sa.Engine:
         engine = sa.create_engine(url, **options)
     except (NoSuchModuleError, ModuleNotFoundError) as err:
         raise ConfigError(
-            f"needs a driver that is not installed ({err})", where=name, hint="for PostgreSQL: pip install 'vr[postgres]'"
+            f"needs a driver that is not installed ({err})",
+            where=name,
+            hint="for PostgreSQL: pip install 'vr[postgres]'",
         ) from err
     except (ArgumentError, TypeError, ValueError) as err:
         raise ConfigError(f"is no database that can be opened ({err})", where=name) from err

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vr.core.errors import DataError
-from vr.signatures.fingerprint import NAMES, VERSION
+from vr.signatures.components import NAMES, VERSION
 from vr.signatures.signature import Signature
 
 __all__ = ["Collection", "load_shipped", "read_document", "to_text"]

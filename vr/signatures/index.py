@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from vr.core.files import sync_folder
-from vr.signatures.fingerprint import distances
+from vr.signatures.geometry import distances
 
 __all__ = ["Index", "IndexFile", "build", "has_faiss", "nearest"]
 

@@ -10,7 +10,8 @@ import numpy as np
 from vr.core.errors import ConfigError
 from vr.signatures.config import SignaturesConfig
 from vr.signatures.document import load_shipped
-from vr.signatures.fingerprint import NAMES, distances, similarity, vectors
+from vr.signatures.components import NAMES
+from vr.signatures.geometry import similarity, vectors
 from vr.signatures.index import Index, IndexFile, build, nearest
 from vr.signatures.signature import Signature
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from vr.core.errors import DataError
-from vr.signatures.fingerprint import NAMES
+from vr.signatures.components import NAMES
 
 __all__ = ["COLLAPSE_TYPES", "LABELS", "Origin", "Outcome", "Signature", "check_fingerprint"]
 
