@@ -1,4 +1,4 @@
-"""`vr signatures`: the library of known datasets from the command line. Nothing heavy is imported before it is needed."""
+"""`vr signatures`: the library of known datasets. Nothing heavy is imported before a command needs it."""
 
 import json
 import sys
@@ -85,13 +85,8 @@ def list_(
     if as_json:
         _print(json.dumps([each.to_document() for each in rows], indent=1, allow_nan=False) + "\n")
         return 0
-    lines = [
-        f"{each.id}  {each.outcome.label:<9}  {_percent(each.outcome.skill_lost):>6}  "
-        f"{each.origin.source or each.origin.kind} of {each.origin.dataset}"
-        + (f", generation {each.origin.generation}" if each.origin.generation else "")
-        for each in rows
-    ]
-    _print("".join(f"{line}\n" for line in [*lines, f"{len(rows):,} signatures"]))
+    lines = [f"{each.id}  {_words(each.outcome, each.origin)}" for each in rows]
+    _print("".join(f"{line}\n" for line in [*lines, _counted(len(rows))]))
     return 0
 
 
@@ -115,12 +110,7 @@ def match(
         document = {"outside_below": below, "signatures": [each.model_dump(mode="json") for each in found]}
         _print(json.dumps(document, indent=1, allow_nan=False) + "\n")
         return 0
-    lines = [
-        f"{each.similarity:.3f}  {each.historical_outcome.label:<9}  {_percent(each.historical_outcome.skill_lost):>6}  "
-        f"{each.historical_outcome.source or each.historical_outcome.kind} of {each.historical_outcome.dataset}"
-        + (f", generation {each.historical_outcome.generation}" if each.historical_outcome.generation else "")
-        for each in found
-    ]
+    lines = [f"{each.similarity:.3f}  {_words(each.historical_outcome, each.historical_outcome)}" for each in found]
     if not found or found[0].similarity < below:
         lines.append(f"outside the library: nothing is {below:.2f} alike or more")
     _print("".join(f"{line}\n" for line in lines))
@@ -151,7 +141,7 @@ def export(
         write_atomically(output, to_text(contents.signatures, provenance).encode())
     except OSError as err:
         raise ConfigError(f"cannot be written ({err.strerror or err})", where=str(output)) from err
-    _print(f"{len(contents.signatures):,} signatures in {output}\n")
+    _print(f"{_counted(len(contents.signatures))} in {output}\n")
     return 0
 
 
@@ -169,7 +159,7 @@ def import_(
     with Database(library) as database:
         added = database.add(collection.signatures)
     known = len(collection.signatures) - added
-    _print(f"{added:,} signatures added to {database.name}" + (f", {known:,} were there\n" if known else "\n"))
+    _print(f"{_counted(added)} added to {database.name}" + (f", {known:,} were there\n" if known else "\n"))
     return 0
 
 
@@ -200,8 +190,15 @@ def _read_report(path: Path) -> tuple[tuple[float | None, ...], str | None, str]
     return tuple(found.fingerprint[name] for name in NAMES), report.collapse_type, uri.rstrip("/").rsplit("/", 1)[-1]
 
 
-def _percent(share: float | None) -> str:
-    return "" if share is None else f"{100 * share:.0f} %"
+def _words(outcome: Any, origin: Any) -> str:
+    """Returns an outcome and an origin in one line; a report's `HistoricalOutcome` is both."""
+    lost = "" if outcome.skill_lost is None else f"{100 * outcome.skill_lost:.0f} %"
+    depth = f", generation {origin.generation}" if origin.generation else ""
+    return f"{outcome.label:<9}  {lost:>6}  {origin.source or origin.kind} of {origin.dataset}{depth}"
+
+
+def _counted(number: int) -> str:
+    return f"{number:,} signature" + ("" if number == 1 else "s")
 
 
 def _show(document: dict[str, Any], as_json: bool) -> None:

@@ -49,7 +49,7 @@ def tables() -> dict[str, list[str]]:
 
 def _cards(cards: Mapping[str, Mapping[str, Any]]) -> list[str]:
     lines = [
-        "| judged on | cases | AUROC | collapsed that are stopped | healthy that are stopped | ECE | Brier | Spearman |",
+        "| judged on | cases | AUROC | collapsed, stopped | healthy, stopped | ECE | Brier | Spearman |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, card in cards.items():
@@ -161,7 +161,8 @@ def _latency(found: Mapping[str, Any]) -> list[str]:
             f"{each['processor_median']:.2f} |"
         )
     lines.append(
-        f"\n{found['rows']:,} x {found['columns']} against as many, {found['threads']} threads, {found['repeats']} rounds."
+        f"\n{found['rows']:,} x {found['columns']} against as many, {found['threads']} threads, {found['repeats']} "
+        "rounds."
     )
     return lines
 

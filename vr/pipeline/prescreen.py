@@ -41,7 +41,8 @@ class Known:
         if found is None or found.value is None:
             return f"not measured: {section.reason or (found and found.reason) or 'unknown'}"
         words = "stop before training" if section.answer == "stop" else "proceed"
-        text = f"{words}: collapse probability {100 * found.value:.0f} % before any training"
+        percent = "over 99" if found.value > 0.99 else "under 1" if found.value < 0.01 else f"{100 * found.value:.0f}"
+        text = f"{words}: collapse probability {percent} % before any training"
         if section.outside_library or not self.signatures:
             return f"{text}; outside the library: nothing known is near"
         nearest = self.signatures[0]

@@ -311,7 +311,7 @@ def _duplicate_excess(found: Feature | None) -> float | None:
 
 
 def _identity(candidate: Source, reference: Source | None, config: Config, library: Library | None) -> dict[str, Any]:
-    """Returns what decides the report: configuration without what changes no result, inputs' files, known signatures."""
+    """Returns what decides the report: settings that change a result, the inputs' files, the known signatures."""
     document = to_plain(config)
     del document["tracking"], document["reading"]
     return {

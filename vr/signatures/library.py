@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from vr.core.errors import ConfigError
+from vr.signatures.components import NAMES
 from vr.signatures.config import SignaturesConfig
 from vr.signatures.document import load_shipped
-from vr.signatures.components import NAMES
 from vr.signatures.geometry import similarity, vectors
 from vr.signatures.index import Index, IndexFile, build, nearest
 from vr.signatures.signature import Signature

@@ -8,7 +8,7 @@ from vr.pipeline.page.derived import loss_curves, scaling_fit
 from vr.pipeline.page.explanations import DIMENSIONS, Explanation
 from vr.pipeline.page.nulls import NullMark, mark
 from vr.pipeline.page.plots import PlotView, view
-from vr.pipeline.page.summary import ScoreRow
+from vr.pipeline.page.summary import ScoreRow, percent
 from vr.pipeline.page.table import Table, flatten, records
 from vr.pipeline.page.text import clip, count, is_interval, label, number, scalar
 from vr.pipeline.report import (
@@ -354,9 +354,9 @@ def _answer(found: PreScreenSection | None) -> str:
     """Returns the pre-screen's answer in a sentence or two."""
     if found is None or found.collapse_probability is None or found.collapse_probability.value is None:
         return f"Not measured: {clip((found and found.reason) or 'this report has no pre-screen', 200)}."
-    p = 100 * found.collapse_probability.value
+    p = percent(found.collapse_probability.value * 100)
     words = "Stop before training" if found.answer == "stop" else "Proceed to training"
-    text = f"{words}: a collapse probability of {p:.0f} % before anything was trained"
+    text = f"{words}: a collapse probability of {p} % before anything was trained"
     text += f" (stop from {100 * (found.stop_from or 0.0):.0f} %)."
     if found.stopped:
         text += " Nothing was trained (signatures.stop=true)."
