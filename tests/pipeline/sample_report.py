@@ -645,10 +645,8 @@ def _prescreen(probability: float, bad: bool) -> PreScreenSection:
     return PreScreenSection(
         status=Status.measured,
         answer="stop" if bad else "proceed",
-        collapse_probability=Interval(
-            value=probability, lower=0.8 if bad else 0.0, upper=0.99 if bad else 0.2, level=0.9
-        ),
-        stop_from=0.95 if not bad else 0.9,
+        collapse_probability=Interval(value=probability, lower=0.0, upper=1.0, level=0.9),
+        stop_from=0.9,
         outside_library=False,
         outside_below=0.5,
         version="sample",
@@ -826,5 +824,15 @@ def hostile() -> ValidationReport:
                 update={"configuration": {HOSTILE: {HOSTILE: HOSTILE}}, "versions": {HOSTILE: HOSTILE}}
             ),
             "cascade": full.cascade.model_copy(update={"tiers": [{HOSTILE: HOSTILE}]}),
+            "prescreen": PreScreenSection(status=Status.not_measured, reason=HOSTILE, line=HOSTILE),
+            "signatures": [
+                each.model_copy(
+                    update={
+                        "signature_id": HOSTILE,
+                        "historical_outcome": each.historical_outcome.model_copy(update={"dataset": HOSTILE}),
+                    }
+                )
+                for each in full.signatures
+            ],
         }
     )

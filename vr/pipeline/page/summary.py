@@ -64,8 +64,7 @@ def verdict_words(report: ValidationReport) -> tuple[str, str]:
 def gauge(report: ValidationReport) -> Gauge:
     """Returns the collapse probability and the zones of the verdict."""
     given = report.collapse_probability
-    percent = [None if v is None else 100 * v for v in (given.value, given.lower, given.upper)]
-    value, lower, upper = percent
+    value, lower, upper = (None if v is None else 100 * v for v in (given.value, given.lower, given.upper))
     text = "not known" if value is None else f"{percent(value)} %"
     interval = clip(given.reason or "no interval")
     if lower is not None and upper is not None:
@@ -86,7 +85,7 @@ def gauge(report: ValidationReport) -> Gauge:
 
 
 def percent(value: float) -> str:
-    """Never 0 or 100: nothing here is certain."""
+    """Returns a percentage in words, never 0 or 100: nothing here is certain."""
     return "under 1" if 0 <= value < 1 else "over 99" if 99 < value <= 100 else f"{value:.0f}"
 
 
