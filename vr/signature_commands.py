@@ -180,14 +180,18 @@ def _read_report(path: Path) -> tuple[tuple[float | None, ...], str | None, str]
     if found is None or not found.fingerprint:
         reason = "is of a version without signatures" if found is None else f"has no fingerprint ({found.reason})"
         raise DataError(reason, where=str(path), hint="validate the dataset again, against a reference")
-    if found.fingerprint_version != VERSION or set(found.fingerprint) != set(NAMES):
+    if found.fingerprint_version != VERSION or not set(found.fingerprint) <= set(NAMES):
         raise DataError(
             f"has a fingerprint of version {found.fingerprint_version}, not {VERSION}",
             where=str(path),
             hint="validate the dataset again with this vr",
         )
     uri = "" if report.reference is None else report.reference.uri
-    return tuple(found.fingerprint[name] for name in NAMES), report.collapse_type, uri.rstrip("/").rsplit("/", 1)[-1]
+    return (
+        tuple(found.fingerprint.get(name) for name in NAMES),
+        report.collapse_type,
+        uri.rstrip("/").rsplit("/", 1)[-1],
+    )
 
 
 def _words(outcome: Any, origin: Any) -> str:

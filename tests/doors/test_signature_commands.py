@@ -17,7 +17,7 @@ from vr.signatures.document import to_text
 def report(tmp_path, monkeypatch):
     """A report with a fingerprint."""
     monkeypatch.chdir(tmp_path)
-    values = dict(zip(NAMES, signatures(1)[0].fingerprint, strict=True))
+    values = {name: z for name, z in zip(NAMES, signatures(1)[0].fingerprint, strict=True) if z is not None}
     section = PreScreenSection(status=Status.measured, fingerprint=values, fingerprint_version=VERSION)
     reject().model_copy(update={"prescreen": section}).save(tmp_path / "report.json")
     return "report.json"

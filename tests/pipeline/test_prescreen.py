@@ -75,7 +75,8 @@ def test_it_is_told_of_in_one_line_before_anything_is_trained(broken):
 
 def test_the_fingerprint_is_what_the_report_says_of_the_same_metrics(broken):
     report, _ = broken
-    assert list(report.prescreen.fingerprint) == list(NAMES)
+    # The tails of a capped column may be too few to count.
+    assert set(NAMES) - set(report.prescreen.fingerprint) <= {"distribution_fidelity.tail_deficit"}
     for name in ("entropy_stability.coverage_deficit", "correlation_preservation.predictability"):
         dimension, metric = name.split(".")
         found = report.dimensions[dimension].metrics[metric]
@@ -113,7 +114,7 @@ def test_without_a_reference_nothing_is_known_and_the_reason_is_said():
 def test_a_library_of_ones_own_is_matched_and_decides_the_run(tmp_path, broken):
     report, _ = broken
     own = signatures(1)[0]
-    mine = Signature(tuple(report.prescreen.fingerprint[name] for name in NAMES), own.origin, own.outcome)
+    mine = Signature(tuple(report.prescreen.fingerprint.get(name) for name in NAMES), own.origin, own.outcome)
     path = tmp_path / "own.db"
     with Database(str(path)) as database:
         database.add([mine])

@@ -85,7 +85,13 @@ def match_section(match: Match) -> SignatureMatch:
         signature_id=signature.id,
         collapse_type=signature.collapse_type,
         similarity=round(match.similarity, 6),
-        historical_outcome=HistoricalOutcome(**asdict(signature.outcome), **asdict(signature.origin)),
+        historical_outcome=HistoricalOutcome(
+            **asdict(signature.outcome),
+            **asdict(signature.origin),
+            reason="not measured"
+            if None in (signature.outcome.skill_lost, signature.outcome.tail_skill_lost)
+            else None,
+        ),
     )
 
 
@@ -104,10 +110,10 @@ def _section(found: Screened, fitted: PreScreen, library: Library, *, stops: boo
         outside_library=found.outside,
         outside_below=fitted.outside_below,
         fingerprint_version=VERSION,
-        fingerprint=dict(zip(NAMES, found.fingerprint, strict=True)),
+        fingerprint={name: z for name, z in zip(NAMES, found.fingerprint, strict=True) if z is not None},
         library={
             "signatures": len(library.signatures),
-            "generation": library.generation,
+            **({} if library.generation is None else {"generation": library.generation}),
             "digest": library.digest,
             "damaged": list(library.damaged[:20]),
             "missing": library.lost,

@@ -255,7 +255,10 @@ class CalibrationSection(_Model):
 
 
 class HistoricalOutcome(_Model):
-    """What became of a model trained on the dataset of a signature, and where that dataset came from."""
+    """What became of a model trained on the dataset of a signature, and where that dataset came from.
+
+    `reason` says why a loss is None.
+    """
 
     label: Literal["healthy", "grey", "collapsed"]
     skill_lost: Finite | None
@@ -267,6 +270,7 @@ class HistoricalOutcome(_Model):
     generation: int
     real_share: Finite
     strength: Finite
+    reason: str | None = None
 
 
 class SignatureMatch(_Model):
@@ -283,7 +287,7 @@ class PreScreenSection(_Model):
 
     `answer` is `stop` from `stop_from` on, else `proceed`, which is no approval. `stopped` says that the run obeyed and
     trained nothing. `outside_library` says that no signature is as near as two real samples usually are to each other.
-    `fingerprint` has the components by name, in deviations of their nulls; None where one is not defined.
+    `fingerprint` has the components by name, in deviations of their nulls, those that are defined on these columns.
     """
 
     status: Status
@@ -295,7 +299,7 @@ class PreScreenSection(_Model):
     outside_library: bool | None = None
     outside_below: Probability | None = None
     fingerprint_version: int | None = None
-    fingerprint: dict[str, Finite | None] = {}
+    fingerprint: dict[str, Finite] = {}
     library: dict[str, Any] = {}
     beyond: list[str] = []
     version: str | None = None
