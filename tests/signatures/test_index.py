@@ -78,7 +78,7 @@ def test_every_flipped_bit_of_an_index_is_noticed_and_the_index_rebuilt(library,
     file, expected = index_path(path), answer(settings)
     content = file.read_bytes()
     rng = np.random.default_rng(0)
-    for _ in range(25):
+    for _ in range(15):
         bad = bytearray(content)
         bad[int(rng.integers(len(bad)))] ^= 1 << int(rng.integers(8))
         file.write_bytes(bad)
