@@ -8,7 +8,7 @@ DEMO := outputs/demo
 # One thread for each worker: two workers on two cores otherwise fight over both.
 THREADS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: help install test lint format format-check types demo study calibrate faults fuzz clean
+.PHONY: help install test test-library signatures lint format format-check types demo study calibrate faults fuzz clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,8 +20,13 @@ $(STAMP): pyproject.toml constraints.txt scripts/install.sh
 
 test: $(STAMP) ## Run every test, with coverage of vr (85 % or more)
 	@sh scripts/browser.sh
+	@sh scripts/postgres.sh
 	$(THREADS) $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal \
 	  --cov=vr --cov-report=term:skip-covered --cov-fail-under=85 $(ARGS)
+
+test-library: $(STAMP) ## Write 10,000 signatures from eight processes at once, to SQLite and to PostgreSQL: minutes
+	@sh scripts/postgres.sh
+	$(THREADS) $(BIN)/python -m pytest -q -m slow tests/signatures $(ARGS)
 
 lint: $(STAMP) ## Look for mistakes
 	$(BIN)/ruff check
@@ -60,7 +65,12 @@ calibrate: $(STAMP) ## Fit the verdict to the committed results and rebuild ever
 	$(THREADS) $(BIN)/python -m benchmarks.collapse.comparisons
 	$(BIN)/python -m benchmarks.collapse.accuracy_page
 
+signatures: $(STAMP) ## Make the shipped signatures, fit the pre-screen, and rebuild every figure of docs/signatures.md: minutes
+	$(THREADS) $(BIN)/python -m experiments.fit_signatures
+	$(BIN)/python -m benchmarks.collapse.signatures_page
+
 faults: $(STAMP) ## Run the slow tests: kills, full disks, several processes, each a training of its own
+	@sh scripts/postgres.sh
 	$(THREADS) $(BIN)/python -m pytest -q -m slow $(ARGS)
 
 fuzz: $(STAMP) ## Read 50,000 damaged files and the hostile ones: a quarter of an hour of one core

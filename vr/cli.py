@@ -19,6 +19,7 @@ import typer
 
 from vr.cascade.hosts import leave
 from vr.core.errors import ConfigError, PreemptedError, VrError
+from vr.signature_commands import app as signature_commands
 
 __all__ = ["app", "main"]
 
@@ -34,6 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(signature_commands, context_settings={"help_option_names": ["-h", "--help"]})
 
 _Overrides = Annotated[
     list[str] | None,

@@ -9,14 +9,17 @@ from vr.pipeline.report import (
     DatasetSection,
     Dimension,
     DiversitySection,
+    HistoricalOutcome,
     Interval,
     LocalizationSection,
     Metric,
     Plot,
+    PreScreenSection,
     Recommendation,
     Region,
     RowFinding,
     RunSection,
+    SignatureMatch,
     Status,
     ValidationReport,
     Verdict,
@@ -613,6 +616,8 @@ def _report(harm: float, seed: int) -> ValidationReport:
         else [],
         dimensions=_dimensions(harm, rng),
         diversity=DiversitySection(metrics=diversity),
+        prescreen=_prescreen(probability, bad),
+        signatures=_signatures(bad),
         cascade=cascade,
         scaling=scaling,
         localization=_rows(20_000, 60 if bad else 6, harm, rng),
@@ -634,6 +639,42 @@ def _report(harm: float, seed: int) -> ValidationReport:
         ),
         run=_run(41.3),
     )
+
+
+def _prescreen(probability: float, bad: bool) -> PreScreenSection:
+    return PreScreenSection(
+        status=Status.measured,
+        answer="stop" if bad else "proceed",
+        collapse_probability=Interval(value=probability, lower=0.0, upper=1.0, level=0.9),
+        stop_from=0.9,
+        outside_library=False,
+        outside_below=0.5,
+        version="sample",
+        line="on 600 clear cases of 30 real datasets: AUROC 0.970",
+    )
+
+
+def _signatures(bad: bool) -> list[SignatureMatch]:
+    return [
+        SignatureMatch(
+            signature_id=f"sig-{i:024d}",
+            collapse_type="correlation" if bad else None,
+            similarity=0.8 - 0.1 * i,
+            historical_outcome=HistoricalOutcome(
+                label="collapsed" if bad else "healthy",
+                skill_lost=0.4 if bad else 0.01,
+                tail_skill_lost=None if i else 0.5,
+                dataset="census",
+                kind="lineage",
+                source="gaussian_copula",
+                workflow="replace",
+                generation=8,
+                real_share=0.0,
+                strength=0.0,
+            ),
+        )
+        for i in range(3)
+    ]
 
 
 def _without_null(metrics: dict[str, Metric]) -> dict[str, Metric]:
@@ -783,5 +824,15 @@ def hostile() -> ValidationReport:
                 update={"configuration": {HOSTILE: {HOSTILE: HOSTILE}}, "versions": {HOSTILE: HOSTILE}}
             ),
             "cascade": full.cascade.model_copy(update={"tiers": [{HOSTILE: HOSTILE}]}),
+            "prescreen": PreScreenSection(status=Status.not_measured, reason=HOSTILE, line=HOSTILE),
+            "signatures": [
+                each.model_copy(
+                    update={
+                        "signature_id": HOSTILE,
+                        "historical_outcome": each.historical_outcome.model_copy(update={"dataset": HOSTILE}),
+                    }
+                )
+                for each in full.signatures
+            ],
         }
     )

@@ -9,6 +9,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "DivergedError",
+    "LibraryError",
     "NotCalibratedError",
     "OutOfMemoryError",
     "PeerLostError",
@@ -61,6 +62,10 @@ class CheckpointError(VrError):
 
 class DivergedError(VrError):
     """Too many proxies ended in NaN or infinity to say anything."""
+
+
+class LibraryError(VrError):
+    """A library of signatures cannot be opened, is damaged beyond use, or was busy for longer than it is worth."""
 
 
 class OutOfMemoryError(VrError):

@@ -9,6 +9,7 @@ from vr.data.config import CodecConfig, DataConfig, ReadingConfig, SampleConfig
 from vr.detector.config import DetectorConfig
 from vr.localization.config import LocalizationConfig
 from vr.recommendation.config import RecommendationConfig
+from vr.signatures.config import SignaturesConfig
 
 __all__ = ["Config", "EngineConfig", "EngineKind", "TrackerKind", "TrackingConfig"]
 
@@ -68,6 +69,7 @@ class Config:
     cascade: CascadeConfig = field(default_factory=CascadeConfig)
     localization: LocalizationConfig = field(default_factory=LocalizationConfig)
     recommendation: RecommendationConfig = field(default_factory=RecommendationConfig)
+    signatures: SignaturesConfig = field(default_factory=SignaturesConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     seed: int = 0

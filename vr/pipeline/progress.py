@@ -15,7 +15,8 @@ class Event:
     """One step forward.
 
     Attributes:
-      stage: `read`, `profile`, `statistics`, `cascade`, `localize`, `recommend`, `report`; of `vr fix`, `fix`.
+      stage: `read`, `profile`, `prescreen`, `cascade`, `statistics`, `localize`,
+        `recommend`, `report`; of `vr fix`, `fix`.
       done: Units finished in this stage.
       total: Units in this stage, or None where not known beforehand.
       message: For a person.

@@ -23,17 +23,19 @@ __all__ = [
     "Metric",
     "OwnMetric",
     "Plot",
+    "PreScreenSection",
     "Recommendation",
     "Region",
     "RowFinding",
     "RunSection",
+    "SignatureMatch",
     "Status",
     "ValidationReport",
     "Verdict",
     "write_atomically",
 ]
 
-SCHEMA_VERSION = "1.3.0"
+SCHEMA_VERSION = "1.4.0"
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -252,6 +254,58 @@ class CalibrationSection(_Model):
     beyond: list[str] = []
 
 
+class HistoricalOutcome(_Model):
+    """What became of a model trained on the dataset of a signature, and where that dataset came from.
+
+    `reason` says why a loss is None.
+    """
+
+    label: Literal["healthy", "grey", "collapsed"]
+    skill_lost: Finite | None
+    tail_skill_lost: Finite | None
+    dataset: str
+    kind: str
+    source: str
+    workflow: str
+    generation: int
+    real_share: Finite
+    strength: Finite
+    reason: str | None = None
+
+
+class SignatureMatch(_Model):
+    """A known dataset that looks like the candidate; `similarity` is 1 for equal fingerprints."""
+
+    signature_id: str
+    collapse_type: str | None
+    similarity: Probability
+    historical_outcome: HistoricalOutcome
+
+
+class PreScreenSection(_Model):
+    """What was known before any training.
+
+    `answer` is `stop` from `stop_from` on, else `proceed`, which is no approval. `stopped` says that the run obeyed and
+    trained nothing. `outside_library` says that no signature is as near as two real samples usually are to each other.
+    `fingerprint` has the components by name, in deviations of their nulls, those that are defined on these columns.
+    """
+
+    status: Status
+    reason: str | None = None
+    answer: Literal["proceed", "stop"] | None = None
+    stopped: bool = False
+    collapse_probability: Interval | None = None
+    stop_from: Probability | None = None
+    outside_library: bool | None = None
+    outside_below: Probability | None = None
+    fingerprint_version: int | None = None
+    fingerprint: dict[str, Finite] = {}
+    library: dict[str, Any] = {}
+    beyond: list[str] = []
+    version: str | None = None
+    line: str = ""
+
+
 class ValidationReport(_Model):
     """The whole answer."""
 
@@ -270,7 +324,9 @@ class ValidationReport(_Model):
     drivers: list[dict[str, Any]] = []
     dimensions: dict[str, Dimension]
     diversity: DiversitySection
-    signatures: list[dict[str, Any]] = []
+    # None in reports before 1.4.0.
+    prescreen: PreScreenSection | None = None
+    signatures: list[SignatureMatch] = []
     cascade: CascadeSection
     scaling: dict[str, Any]
     localization: LocalizationSection

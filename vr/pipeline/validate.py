@@ -26,10 +26,12 @@ from vr.detector.verdict import judge, withhold_approval
 from vr.pipeline import assemble
 from vr.pipeline.config import Config
 from vr.pipeline.intake import Intake, take_in
+from vr.pipeline.prescreen import Known, pre_screen
 from vr.pipeline.progress import Event, ProgressCallback
 from vr.pipeline.report import RunSection, Status, ValidationReport, Verdict
 from vr.pipeline.run_folder import RunFolder
 from vr.pipeline.stopwatch import Stopwatch
+from vr.signatures.library import Library, open_library
 
 if TYPE_CHECKING:
     from vr.localization.localize import Localized
@@ -74,7 +76,8 @@ def validate(
       DivergedError: where too many proxies diverged.
     """
     tell = progress or (lambda event: None)
-    identity = _identity(candidate, reference, config)
+    library = by_first(lambda: open_library(config.signatures))
+    identity = _identity(candidate, reference, config, library)
     folder = by_first(lambda: RunFolder(output, identity, force=force)) or RunFolder(None, identity)
     if (stored := _finished(folder)) is not None:
         if html:
@@ -90,9 +93,14 @@ def validate(
 
     with stopwatch.stage("profile"):
         intake = take_in(candidate, reference, config, threads, rows_done)
+    untrained = Inputs.of(intake, None, None, config.seed, threads)
+    with stopwatch.stage("prescreen"):
+        known = Known.of(told_by_first(lambda: pre_screen(untrained, library, config.signatures)))
+        tell(Event("prescreen", 1, 1, known.message, known.values))
     with stopwatch.stage("cascade"):
-        cascade, cascade_reason = _train(intake, config, folder, tell)
-    inputs = Inputs.of(intake, cascade, cascade_reason, config.seed, threads)
+        cascade, cascade_reason = _train(intake, config, folder, tell, known)
+    # With what the pre-screen measured already.
+    inputs = replace(untrained, cascade=cascade, cascade_reason=cascade_reason)
     with stopwatch.stage("statistics"):
         measurements = {}
         for index, (name, dimension) in enumerate(DIMENSIONS.items()):
@@ -146,6 +154,8 @@ def validate(
         ],
         dimensions=sections,
         diversity=assemble.diversity_section(inputs, measurements["entropy_stability"], alone),
+        prescreen=known.section,
+        signatures=known.signatures,
         cascade=assemble.cascade_section(cascade, config.cascade.preset, cascade_reason),
         scaling=assemble.scaling_section(cascade, cascade_reason),
         localization=assemble.localization_section(found, intake.candidate_profile.rows, intake.splits_reason),
@@ -180,8 +190,12 @@ def _finished(folder: RunFolder) -> ValidationReport | None:
     return None if text is None else ValidationReport.model_validate_json(text)
 
 
-def _train(intake: Intake, config: Config, folder: RunFolder, tell: ProgressCallback) -> tuple[Any, str | None]:
+def _train(
+    intake: Intake, config: Config, folder: RunFolder, tell: ProgressCallback, known: Known
+) -> tuple[Any, str | None]:
     """Returns the trained cascade, or None and the reason."""
+    if known.section.stopped:
+        return None, "no proxies were trained: the pre-screen says stop (signatures.stop=true)"
     if not config.cascade.tiers:
         return None, "no proxies were trained (cascade=none)"
     if intake.reference is None or not intake.splits:
@@ -296,13 +310,14 @@ def _duplicate_excess(found: Feature | None) -> float | None:
     return excess / found.value
 
 
-def _identity(candidate: Source, reference: Source | None, config: Config) -> dict[str, Any]:
-    """Returns what decides the report: the configuration without what changes no result, and the inputs' files."""
+def _identity(candidate: Source, reference: Source | None, config: Config, library: Library | None) -> dict[str, Any]:
+    """Returns what decides the report: settings that change a result, the inputs' files, the known signatures."""
     document = to_plain(config)
     del document["tracking"], document["reading"]
     return {
         "configuration": document,
         "inputs": [None if source is None else _files(source) for source in (candidate, reference)],
+        "signatures": None if library is None else library.digest,
         "version": importlib.metadata.version("vr"),
     }
 

@@ -57,6 +57,9 @@ class _Bars:
             for task in self._tasks.values():
                 self._complete(task)
             self._tasks[event.stage] = self._progress.add_task(event.stage, total=event.total, message="")
+            if event.stage == "prescreen":
+                # An answer, not a step: it stays when the bars go.
+                self._progress.console.print(_line(event), markup=False, highlight=False, soft_wrap=True)
         self._progress.update(
             self._tasks[event.stage], completed=event.done, total=event.total, message=event.message.strip()
         )

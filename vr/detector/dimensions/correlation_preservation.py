@@ -8,11 +8,11 @@ import numpy as np
 from vr.core.chart import Chart
 from vr.detector.dimensions.base import Dimension, Measurement, needs_reference
 from vr.detector.inputs import Inputs, Side, Statistics
-from vr.detector.metric import MetricSpec
+from vr.detector.metric import Feature, MetricSpec
 from vr.stats.dependence import dependence_matrix, mutual_information_matrix
 from vr.stats.predictability import fit_column_basis, predictability, predictability_transfer
 
-__all__ = ["DIMENSION", "Settings"]
+__all__ = ["DIMENSION", "Settings", "compared"]
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,18 @@ _METRICS = {
 _PREDICTABLE = 0.02  # cross-validated R2 from which a column counts
 
 
+def compared(inputs: Inputs, settings: Settings = Settings()) -> dict[str, Feature]:
+    """Returns what needs no training, over all splits: measured once, whoever asks first; there must be splits."""
+    return inputs.compare("correlation", _statistics(inputs, settings))
+
+
 def measure(inputs: Inputs, settings: Settings = Settings()) -> Measurement:
     """Returns the changes of pairwise dependence and of predictability, and the matrix of differences."""
     if reason := needs_reference(inputs):
         return Measurement.missing(reason)
     if len(inputs.pair_columns) < 2:
         return Measurement.missing("needs two columns or more")
-    features = inputs.compare("correlation", _statistics(inputs, settings))
+    features = compared(inputs, settings)
     return Measurement({name: features[name] for name in _METRICS}, (_matrix(inputs, settings),))
 
 

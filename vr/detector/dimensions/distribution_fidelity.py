@@ -22,7 +22,7 @@ from vr.stats.divergences import (
     tail_mass,
 )
 
-__all__ = ["DIMENSION", "Settings", "column_drift"]
+__all__ = ["DIMENSION", "Settings", "compared", "column_drift"]
 
 
 @dataclass(frozen=True)
@@ -98,11 +98,16 @@ _METRICS = {
 }
 
 
+def compared(inputs: Inputs, settings: Settings = Settings()) -> dict[str, Feature]:
+    """Returns what needs no training, over all splits: measured once, whoever asks first; there must be splits."""
+    return inputs.compare(_SHARED, _statistics(inputs, settings))
+
+
 def measure(inputs: Inputs, settings: Settings = Settings()) -> Measurement:
     """Returns the marginal and cloud distances of the candidate, and overlays of its worst columns."""
     if reason := needs_reference(inputs):
         return Measurement.missing(reason)
-    features = inputs.compare(_SHARED, _statistics(inputs, settings))
+    features = compared(inputs, settings)
     drift = column_drift(inputs, settings)
     worst = sorted(drift, key=lambda name: -_beyond(drift[name]))[: settings.num_charts]
     return Measurement(

@@ -15,7 +15,7 @@ from vr.stats.divergences import histograms
 from vr.stats.entropy import entropy_nats, vendi_order2
 from vr.stats.patterns import effective_generations, pattern_counts
 
-__all__ = ["DIMENSION", "Settings", "duplicate_fraction"]
+__all__ = ["DIMENSION", "Settings", "compared", "duplicate_fraction"]
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,17 @@ _METRICS = {
 }
 
 
+def compared(inputs: Inputs, settings: Settings = Settings()) -> dict[str, Feature]:
+    """Returns what needs no training, over all splits: measured once, whoever asks first; there must be splits."""
+    return inputs.compare("entropy", _statistics(inputs, settings))
+
+
 def measure(inputs: Inputs, settings: Settings = Settings()) -> Measurement:
     """Returns what variety is missing; without a reference only the duplicates."""
     in_file = inputs.candidate_profile.duplicate_fraction
     if not inputs.splits:
         return Measurement({"duplicates_in_file": Feature(in_file, reason="without a reference there is no null")})
-    features = dict(inputs.compare("entropy", _statistics(inputs, settings)))
+    features = dict(compared(inputs, settings))
     features["duplicates_in_file"] = Feature(
         in_file, reason="no null at the file's size; 'Exact duplicates' compares at equal size"
     )

@@ -19,7 +19,7 @@ from vr.stats.spectra import (
     welch_spectrum_distance,
 )
 
-__all__ = ["DIMENSION", "Settings"]
+__all__ = ["DIMENSION", "Settings", "compared"]
 
 
 @dataclass(frozen=True)
@@ -74,13 +74,18 @@ _METRICS = {
 }
 
 
+def compared(inputs: Inputs, settings: Settings = Settings()) -> dict[str, Feature]:
+    """Returns what needs no training, over all splits: measured once, whoever asks first; there must be splits."""
+    return inputs.compare("spectral", _statistics(inputs, settings))
+
+
 def measure(inputs: Inputs, settings: Settings = Settings()) -> Measurement:
     """Returns the changes of the eigen-spectrum, of rhythm along time, and of the proxies' own spectrum."""
     if reason := needs_reference(inputs):
         return Measurement.missing(reason)
     if len(inputs.pair_columns) < 2:
         return Measurement.missing("needs two columns or more")
-    features = inputs.compare("spectral", _statistics(inputs, settings)) | _rhythm(inputs, settings)
+    features = compared(inputs, settings) | _rhythm(inputs, settings)
     features["network_spectrum_change"] = proxy_feature(inputs, "spectrum_divergence")
     return Measurement({name: features[name] for name in _METRICS}, (_chart(inputs),))
 

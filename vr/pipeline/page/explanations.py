@@ -126,6 +126,9 @@ SECTIONS = {
     "with this action alone done to it.",
     "diversity": "How much variety the candidate holds. Numbers with a null are compared with the reference at the "
     "same number of rows; missing mass and exact duplicates are those of the two whole files.",
+    "signatures": "What was known before any model was trained: how far the cheap statistics lie from their nulls, and "
+    "which datasets of the library, whose loss of skill was measured, lie there too. Similarity is 1 for equal "
+    "fingerprints. The verdict does not read it.",
     "dataset": "The columns as they were read. Drift is the Jensen-Shannon divergence between the column's "
     "distributions in candidate and reference, in nats: 0 (the same) to ln 2, which is 0.69 (nothing in common); "
     "beside it what the reference gives against itself.",

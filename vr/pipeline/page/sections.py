@@ -8,7 +8,7 @@ from vr.pipeline.page.derived import loss_curves, scaling_fit
 from vr.pipeline.page.explanations import DIMENSIONS, Explanation
 from vr.pipeline.page.nulls import NullMark, mark
 from vr.pipeline.page.plots import PlotView, view
-from vr.pipeline.page.summary import ScoreRow
+from vr.pipeline.page.summary import ScoreRow, percent
 from vr.pipeline.page.table import Table, flatten, records
 from vr.pipeline.page.text import clip, count, is_interval, label, number, scalar
 from vr.pipeline.report import (
@@ -19,6 +19,7 @@ from vr.pipeline.report import (
     Metric,
     OwnMetric,
     Plot,
+    PreScreenSection,
     Recommendation,
     ValidationReport,
 )
@@ -317,6 +318,48 @@ def run_view(report: ValidationReport) -> dict[str, Any]:
     }
 
 
-def signatures_view(report: ValidationReport) -> Table:
-    """Returns the nearest known signatures."""
-    return records(report.signatures, "Nearest known datasets by signature", 10)
+def signatures_view(report: ValidationReport) -> dict[str, Any]:
+    """Returns what was known before any training: the answer, and the known datasets that look most alike."""
+    found = report.prescreen
+    rows = []
+    for match in report.signatures[:MAX_ROWS]:
+        outcome = match.historical_outcome
+        made = " ".join(part for part in (outcome.source or outcome.kind, outcome.workflow) if part)
+        rows.append(
+            [
+                number(match.similarity, 2),
+                clip(f"{made} of {outcome.dataset}".replace("_", " "), 120),
+                count(outcome.generation) if outcome.generation else "",
+                number(outcome.strength) if outcome.strength else "",
+                outcome.label,
+                "" if outcome.skill_lost is None else f"{100 * outcome.skill_lost:.0f} %",
+                "" if outcome.tail_skill_lost is None else f"{100 * outcome.tail_skill_lost:.0f} %",
+                clip((match.collapse_type or "").replace("_", " "), 40),
+                clip(match.signature_id, 40),
+            ]
+        )
+    headers = ["Similarity", "Made by", "Generation", "Strength", "Outcome", "Skill lost", "On rare rows", "Collapse"]
+    table = Table(
+        "Known datasets that look most alike, best first",
+        [*headers, "Signature"],
+        rows,
+        max(0, len(report.signatures) - MAX_ROWS),
+        frozenset({0, 2, 3, 5, 6}),
+        blocks=True,
+    )
+    return {"table": table, "answer": _answer(found), "line": clip(found.line, 400) if found else ""}
+
+
+def _answer(found: PreScreenSection | None) -> str:
+    """Returns the pre-screen's answer in a sentence or two."""
+    if found is None or found.collapse_probability is None or found.collapse_probability.value is None:
+        return f"Not measured: {clip((found and found.reason) or 'this report has no pre-screen', 200)}."
+    p = percent(found.collapse_probability.value * 100)
+    words = "Stop before training" if found.answer == "stop" else "Proceed to training"
+    text = f"{words}: a collapse probability of {p} % before anything was trained"
+    text += f" (stop from {100 * (found.stop_from or 0.0):.0f} %)."
+    if found.stopped:
+        text += " Nothing was trained (signatures.stop=true)."
+    if found.outside_library:
+        text += " Outside the library: no known dataset is near enough to tell what it resembles."
+    return text

@@ -7,7 +7,7 @@ from vr.pipeline.page.explanations import BEYOND, CALIBRATION, DIMENSIONS, VERDI
 from vr.pipeline.page.text import clip, number
 from vr.pipeline.report import ColumnSummary, Plot, ValidationReport
 
-__all__ = ["Gauge", "ScoreRow", "WorstColumn", "gauge", "scores", "verdict_words", "worst_columns"]
+__all__ = ["Gauge", "ScoreRow", "WorstColumn", "gauge", "percent", "scores", "verdict_words", "worst_columns"]
 
 SPARK_BINS = 72
 # A drift below this many times what real data gives is nothing to look into.
@@ -64,12 +64,11 @@ def verdict_words(report: ValidationReport) -> tuple[str, str]:
 def gauge(report: ValidationReport) -> Gauge:
     """Returns the collapse probability and the zones of the verdict."""
     given = report.collapse_probability
-    percent = [None if v is None else 100 * v for v in (given.value, given.lower, given.upper)]
-    value, lower, upper = percent
-    text = "not known" if value is None else f"{_percent(value)} %"
+    value, lower, upper = (None if v is None else 100 * v for v in (given.value, given.lower, given.upper))
+    text = "not known" if value is None else f"{percent(value)} %"
     interval = clip(given.reason or "no interval")
     if lower is not None and upper is not None:
-        interval = f"{100 * given.level:.0f} % interval: {_percent(lower)} to {_percent(upper)} %"
+        interval = f"{100 * given.level:.0f} % interval: {percent(lower)} to {percent(upper)} %"
     used = report.calibration
     beyond = ", ".join(clip(name, 80) for name in used.beyond[:4])
     return Gauge(
@@ -85,8 +84,8 @@ def gauge(report: ValidationReport) -> Gauge:
     )
 
 
-def _percent(value: float) -> str:
-    """Never 0 or 100: nothing here is certain."""
+def percent(value: float) -> str:
+    """Returns a percentage in words, never 0 or 100: nothing here is certain."""
     return "under 1" if 0 <= value < 1 else "over 99" if 99 < value <= 100 else f"{value:.0f}"
 
 
