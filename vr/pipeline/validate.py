@@ -14,10 +14,8 @@ import numpy as np
 from vr.cascade.agreement import by_each, by_first, told_by_first
 from vr.cascade.config import changes_to
 from vr.cascade.hosts import several
-from vr.core.errors import DataError
 from vr.core.plain import to_plain
 from vr.data.source import Source
-from vr.data.store.address import local_path
 from vr.detector import reference_free
 from vr.detector.inputs import Inputs
 from vr.detector.metric import Feature
@@ -299,7 +297,7 @@ def _duplicate_excess(found: Feature | None) -> float | None:
 def _identity(candidate: Source, reference: Source | None, config: Config) -> dict[str, Any]:
     """Returns what decides the report: the configuration without what changes no result, and the inputs' files."""
     document = to_plain(config)
-    del document["tracking"], document["reading"]
+    del document["tracking"], document["reading"], document["engine"]
     return {
         "configuration": document,
         "inputs": [None if source is None else _files(source) for source in (candidate, reference)],
@@ -310,21 +308,7 @@ def _identity(candidate: Source, reference: Source | None, config: Config) -> di
 def _files(source: Source) -> list[Any]:
     if not source.files:
         return [source.uri, source.schema.to_string(), source.num_rows]
-    return [
-        [path, size, _changed(path) if modified is None else modified]
-        for (path, size), modified in zip(source.files, source.modified_ns, strict=True)
-    ]
-
-
-def _changed(path: str) -> int | None:
-    """Returns when a local file was last written; None for what is on no disk."""
-    path = local_path(path)
-    if "://" in path:
-        return None
-    try:
-        return Path(path).stat().st_mtime_ns
-    except OSError as err:
-        raise DataError("cannot be read any more", where=path, hint="it was there when it was opened") from err
+    return [list(mark) for mark in source.marks()]
 
 
 def _versions() -> dict[str, str]:
