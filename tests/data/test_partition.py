@@ -1,6 +1,6 @@
 """Plans of partitions: every row once, in order, and little changes where files are appended."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vr.data.partition import Part, Partition, plan, rows_at_most
@@ -22,6 +22,7 @@ def rows_of(partitions: list[Partition], files: list[list[int]]) -> list[tuple[i
     return found
 
 
+@settings(max_examples=40)
 @given(FILES, st.integers(1, 100))
 def test_every_row_is_in_one_partition(files, most):
     partitions = plan(files, most)
@@ -35,12 +36,14 @@ def test_every_row_is_in_one_partition(files, most):
         assert partition.rows <= most or (not others and not cuttable) or min(files[part.file]) == 0
 
 
+@settings(max_examples=40)
 @given(FILES, FILES, st.integers(1, 100))
 def test_appended_files_change_no_partition_but_the_last(files, more, most):
     before, after = plan(files, most), plan(files + more, most)
     assert after[: max(0, len(before) - 1)] == before[:-1]
 
 
+@settings(max_examples=40)
 @given(FILES, FILES, st.integers(1, 100))
 def test_a_kept_partition_stays_as_it_was(files, more, most):
     before = plan(files, most)

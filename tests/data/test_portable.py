@@ -15,7 +15,7 @@ from vr.data.work import ProfileWork, SampleWork, work_of
 
 
 @given(st.lists(ROW, max_size=40))
-@settings(max_examples=40)
+@settings(max_examples=12)
 def test_a_profile_comes_back_equal(rows):
     whole = whole_of(table_of(rows))
     again = profile_of(pack_profile(whole))
@@ -76,7 +76,7 @@ def test_a_digest_depends_on_every_part():
 
 
 @given(st.integers(1, 2_000), st.integers(1, 50), st.integers(1, 6))
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_bounded_samples_of_parts_merge_to_the_sample(num_rows, k, num_parts):
     batch = pa.RecordBatch.from_pydict({"x": np.arange(num_rows)})
     whole = RowSample.of(batch, 0, k, 5)

@@ -39,7 +39,7 @@ class KeptStates:
     """
 
     def __init__(self, folder: Path | None, source: Source, work: Work[Any]):
-        marks = source.marks()
+        marks = [] if folder is None else source.marks()
         self._groups = source.group_rows or []
         # What cannot be told from its successor is not kept; neither is what was never a file.
         self._folder = folder if marks and all(changed is not None for *_, changed in marks) else None

@@ -76,7 +76,8 @@ class Passes:
             return work.run(source.batches(work.columns, batch_rows), 0, _threads(self.engine), on_rows)
         kept = KeptStates(self.folder, source, work)
         partitions = plan(groups, rows_at_most(self.partition_rows, len(work.columns)), kept.run_from)
-        pool: Pool[Any] = Pool(work.merge)
+        merge: Any = work.merge
+        pool: Pool[Any] = Pool(merge)
         missing, done = [], 0
         for partition in partitions:
             state = kept.load(partition, work)

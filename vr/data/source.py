@@ -70,6 +70,17 @@ class Source:
     _stored: pa.Schema = field(repr=False)  # before `types` changed any
     _where: Sequence[str] = field(repr=False)
     _limits: ReadingConfig = field(repr=False)
+    _inputs: Sequence[InputFile] = field(default=(), repr=False)
+
+    @property
+    def inputs(self) -> Sequence[InputFile]:
+        """The files as they were found, in row order; none of objects in memory."""
+        return self._inputs
+
+    @property
+    def stored_schema(self) -> pa.Schema:
+        """Names and types of the columns in the files, before `types` changed any."""
+        return self._stored
 
     @property
     def limits(self) -> ReadingConfig:
@@ -94,7 +105,7 @@ class Source:
 
     def types_of(self, columns: Sequence[str]) -> list[str]:
         """Returns what some columns are stored and read as, as text: what their values depend on beside the files."""
-        schemas = (self._stored, self.schema)
+        schemas = (self.stored_schema, self.schema)
         return [
             pa.schema([schema.field(name) for name in columns]).serialize().to_pybytes().hex() for schema in schemas
         ]
@@ -256,6 +267,7 @@ def _assemble(
         _stored=pa.schema(stored),
         _where=where,
         _limits=limits,
+        _inputs=files,
     )
 
 

@@ -15,6 +15,7 @@ from vr.cascade.agreement import by_each, by_first, told_by_first
 from vr.cascade.config import changes_to
 from vr.cascade.hosts import several
 from vr.core.plain import to_plain
+from vr.data.passes import Known
 from vr.data.source import Source
 from vr.detector import reference_free
 from vr.detector.inputs import Inputs
@@ -23,10 +24,11 @@ from vr.detector.registry import DIMENSIONS
 from vr.detector.verdict import judge, withhold_approval
 from vr.pipeline import assemble
 from vr.pipeline.config import Config
+from vr.pipeline.engines import known_before, passes_of
 from vr.pipeline.intake import Intake, take_in
 from vr.pipeline.progress import Event, ProgressCallback
 from vr.pipeline.report import RunSection, Status, ValidationReport, Verdict
-from vr.pipeline.run_folder import RunFolder
+from vr.pipeline.run_folder import RunFolder, states_of
 from vr.pipeline.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
@@ -86,8 +88,16 @@ def validate(
     def rows_done(stage: str, done: int, total: int | None, message: str) -> None:
         tell(Event(stage, done, total, message))
 
-    with stopwatch.stage("profile"):
-        intake = take_in(candidate, reference, config, threads, rows_done)
+    def known(stage: str, role: str, what: Known) -> None:
+        cached = config.engine.cache is not None
+        tell(Event(stage, what.rows, what.num_rows, known_before(role, what, cached=cached), is_notice=True))
+
+    states = None if folder.path is None else states_of(folder.path)
+    with (
+        stopwatch.stage("profile"),
+        passes_of(config.engine, threads, states, [candidate, reference]) as passes,
+    ):
+        intake = take_in(candidate, reference, config, threads, rows_done, passes=passes, on_known=known)
     with stopwatch.stage("cascade"):
         cascade, cascade_reason = _train(intake, config, folder, tell)
     inputs = Inputs.of(intake, cascade, cascade_reason, config.seed, threads)
