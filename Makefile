@@ -8,7 +8,7 @@ DEMO := outputs/demo
 # One thread for each worker: two workers on two cores otherwise fight over both.
 THREADS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: help install test lint format format-check types demo study calibrate fuzz clean
+.PHONY: help install test test-slow lint format format-check types demo study calibrate fuzz clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ test: $(STAMP) ## Run every test, with coverage of vr (85 % or more)
 	@sh scripts/browser.sh
 	$(THREADS) $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal \
 	  --cov=vr --cov-report=term:skip-covered --cov-fail-under=85 $(ARGS)
+
+test-slow: $(STAMP) ## Run the tests that are left out of make test, one after the other
+	$(THREADS) $(BIN)/python -m pytest -q -m slow $(ARGS)
 
 lint: $(STAMP) ## Look for mistakes
 	$(BIN)/ruff check

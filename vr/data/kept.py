@@ -64,7 +64,7 @@ class KeptStates:
             if more := sum(self._groups[stop]):
                 rows += more
                 parts.append(Part(stop, None, more))
-                if self._inputs(parts) in known.get(rows, ()):
+                if rows in known and self._inputs(parts) in known[rows]:
                     longest = stop + 1
             if rows > max(known):
                 break

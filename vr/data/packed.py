@@ -3,7 +3,9 @@
 import hashlib
 import io
 import json
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +15,19 @@ import pyarrow as pa
 __all__ = ["digest_of", "pack", "table_bytes", "table_of", "unpack"]
 
 _HEADER = "header"
+# What NumPy and zipfile raise on damaged bytes beside ValueError.
+_UNREADABLE = (
+    LookupError,
+    TypeError,
+    OSError,
+    EOFError,
+    RuntimeError,
+    MemoryError,
+    ArithmeticError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def pack(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
@@ -41,7 +56,7 @@ def unpack(content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             arrays = {name: loaded[name] for name in loaded.files}
         document = json.loads(arrays.pop(_HEADER).tobytes())
         header, told = document["of"], document["sha256"]
-    except (KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as err:
+    except _UNREADABLE as err:
         raise ValueError(f"is no packed state ({err})") from err
     if told != digest_of(header, arrays):
         raise ValueError("is damaged")

@@ -1,6 +1,7 @@
 """One partition of a dataset told in plain values, and opened from them by another process or machine."""
 
 import os
+import platform
 from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
@@ -91,7 +92,7 @@ def _check(file: InputFile) -> None:
         size = os.path.getsize(file.key)
     except OSError as err:
         raise DataError(
-            f"is not there on the worker {os.uname().nodename}",
+            f"is not there on the worker {platform.node()}",
             where=file.path,
             hint="workers need the same paths: a shared disk, or an s3:// or gs:// address",
         ) from err
