@@ -8,7 +8,7 @@ DEMO := outputs/demo
 # One thread for each worker: two workers on two cores otherwise fight over both.
 THREADS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: help install test test-library signatures lint format format-check types demo study calibrate faults fuzz clean
+.PHONY: help install test signatures lint format format-check types demo study calibrate faults fuzz clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,10 +23,6 @@ test: $(STAMP) ## Run every test, with coverage of vr (85 % or more)
 	@sh scripts/postgres.sh
 	$(THREADS) $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal \
 	  --cov=vr --cov-report=term:skip-covered --cov-fail-under=85 $(ARGS)
-
-test-library: $(STAMP) ## Write 10,000 signatures from eight processes at once, to SQLite and to PostgreSQL: minutes
-	@sh scripts/postgres.sh
-	$(THREADS) $(BIN)/python -m pytest -q -m slow tests/signatures $(ARGS)
 
 lint: $(STAMP) ## Look for mistakes
 	$(BIN)/ruff check

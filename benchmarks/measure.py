@@ -61,12 +61,12 @@ def account() -> str:
     return json.dumps({"cpu_s": round(usage.ru_utime + usage.ru_stime, 3), "peak_bytes": usage.ru_maxrss * unit})
 
 
-def rounds(commands: Mapping[str, Sequence[str]], repeats: int) -> dict[str, list[Timing]]:
+def rounds(commands: Mapping[str, Sequence[str]], repeats: int, timeout_s: float = 1_800) -> dict[str, list[Timing]]:
     """Times every command once in each round, A B C A B C, so that a machine that drifts drifts for all of them."""
     timings: dict[str, list[Timing]] = {name: [] for name in commands}
     for index in range(repeats):
         for name, command in commands.items():
-            timing = timed(command)
+            timing = timed(command, timeout_s=timeout_s)
             timings[name].append(timing)
             print(
                 f"round {index + 1}  {name:28s} {timing.wall_s:8.2f} s  {timing.peak_bytes / 1e6:7.0f} MB", flush=True

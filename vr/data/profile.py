@@ -21,7 +21,7 @@ from vr.data.sample import TOP, RowSample
 from vr.data.sketch import BottomK
 from vr.data.tally import tally
 
-__all__ = ["Profile", "Profiler", "merge", "sample_rows"]
+__all__ = ["Pool", "Profile", "Profiler", "merge", "sample_rows"]
 
 ROW_SKETCH = 4_096  # distinct rows kept: 1.6 % error on the share of duplicates
 VALUE_SKETCH = 1_024  # distinct values kept a column: 3 % error on their number
@@ -88,12 +88,14 @@ class Profiler:
       sample_size: Rows in the sample.
       seed: Of the sample.
       watch: uint64 `[w]` ascending, hashes of rows to watch for.
+      bound: Rows whose hash is greater are left out of the sample, see `vr.data.sample.bound_for`.
     """
 
     codec: Codec
     sample_size: int
     seed: int
     watch: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
+    bound: np.uint64 = TOP
 
     def grid(self, name: str) -> Grid:
         """Returns the fixed-point grid of a numeric encoded column: the reference's range."""
@@ -144,7 +146,12 @@ class Profiler:
             row_sketch=BottomK.of(row_hashes, ROW_SKETCH, TOP if known is None else known.row_sketch.threshold),
             fingerprint=fingerprint_of(row_hashes, row_start),
             sample=RowSample.of(
-                batch, row_start, self.sample_size, self.seed, TOP if known is None else known.sample.threshold()
+                batch,
+                row_start,
+                self.sample_size,
+                self.seed,
+                TOP if known is None else known.sample.threshold(),
+                self.bound,
             ),
             watched=watched,
         )
@@ -155,6 +162,7 @@ class Profiler:
         *,
         threads: int = 2,
         on_batch: Callable[[int], None] | None = None,
+        row_start: int = 0,
     ) -> Profile:
         """Profiles a whole stream (at least one batch), batches in parallel.
 
@@ -162,15 +170,16 @@ class Profiler:
           batches: In row order.
           threads: Batches profiled at a time.
           on_batch: Told the number of rows done so far.
+          row_start: Number of the first row.
         """
-        pool = _Pool(merge)
+        pool = Pool(merge)
         done = 0
 
         def part(item: tuple[int, pa.RecordBatch]) -> Profile:
             # Whatever has been merged by now bounds what can still enter; an older bound only means more work.
             return self.of(item[1], item[0], pool.merged)
 
-        for profile in map_in_order(part, _numbered(batches), threads):
+        for profile in map_in_order(part, _numbered(batches, row_start), threads):
             pool.add(profile)
             done += profile.rows
             if on_batch is not None:
@@ -179,22 +188,33 @@ class Profiler:
 
 
 def sample_rows(
-    batches: Iterable[pa.RecordBatch], size: int, seed: int, on_batch: Callable[[int], None] | None = None
+    batches: Iterable[pa.RecordBatch],
+    size: int,
+    seed: int,
+    on_batch: Callable[[int], None] | None = None,
+    *,
+    row_start: int = 0,
+    bound: np.uint64 = TOP,
 ) -> RowSample:
     """Returns a uniform sample of `size` rows of a stream (at least one batch), as `Profiler.run` would draw it."""
-    pool = _Pool(RowSample.merge)
-    for start, batch in _numbered(batches):
-        pool.add(RowSample.of(batch, start, size, seed, TOP if pool.merged is None else pool.merged.threshold()))
+    pool = Pool(RowSample.merge)
+    for start, batch in _numbered(batches, row_start):
+        below = TOP if pool.merged is None else pool.merged.threshold()
+        pool.add(RowSample.of(batch, start, size, seed, below, bound))
         if on_batch is not None:
-            on_batch(start + batch.num_rows)
+            on_batch(start - row_start + batch.num_rows)
     return pool.whole()
 
 
 _Part = TypeVar("_Part", Profile, RowSample)
 
 
-class _Pool(Generic[_Part]):
-    """Parts of a stream, merged several at a time: the cost of merging is that of the sample, however few are new."""
+class Pool(Generic[_Part]):
+    """Parts of a dataset, merged several at a time: the cost of merging is that of the sample, however few are new.
+
+    Attributes:
+      merged: What was merged so far.
+    """
 
     def __init__(self, merge: Callable[..., _Part]):
         self.merged: _Part | None = None
@@ -203,6 +223,7 @@ class _Pool(Generic[_Part]):
         self._num_merged = 0
 
     def add(self, part: _Part) -> None:
+        """Takes one part, whichever comes first."""
         self._waiting.append(part)
         # Doubling at first: the bounds that `merged` sets tighten as its rows double. The cap bounds the memory.
         if len(self._waiting) >= min(self._num_merged, _MAX_WAITING):
@@ -223,8 +244,7 @@ class _Pool(Generic[_Part]):
             self._waiting = []
 
 
-def _numbered(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
-    start = 0
+def _numbered(batches: Iterable[pa.RecordBatch], start: int) -> Iterator[tuple[int, pa.RecordBatch]]:
     for batch in batches:
         yield start, batch
         start += batch.num_rows

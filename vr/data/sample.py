@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from vr.data.hashing import mix
 
-__all__ = ["TOP", "RowSample"]
+__all__ = ["TOP", "RowSample", "bound_for"]
 
 TOP = np.uint64(2**64 - 1)
 
@@ -22,6 +22,7 @@ class RowSample:
       rows: int64 `[m]`, row numbers, ascending.
       hashes: uint64 `[m]`, their hashes.
       table: The rows themselves; dictionary-encoded columns are plain, so that no batch's vocabulary is kept alive.
+      bound: Rows with a greater hash were left out, however few there are.
     """
 
     k: int
@@ -29,10 +30,23 @@ class RowSample:
     rows: np.ndarray
     hashes: np.ndarray
     table: pa.Table
+    bound: np.uint64 = TOP
 
     @classmethod
-    def of(cls, batch: pa.RecordBatch, row_start: int, k: int, seed: int, below: np.uint64 = TOP) -> "RowSample":
-        """Returns the sample of one batch whose first row has number `row_start`, of rows with a hash up to `below`."""
+    def of(
+        cls,
+        batch: pa.RecordBatch,
+        row_start: int,
+        k: int,
+        seed: int,
+        below: np.uint64 = TOP,
+        bound: np.uint64 = TOP,
+    ) -> "RowSample":
+        """Returns the sample of one batch whose first row has number `row_start`, of rows with a hash up to `below`.
+
+        What is above `below` must be ruled out by rows that it will be merged with; what is above `bound` is given up.
+        """
+        below = min(below, bound)
         rows = np.arange(row_start, row_start + batch.num_rows, dtype=np.int64)
         hashes = mix(rows.view(np.uint64) ^ mix(np.full(1, seed, np.uint64)))
         chosen = np.flatnonzero(hashes <= below) if below < TOP else np.arange(len(rows))
@@ -40,7 +54,7 @@ class RowSample:
             chosen = np.sort(chosen[np.argpartition(hashes[chosen], k - 1)[:k]])
         if len(chosen) < len(rows):
             rows, hashes, batch = rows[chosen], hashes[chosen], batch.take(pa.array(chosen))
-        return cls(k, seed, rows, hashes, _plain(batch))
+        return cls(k, seed, rows, hashes, _plain(batch), bound)
 
     def merge(self, *others: "RowSample") -> "RowSample":
         """Returns the sample of all parts together; commutative and associative, exactly."""
@@ -52,11 +66,27 @@ class RowSample:
         order = order[np.argsort(rows[order])]
         if len(order) < len(rows) or (np.diff(order) != 1).any():
             rows, hashes, table = rows[order], hashes[order], table.take(pa.array(order))
-        return RowSample(self.k, self.seed, rows, hashes, table.combine_chunks())
+        bound = min(part.bound for part in parts)
+        return RowSample(self.k, self.seed, rows, hashes, table.combine_chunks(), bound)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it is the sample of all rows, none of those that were left out being among the k least."""
+        return self.bound == TOP or (len(self.rows) >= self.k and self.hashes.max() <= self.bound)
 
     def threshold(self) -> np.uint64:
         """Rows whose hash is above this cannot enter any more."""
         return self.hashes.max() if len(self.rows) >= self.k else TOP
+
+
+def bound_for(k: int, num_rows: int) -> np.uint64:
+    """Returns a hash that the k least of `num_rows` rows lie below, but for a chance of less than 1e-30.
+
+    Parts of a dataset that keep no more than what lies below it hold little more than k rows together, however many
+    parts there are.
+    """
+    share = (k + 12.0 * k**0.5 + 200.0) / max(1, num_rows)
+    return TOP if share >= 1.0 else np.uint64(int(share * 2.0**64))
 
 
 def _plain(batch: pa.RecordBatch) -> pa.Table:

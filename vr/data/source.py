@@ -22,17 +22,18 @@ from vr.data.config import Isolation, ReadingConfig, is_isolated
 from vr.data.formats.frames import FrameReader, frame_name
 from vr.data.formats.locate import known_format, locate
 from vr.data.formats.opening import common_format, normal_batches, open_reader
-from vr.data.formats.reader import InputFile, Reader
+from vr.data.formats.reader import InputFile, Reader, group_rows
 from vr.data.formats.reader import reading as read_errors
 from vr.data.formats.textual import join_types
 from vr.data.meter import joined_bytes
 from vr.data.normal import even_batches, normal_type
-from vr.data.store.address import shown
+from vr.data.partition import Part, Partition
+from vr.data.store.address import local_path, shown
 
 if TYPE_CHECKING:
     from vr.data.isolation.reader import ReadingProcesses
 
-__all__ = ["Source", "open_source"]
+__all__ = ["Source", "changed_ns", "open_source"]
 
 _KINDS = ("numeric", "categorical", "datetime", "text", "ignore")
 _TEXT_FORMATS = ("csv", "tsv", "json", "jsonl", "xlsx")
@@ -69,6 +70,17 @@ class Source:
     _stored: pa.Schema = field(repr=False)  # before `types` changed any
     _where: Sequence[str] = field(repr=False)
     _limits: ReadingConfig = field(repr=False)
+    _inputs: Sequence[InputFile] = field(default=(), repr=False)
+
+    @property
+    def inputs(self) -> Sequence[InputFile]:
+        """The files as they were found, in row order; none of objects in memory."""
+        return self._inputs
+
+    @property
+    def stored_schema(self) -> pa.Schema:
+        """Names and types of the columns in the files, before `types` changed any."""
+        return self._stored
 
     @property
     def limits(self) -> ReadingConfig:
@@ -80,12 +92,42 @@ class Source:
         """The files as they are stored, for who writes them again."""
         return self._readers
 
-    def batches(self, columns: Sequence[str] | None = None, batch_rows: int = 65_536) -> Iterator[pa.RecordBatch]:
+    def marks(self) -> list[tuple[str, int, int | None]]:
+        """Returns path, bytes and time of the last change of every file: a file with the same mark is the same file.
+
+        Raises:
+          DataError: if one is not there any more.
+        """
+        return [
+            (path, size, changed_ns(path) if modified is None else modified)
+            for (path, size), modified in zip(self.files, self.modified_ns, strict=True)
+        ]
+
+    def types_of(self, columns: Sequence[str]) -> list[str]:
+        """Returns what some columns are stored and read as, as text: what their values depend on beside the files."""
+        schemas = (self.stored_schema, self.schema)
+        return [
+            pa.schema([schema.field(name) for name in columns]).serialize().to_pybytes().hex() for schema in schemas
+        ]
+
+    @property
+    def group_rows(self) -> list[list[int]] | None:
+        """Rows of each part of each file that can be read by itself; None where only a pass would tell."""
+        groups = [group_rows(reader) for reader in self._readers]
+        return None if None in groups else [each for each in groups if each is not None]
+
+    def batches(
+        self,
+        columns: Sequence[str] | None = None,
+        batch_rows: int = 65_536,
+        partition: Partition | None = None,
+    ) -> Iterator[pa.RecordBatch]:
         """Yields the rows in file order, `batch_rows` at a time, fewer where they would take many bytes.
 
         Args:
           columns: Names to read, in the order wanted; the others are not decoded. None for all.
           batch_rows: Rows a batch, 1 or more; it bounds the memory and changes nothing else.
+          partition: What to read, of a plan for `group_rows`; None for all.
 
         Raises:
           DataError: if a file turns out to be damaged, or a value cannot be read as `types` asked.
@@ -100,14 +142,19 @@ class Source:
         if unknown:
             name = next(name for name in names if name in unknown)
             raise DataError("no such column", where=f"{self.uri}, column '{name}'", hint=_there_are(self.schema))
-        return even_batches(self._typed_batches(names, batch_rows), batch_rows, joined_bytes(self._limits))
+        if partition is None:
+            parts = [Part(place, None, reader.num_rows) for place, reader in enumerate(self._readers)]
+        else:
+            parts = partition.parts
+        return even_batches(self._typed_batches(names, batch_rows, parts), batch_rows, joined_bytes(self._limits))
 
-    def _typed_batches(self, names: list[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
+    def _typed_batches(self, names: list[str], batch_rows: int, parts: Sequence[Part]) -> Iterator[pa.RecordBatch]:
         stored = pa.schema([self._stored.field(name) for name in names])
         schema = pa.schema([self.schema.field(name) for name in names])
-        for reader, where in zip(self._readers, self._where, strict=True):
+        for part in parts:
+            reader, where = self._readers[part.file], self._where[part.file]
             rows = 0
-            for batch in normal_batches(reader, where, stored, batch_rows, self._limits):
+            for batch in normal_batches(reader, where, stored, batch_rows, self._limits, part.groups):
                 arrays = [
                     array
                     if array.type == wanted.type
@@ -116,9 +163,9 @@ class Source:
                 ]
                 rows += batch.num_rows
                 yield pa.RecordBatch.from_arrays(arrays, schema=schema)
-            if reader.num_rows is not None and rows != reader.num_rows:
+            if part.rows not in (None, rows):
                 raise DataError(
-                    f"gave {rows:,} rows where it said {reader.num_rows:,}",
+                    f"gave {rows:,} rows where it said {part.rows:,}",
                     where=where,
                     hint="it may be damaged, or have been written to: run it again",
                 )
@@ -220,6 +267,7 @@ def _assemble(
         _stored=pa.schema(stored),
         _where=where,
         _limits=limits,
+        _inputs=files,
     )
 
 
@@ -293,6 +341,21 @@ def _parses(value: pa.Scalar, type_: pa.DataType) -> bool:
     except pa.ArrowInvalid:
         return False
     return True
+
+
+def changed_ns(path: str) -> int | None:
+    """Returns when a local file was last written; None for what is on no disk.
+
+    Raises:
+      DataError: if it is not there any more.
+    """
+    path = local_path(path)
+    if "://" in path:
+        return None
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError as err:
+        raise DataError("cannot be read any more", where=path, hint="it was there when it was opened") from err
 
 
 def _kind_of(type_: pa.DataType) -> str:

@@ -15,21 +15,36 @@ __all__ = ["Config", "EngineConfig", "EngineKind", "TrackerKind", "TrackingConfi
 
 
 class EngineKind(Enum):
-    """Where the pass over the rows runs."""
+    """Where the passes over the rows run."""
 
     local = "local"
+    ray = "ray"
 
 
 @dataclass
 class EngineConfig:
-    """The engine of the pass over all rows."""
+    """The engine of the passes over all rows; none of it changes a result."""
 
     kind: EngineKind = EngineKind.local
-    threads: int = 0  # 0: one for each core
+    threads: int = 0  # of this process; 0: one for each core
+    partition_rows: int = 0  # rows that are done, kept and sent at a time; 0: as many as have 2**26 cells
+    cache: str | None = None  # folder where what was profiled is kept for later runs; null: only until the run is done
+    cache_bytes: int = 10 << 30  # of it; beyond them what was of no use for longest is removed
+    address: str | None = None  # of the Ray cluster; null: one of this machine alone, for this run
+    workers: int = 0  # partitions that Ray works on at a time; 0: one for each processor of the cluster
+    retries: int = 3  # of a partition whose worker is lost
+    object_store_bytes: int = 256 << 20  # of a Ray cluster of this machine alone
 
     def __post_init__(self) -> None:
-        if self.threads < 0:
-            raise ConfigError(f"must be 0 (one for each core) or more, not {self.threads}", where="engine.threads")
+        for name in ("threads", "partition_rows", "cache_bytes", "workers", "retries"):
+            if (value := getattr(self, name)) < 0:
+                meaning = "0 (one for each core) or more" if name == "threads" else "0 or more"
+                raise ConfigError(f"must be {meaning}, not {value}", where=f"engine.{name}")
+        # Ray itself starts with no less.
+        if self.object_store_bytes < 80 << 20:
+            raise ConfigError(
+                f"must be {80 << 20} or more, not {self.object_store_bytes}", where="engine.object_store_bytes"
+            )
 
 
 class TrackerKind(Enum):

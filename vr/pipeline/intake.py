@@ -8,10 +8,14 @@ import numpy as np
 from vr.core.errors import DataError
 from vr.data.codec import Codec, fit_codec
 from vr.data.copies import find_copies
+from vr.data.engine import LocalEngine
 from vr.data.hashing import hash_batch
-from vr.data.profile import Profile, Profiler, sample_rows
+from vr.data.passes import Known, Passes
+from vr.data.profile import Profile, Profiler
+from vr.data.sample import TOP, RowSample, bound_for
 from vr.data.schema import ColumnKind, common_columns, infer_columns
 from vr.data.source import Source
+from vr.data.work import ProfileWork, SampleWork, State, Work
 from vr.detector.config import NullConfig
 from vr.detector.embedding import Embedding
 from vr.detector.inputs import Columns, Side, Split, informative_columns
@@ -24,6 +28,7 @@ FEW_ROWS = 100  # below it a dataset is noted as small
 NULLS_APART = 0.05  # two shares of nulls further apart, and further than chance, are noted
 
 Tell = Callable[[str, int, int | None, str], None]  # stage, rows done, rows in all, message
+OnKnown = Callable[[str, str, Known], None]  # stage, which dataset, what of it needs no reading
 
 
 @dataclass(frozen=True)
@@ -59,14 +64,31 @@ class Intake:
     notes: list[str]
 
 
-def take_in(candidate: Source, reference: Source | None, config: Config, threads: int, tell: Tell) -> Intake:
+def take_in(
+    candidate: Source,
+    reference: Source | None,
+    config: Config,
+    threads: int,
+    tell: Tell,
+    *,
+    passes: Passes | None = None,
+    on_known: OnKnown = lambda stage, role, known: None,
+) -> Intake:
     """Reads both datasets: the base (reference, or candidate alone) twice, the other once.
+
+    Args:
+      candidate: To be judged.
+      reference: To judge by.
+      config: Codec, sample, nulls, columns' types and seed are used.
+      threads: Of this process.
+      tell: Told of progress.
+      passes: Where and how passes are made; None: here, nothing kept.
+      on_known: Told before a pass of which a part was done before.
 
     Raises:
       DataError: where the datasets cannot be compared or coded.
     """
     base = reference if reference is not None else candidate
-    base_config = config.reference if reference is not None else config.data
     types = {**config.reference.types, **config.data.types}
     if reference is not None:
         where = f"{reference.uri} and {candidate.uri}"
@@ -77,13 +99,22 @@ def take_in(candidate: Source, reference: Source | None, config: Config, threads
     known = {name for source in sources for name in (*source.schema.names, *source.ignored)}
     for name in sorted(name for name, kind in types.items() if kind == "ignore" and name not in known):
         raise DataError("no such column on either side", where=f"data.types.{name}")
-    role = "reference" if reference is not None else "candidate"
-    sample = sample_rows(
-        base.batches(names, base_config.batch_rows),
-        config.sample.rows,
-        config.seed,
-        lambda done: tell("read", done, base.num_rows, role),
-    )
+    passes = passes or Passes(LocalEngine(threads))
+
+    def pass_over(source: Source, work: Work[State], stage: str) -> State:
+        role = "reference" if source is reference else "candidate"
+        return passes.run(
+            source,
+            work,
+            (config.reference if source is reference else config.data).batch_rows,
+            lambda done: tell(stage, done, source.num_rows, role),
+            lambda known: on_known(stage, role, known),
+        )
+
+    def bound_of(source: Source) -> np.uint64:
+        return TOP if source.num_rows is None else bound_for(config.sample.rows, source.num_rows)
+
+    sample: RowSample = pass_over(base, SampleWork(names, config.sample.rows, config.seed, bound_of(base)), "read")
     # What is on one side only is noted; what is on neither is a slip, which `infer_columns` refuses.
     asked = {name: kind for name, kind in types.items() if name in names or name not in known}
     inferred = infer_columns(sample.table, asked, config.codec)
@@ -92,21 +123,18 @@ def take_in(candidate: Source, reference: Source | None, config: Config, threads
     notes += [column.note for column in inferred if column.note and column.kind is not ColumnKind.empty]
     base_hashes = hash_batch(sample.table, codec.sources)
 
-    def profile(source: Source, batch_rows: int, role: str, watch: np.ndarray | None = None) -> Profile:
+    def profile(source: Source, watch: np.ndarray | None = None) -> Profile:
         watched = np.empty(0, np.uint64) if watch is None else watch
-        return Profiler(codec, config.sample.rows, config.seed, watched).run(
-            source.batches(codec.sources, batch_rows),
-            threads=threads,
-            on_batch=lambda done: tell("profile", done, source.num_rows, role),
-        )
+        profiler = Profiler(codec, config.sample.rows, config.seed, watched, bound_of(source))
+        return pass_over(source, ProfileWork(profiler), "profile")
 
     watch = None if reference is None else np.unique(base_hashes)
-    candidate_profile = profile(candidate, config.data.batch_rows, "candidate", watch)
+    candidate_profile = profile(candidate, watch)
     reference_profile = None
     coded = codec.encode(candidate_profile.sample.table, own=reference is None)
     base_coded = coded
     if reference is not None:
-        reference_profile = profile(reference, config.reference.batch_rows, "reference")
+        reference_profile = profile(reference)
         base_coded = codec.encode(reference_profile.sample.table, own=True)
     embedding = Embedding.fit(codec, base_coded)
     candidate_side = Side.of(coded, embedding, candidate_profile.sample.rows)

@@ -11,11 +11,11 @@ from vr.signatures.fingerprint import measure
 from vr.signatures.library import Library, Match
 from vr.signatures.prescreen import PreScreen, Screened, load_prescreen
 
-__all__ = ["Known", "match_section", "pre_screen"]
+__all__ = ["BeforeTraining", "match_section", "pre_screen"]
 
 
 @dataclass(frozen=True)
-class Known:
+class BeforeTraining:
     """What the report says of it.
 
     Attributes:
@@ -27,7 +27,7 @@ class Known:
     signatures: list[SignatureMatch]
 
     @classmethod
-    def of(cls, document: dict[str, Any]) -> "Known":
+    def of(cls, document: dict[str, Any]) -> "BeforeTraining":
         """Returns what `pre_screen` gave, here or in another process."""
         return cls(
             PreScreenSection.model_validate(document["prescreen"]),

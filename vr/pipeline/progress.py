@@ -22,6 +22,7 @@ class Event:
       message: For a person.
       values: Numbers for a tracker, such as {"cascade/tier_1/eta_seconds": 12.0}.
       training: Of the stage `cascade`: tier, member, step, loss, pace, memory, each by itself.
+      is_notice: It is said once and ought to be seen, whatever else is shown.
     """
 
     stage: str
@@ -30,6 +31,7 @@ class Event:
     message: str = ""
     values: dict[str, Any] = field(default_factory=dict)
     training: "Progress | None" = None
+    is_notice: bool = False
 
 
 ProgressCallback = Callable[[Event], None]

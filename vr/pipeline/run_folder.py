@@ -1,7 +1,8 @@
 """The output folder of a run: what is finished, what can be resumed, and files that appear whole or not at all.
 
 `<output>/.vr` holds what is vr's own: `begun` and `finished` (digests of the run that is under way and of the one whose
-files are there), finished stages, and `tmp`, where files grow until they are moved to their place.
+files are there), finished stages, `states` of the partitions that were read, and `tmp`, where files grow until they are
+moved to their place.
 """
 
 import fnmatch
@@ -29,8 +30,10 @@ __all__ = [
     "RunFolder",
     "SavedStages",
     "open_folder",
+    "reads",
     "refuse_inside",
     "scratch_of",
+    "states_of",
     "tidy",
     "write_whole",
 ]
@@ -47,6 +50,11 @@ def scratch_of(folder: Path) -> Path:
     return folder / _STATE / "tmp"
 
 
+def states_of(folder: Path) -> Path:
+    """Returns where the states of a run's partitions are, until it is done."""
+    return folder / _STATE / "states"
+
+
 def open_folder(folder: Path) -> None:
     """Makes an output folder, with room for temporary files and none in it.
 
@@ -61,8 +69,9 @@ def open_folder(folder: Path) -> None:
 
 
 def tidy(folder: Path) -> None:
-    """Removes temporary files, and the folder of vr's own where nothing else is in it."""
-    shutil.rmtree(scratch_of(folder), ignore_errors=True)
+    """Removes what a run that is done needs no more, and the folder of vr's own where nothing else is in it."""
+    for each in (scratch_of(folder), states_of(folder)):
+        shutil.rmtree(each, ignore_errors=True)
     with suppress(OSError):
         (folder / _STATE).rmdir()
 
@@ -86,7 +95,7 @@ def refuse_inside(output: Path | None, sources: Iterable[Source | None], names: 
       ConfigError: if a dataset is a folder that is or holds `output`, or a glob that its files match.
     """
     for source in sources:
-        if output is not None and source is not None and source.files and _reads(source.uri, output, names):
+        if output is not None and source is not None and source.files and reads(source.uri, output, names):
             raise ConfigError(
                 f"lies inside the dataset {source.uri}, which would read the results as data",
                 where=str(output),
@@ -94,7 +103,8 @@ def refuse_inside(output: Path | None, sources: Iterable[Source | None], names: 
             )
 
 
-def _reads(uri: str, output: Path, files: Sequence[str]) -> bool:
+def reads(uri: str, output: Path, files: Sequence[str]) -> bool:
+    """Returns whether a dataset is a folder that is or holds `output`, or a glob that matches `files` in it."""
     local = local_path(uri)
     if "://" in local:
         return False

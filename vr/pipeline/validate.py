@@ -14,10 +14,9 @@ import numpy as np
 from vr.cascade.agreement import by_each, by_first, told_by_first
 from vr.cascade.config import changes_to
 from vr.cascade.hosts import several
-from vr.core.errors import DataError
 from vr.core.plain import to_plain
+from vr.data.passes import Known
 from vr.data.source import Source
-from vr.data.store.address import local_path
 from vr.detector import reference_free
 from vr.detector.inputs import Inputs
 from vr.detector.metric import Feature
@@ -25,11 +24,12 @@ from vr.detector.registry import DIMENSIONS
 from vr.detector.verdict import judge, withhold_approval
 from vr.pipeline import assemble
 from vr.pipeline.config import Config
+from vr.pipeline.engines import known_before, passes_of
 from vr.pipeline.intake import Intake, take_in
-from vr.pipeline.prescreen import Known, pre_screen
+from vr.pipeline.prescreen import BeforeTraining, pre_screen
 from vr.pipeline.progress import Event, ProgressCallback
 from vr.pipeline.report import RunSection, Status, ValidationReport, Verdict
-from vr.pipeline.run_folder import RunFolder
+from vr.pipeline.run_folder import RunFolder, states_of
 from vr.pipeline.stopwatch import Stopwatch
 from vr.signatures.library import Library, open_library
 
@@ -91,14 +91,22 @@ def validate(
     def rows_done(stage: str, done: int, total: int | None, message: str) -> None:
         tell(Event(stage, done, total, message))
 
-    with stopwatch.stage("profile"):
-        intake = take_in(candidate, reference, config, threads, rows_done)
+    def known(stage: str, role: str, what: Known) -> None:
+        cached = config.engine.cache is not None
+        tell(Event(stage, what.rows, what.num_rows, known_before(role, what, cached=cached), is_notice=True))
+
+    states = None if folder.path is None else states_of(folder.path)
+    with (
+        stopwatch.stage("profile"),
+        passes_of(config.engine, threads, states, [candidate, reference]) as passes,
+    ):
+        intake = take_in(candidate, reference, config, threads, rows_done, passes=passes, on_known=known)
     untrained = Inputs.of(intake, None, None, config.seed, threads)
     with stopwatch.stage("prescreen"):
-        known = Known.of(told_by_first(lambda: pre_screen(untrained, library, config.signatures)))
-        tell(Event("prescreen", 1, 1, known.message, known.values))
+        screened = BeforeTraining.of(told_by_first(lambda: pre_screen(untrained, library, config.signatures)))
+        tell(Event("prescreen", 1, 1, screened.message, screened.values))
     with stopwatch.stage("cascade"):
-        cascade, cascade_reason = _train(intake, config, folder, tell, known)
+        cascade, cascade_reason = _train(intake, config, folder, tell, screened)
     # With what the pre-screen measured already.
     inputs = replace(untrained, cascade=cascade, cascade_reason=cascade_reason)
     with stopwatch.stage("statistics"):
@@ -154,8 +162,8 @@ def validate(
         ],
         dimensions=sections,
         diversity=assemble.diversity_section(inputs, measurements["entropy_stability"], alone),
-        prescreen=known.section,
-        signatures=known.signatures,
+        prescreen=screened.section,
+        signatures=screened.signatures,
         cascade=assemble.cascade_section(cascade, config.cascade.preset, cascade_reason),
         scaling=assemble.scaling_section(cascade, cascade_reason),
         localization=assemble.localization_section(found, intake.candidate_profile.rows, intake.splits_reason),
@@ -191,10 +199,10 @@ def _finished(folder: RunFolder) -> ValidationReport | None:
 
 
 def _train(
-    intake: Intake, config: Config, folder: RunFolder, tell: ProgressCallback, known: Known
+    intake: Intake, config: Config, folder: RunFolder, tell: ProgressCallback, screened: BeforeTraining
 ) -> tuple[Any, str | None]:
     """Returns the trained cascade, or None and the reason."""
-    if known.section.stopped:
+    if screened.section.stopped:
         return None, "no proxies were trained: the pre-screen says stop (signatures.stop=true)"
     if not config.cascade.tiers:
         return None, "no proxies were trained (cascade=none)"
@@ -313,7 +321,7 @@ def _duplicate_excess(found: Feature | None) -> float | None:
 def _identity(candidate: Source, reference: Source | None, config: Config, library: Library | None) -> dict[str, Any]:
     """Returns what decides the report: settings that change a result, the inputs' files, the known signatures."""
     document = to_plain(config)
-    del document["tracking"], document["reading"]
+    del document["tracking"], document["reading"], document["engine"]
     return {
         "configuration": document,
         "inputs": [None if source is None else _files(source) for source in (candidate, reference)],
@@ -325,21 +333,7 @@ def _identity(candidate: Source, reference: Source | None, config: Config, libra
 def _files(source: Source) -> list[Any]:
     if not source.files:
         return [source.uri, source.schema.to_string(), source.num_rows]
-    return [
-        [path, size, _changed(path) if modified is None else modified]
-        for (path, size), modified in zip(source.files, source.modified_ns, strict=True)
-    ]
-
-
-def _changed(path: str) -> int | None:
-    """Returns when a local file was last written; None for what is on no disk."""
-    path = local_path(path)
-    if "://" in path:
-        return None
-    try:
-        return Path(path).stat().st_mtime_ns
-    except OSError as err:
-        raise DataError("cannot be read any more", where=path, hint="it was there when it was opened") from err
+    return [list(mark) for mark in source.marks()]
 
 
 def _versions() -> dict[str, str]:

@@ -36,9 +36,10 @@ class PlainProgress:
         """Takes one event."""
         with self._lock:
             now = self._clock()
-            if now - self._last.get(event.stage, float("-inf")) < _INTERVAL_S:
-                return
-            self._last[event.stage] = now
+            if not event.is_notice:
+                if now - self._last.get(event.stage, float("-inf")) < _INTERVAL_S:
+                    return
+                self._last[event.stage] = now
             # A reader of stderr who has gone away is no reason to stop.
             with contextlib.suppress(BrokenPipeError):
                 self._stream.write(_line(event) + "\n")
@@ -53,6 +54,10 @@ class _Bars:
         self._tasks: dict[str, TaskID] = {}
 
     def __call__(self, event: Event) -> None:
+        if event.is_notice:
+            # Above the bars, where it stays.
+            self._progress.console.print(event.message, markup=False, highlight=False)
+            return
         if event.stage not in self._tasks:
             for task in self._tasks.values():
                 self._complete(task)

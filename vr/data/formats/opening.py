@@ -11,7 +11,7 @@ import pyarrow as pa
 from vr.core.errors import DataError
 from vr.data.config import ReadingConfig
 from vr.data.formats.locate import format_by_name
-from vr.data.formats.reader import InputFile, Reader, reading
+from vr.data.formats.reader import GroupedReader, InputFile, Reader, reading
 from vr.data.formats.sniff import check_looks, format_by_looks
 from vr.data.meter import check_batch, joined_bytes
 from vr.data.normal import normal_array
@@ -70,7 +70,12 @@ def open_reader(file: InputFile, format: str) -> Reader:
 
 
 def normal_batches(
-    reader: Reader, where: str, schema: pa.Schema, batch_rows: int, limits: ReadingConfig
+    reader: Reader,
+    where: str,
+    schema: pa.Schema,
+    batch_rows: int,
+    limits: ReadingConfig,
+    groups: Sequence[int] | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Yields what a reader reads with exactly the columns and types of `schema`, whole and of bearable size.
 
@@ -80,11 +85,17 @@ def normal_batches(
       schema: Types as of `vr.data.normal.normal_type`.
       batch_rows: Most rows of a batch; most readers come to as many.
       limits: `batch_bytes` counts.
+      groups: First group of rows and the one after the last, of a `GroupedReader`; None for all rows.
 
     Raises:
       DataError: if the file turns out to be damaged, or a batch too large.
     """
-    for stored in reader.read(schema, batch_rows):
+    if groups is None:
+        stream = reader.read(schema, batch_rows)
+    else:
+        assert isinstance(reader, GroupedReader)
+        stream = reader.read_groups(schema, batch_rows, *groups)
+    for stored in stream:
         # Whole buffers, as offsets have not been looked at yet.
         taken = max(1, stored.get_total_buffer_size())
         rows = min(batch_rows, max(1, stored.num_rows * joined_bytes(limits) // taken))

@@ -49,12 +49,22 @@ class ParquetReader:
         """What each column, by its name in `schema`, is called in the file; in the file's order."""
         return dict(self._stored)
 
+    @property
+    def group_rows(self) -> list[int]:
+        """Rows of each row group."""
+        return [self._metadata.row_group(i).num_rows for i in range(self._metadata.num_row_groups)]
+
     def read(self, schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Yields batches of the columns of `schema` as stored."""
+        return self.read_groups(schema, batch_rows, 0, self._metadata.num_row_groups)
+
+    def read_groups(self, schema: pa.Schema, batch_rows: int, first: int, stop: int) -> Iterator[pa.RecordBatch]:
+        """Yields batches of some row groups, see `read`."""
         stored = [self._stored[name] for name in schema.names]
         rows = min(batch_rows, self._rows_a_time())
         meter = self.file.meter()
-        for batch in self._near(stored, rows) if self.file.is_local else self._far(stored, rows):
+        read = self._near if self.file.is_local else self._far
+        for batch in read(stored, rows, range(first, stop)):
             # What it decodes to is streamed, and sparse columns become small files: rows are held against the footer.
             meter.add(0)
             # Asking for `a` also gives a nested `a.b`: select again.
@@ -65,19 +75,19 @@ class ParquetReader:
         a_row = max(1, max((group.total_byte_size // max(1, group.num_rows) for group in groups), default=1))
         return max(1, _STEP_BYTES // a_row)
 
-    def _near(self, columns: list[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
+    def _near(self, columns: list[str], batch_rows: int, places: range) -> Iterator[pa.RecordBatch]:
         """Yields batches by small reads, which are cheap on a disk: a row group of any size need not be held."""
         with reading(self.file.path), self._open(self.file.open(), buffer_size=_BUFFER_BYTES) as opened:
-            yield from opened.iter_batches(batch_rows, columns=columns)
+            yield from opened.iter_batches(batch_rows, row_groups=list(places), columns=columns)
 
-    def _far(self, columns: list[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
+    def _far(self, columns: list[str], batch_rows: int, places: range) -> Iterator[pa.RecordBatch]:
         """Yields batches a row group at a time, its columns fetched in few requests while the one before is decoded."""
-        groups = [_ranges(self._metadata.row_group(i), set(columns)) for i in range(self._metadata.num_row_groups)]
+        groups = [_ranges(self._metadata.row_group(i), set(columns)) for i in places]
         with reading(self.file.path), self.file.open_ranges() as ranges:
             ranges.plan(groups[0] if groups else [])
             with self._open(pa.PythonFile(ranges, mode="r")) as opened:
-                for i, following in enumerate([*groups[1:], []]):
-                    ranges.plan(following, done_before=min((start for start, _ in groups[i]), default=0))
+                for i, group, following in zip(places, groups, [*groups[1:], []], strict=True):
+                    ranges.plan(following, done_before=min((start for start, _ in group), default=0))
                     yield from opened.iter_batches(batch_rows, row_groups=[i], columns=columns)
 
     def _open(self, file: pa.NativeFile, **options) -> pq.ParquetFile:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import pyarrow as pa
 from pyarrow import fs
@@ -15,7 +15,7 @@ from vr.data.meter import Meter
 if TYPE_CHECKING:
     from vr.data.store.ranges import RangeFile
 
-__all__ = ["InputFile", "Reader", "reading", "unique_names"]
+__all__ = ["GroupedReader", "InputFile", "Reader", "group_rows", "reading", "unique_names"]
 
 # The first bytes of what is decompressed on the fly; the name does not matter.
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2", b"\x04\x22\x4d\x18": "lz4"}
@@ -107,6 +107,27 @@ class Reader(Protocol):
         which the caller then casts. `batch_rows` is a wish.
         """
         ...
+
+
+@runtime_checkable
+class GroupedReader(Protocol):
+    """A reader of a file whose groups of rows can be read one by one."""
+
+    @property
+    def group_rows(self) -> Sequence[int]:
+        """Rows of each group."""
+        ...
+
+    def read_groups(self, schema: pa.Schema, batch_rows: int, first: int, stop: int) -> Iterator[pa.RecordBatch]:
+        """Yields what `Reader.read` would, of the groups from `first` to before `stop`."""
+        ...
+
+
+def group_rows(reader: Reader) -> list[int] | None:
+    """Returns the rows of each part that can be read by itself, the whole file where none can; None if unknown."""
+    if isinstance(reader, GroupedReader) and reader.group_rows:
+        return list(reader.group_rows)
+    return None if reader.num_rows is None else [reader.num_rows]
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from pyarrow import fs
 
 from vr.data.config import ReadingConfig
 from vr.data.formats.opening import common_format, normal_batches, open_reader
-from vr.data.formats.reader import InputFile, Reader, reading
+from vr.data.formats.reader import InputFile, Reader, group_rows, reading
 from vr.data.isolation.frames import frame, told
 from vr.data.store.address import Address, is_remote
 from vr.data.store.filesystem import filesystem_of
@@ -104,14 +104,16 @@ class _Datasets:
                 reader = open_reader(file, format)
                 schema = reader.schema.serialize().to_pybytes().hex()
             readers.append((file.path, reader))
-            self._say(b"J", {"schema": schema, "num_rows": reader.num_rows, "notes": list(reader.notes)})
+            told = {"schema": schema, "num_rows": reader.num_rows, "notes": list(reader.notes)}
+            self._say(b"J", told | {"group_rows": group_rows(reader)})
 
     def _read(self, path: str, reader: Reader, request: dict[str, Any]) -> None:
         self._step()
         schema = pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(request["schema"])))
         sink = _Pieces()
         with pa.ipc.new_stream(pa.PythonFile(sink, mode="w"), schema) as writer:
-            for batch in normal_batches(reader, path, schema, request["batch_rows"], self._limits):
+            batch_rows, groups = request["batch_rows"], request["groups"]
+            for batch in normal_batches(reader, path, schema, batch_rows, self._limits, groups):
                 writer.write_batch(batch)
                 self._write(frame(b"D", *sink.take()))
                 self._renew()

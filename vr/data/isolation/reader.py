@@ -16,7 +16,7 @@ from vr.data.store.address import is_remote
 __all__ = ["IsolatedReader", "ReadingProcesses", "open_isolated"]
 
 _FAR_SILENCE_S = 300.0  # while requests to an object store are tried again, nothing is heard
-Described = tuple[pa.Schema, int | None, list[str]]
+Described = tuple[pa.Schema, int | None, list[str], list[int] | None]
 
 
 class ReadingProcesses:
@@ -81,10 +81,18 @@ class IsolatedReader:
       schema: See `vr.data.formats.reader.Reader`, as all of these.
       num_rows: Rows, or None where only a pass would tell.
       notes: What was decided about odd input.
+      group_rows: See `vr.data.formats.reader.GroupedReader`.
     """
 
     def __init__(
-        self, dataset: "_Dataset", place: int, path: str, schema: pa.Schema, num_rows: int | None, notes: list[str]
+        self,
+        dataset: "_Dataset",
+        place: int,
+        path: str,
+        schema: pa.Schema,
+        num_rows: int | None,
+        notes: list[str],
+        group_rows: list[int] | None,
     ):
         self._dataset = dataset
         self._place = place
@@ -92,15 +100,24 @@ class IsolatedReader:
         self.schema = schema
         self.num_rows = num_rows
         self.notes = notes
+        self.group_rows = group_rows or []
 
     def read(self, schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Yields batches of exactly `schema`, settled and checked in the process that read them."""
+        return self._read(schema, batch_rows, None)
+
+    def read_groups(self, schema: pa.Schema, batch_rows: int, first: int, stop: int) -> Iterator[pa.RecordBatch]:
+        """Yields batches of some groups of rows, see `read`."""
+        return self._read(schema, batch_rows, [first, stop])
+
+    def _read(self, schema: pa.Schema, batch_rows: int, groups: list[int] | None) -> Iterator[pa.RecordBatch]:
         process = self._dataset.take()
         request = {
             "read": self._place,
             "dataset": self._dataset.number,
             "schema": schema.serialize().to_pybytes().hex(),
             "batch_rows": batch_rows,
+            "groups": groups,
             "where": self._path,
         }
         whole = False
@@ -160,7 +177,7 @@ class _Dataset:
         for file in self._files:
             told = process.answer(file.path)
             schema = pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(told["schema"])))
-            described.append((schema, told["num_rows"], told["notes"]))
+            described.append((schema, told["num_rows"], told["notes"], told["group_rows"]))
         if not self.format:
             self.format, self.described = format, described
         for file, before, now in zip(self._files, self.described, described, strict=True):

@@ -1,0 +1,157 @@
+"""States of partitions on the disk, found again by what they are of: files, rows, work and versions.
+
+A state is used only where the files have the same paths, sizes and times of change, and lie at the same rows of the
+dataset; anything else is as good as absent. States hold sampled rows: they are as private as the data.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from vr.core.errors import DataError, VrError
+from vr.core.files import write_synced
+from vr.data.partition import Part, Partition
+from vr.data.source import Source, changed_ns
+from vr.data.store.address import is_remote, local_path
+from vr.data.work import State, Work
+
+__all__ = ["KeptStates", "trim"]
+
+_NAME = re.compile(r"([0-9a-f]{24})-([0-9]+)-([0-9]+)-([0-9a-f]{24})\.state")
+
+
+class KeptStates:
+    """The states of one pass over one dataset.
+
+    Args:
+      folder: Where they are; None keeps none.
+      source: The dataset, all of its row counts known.
+      work: What is done with it.
+
+    Raises:
+      VrError: if the folder cannot be used.
+    """
+
+    def __init__(self, folder: Path | None, source: Source, work: Work[Any]):
+        marks = [] if folder is None else source.marks()
+        self._groups = source.group_rows or []
+        # What cannot be told from its successor is not kept; neither is what was never a file.
+        self._folder = folder if marks and all(changed is not None for *_, changed in marks) else None
+        self._lasting = [[_absolute(path), size, changed] for path, size, changed in marks]
+        self._marks = marks
+        self._work = _short([work.digest, source.format, *source.types_of(work.columns)])
+        self._known: dict[int, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
+        if self._folder is not None:
+            with _written(self._folder):
+                self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                names = os.listdir(self._folder)
+            for work_digest, start, rows, inputs in (m.groups() for m in map(_NAME.fullmatch, names) if m):
+                if work_digest == self._work:
+                    self._known[int(start)][int(rows)].add(inputs)
+
+    def run_from(self, file: int, row_start: int) -> int:
+        """Returns before which file a partition of whole files ends that begins with `file` and whose state is kept."""
+        rows, longest, known = 0, file, self._known.get(row_start)
+        parts: list[Part] = []
+        for stop in range(file, len(self._groups) if known else file):
+            assert known is not None
+            if more := sum(self._groups[stop]):
+                rows += more
+                parts.append(Part(stop, None, more))
+                if rows in known and self._inputs(parts) in known[rows]:
+                    longest = stop + 1
+            if rows > max(known):
+                break
+        return longest
+
+    def __contains__(self, partition: Partition) -> bool:
+        """Whether a state seems to be there; it may turn out damaged."""
+        return self._inputs(partition.parts) in self._known.get(partition.row_start, {}).get(partition.rows, ())
+
+    def load(self, partition: Partition, work: Work[State]) -> State | None:
+        """Returns a partition's state, None where it is not there or damaged."""
+        if self._folder is None or partition not in self:
+            return None
+        path = self._path(partition)
+        try:
+            state = work.unpack(path.read_bytes())
+        except (OSError, ValueError):
+            return None
+        # When it was last of use, for `trim`.
+        with suppress(OSError):
+            os.utime(path)
+        return state
+
+    def save(self, partition: Partition, content: Callable[[], bytes]) -> None:
+        """Keeps a partition's state: whole or not at all, whatever happens to this process.
+
+        Args:
+          partition: Of the dataset.
+          content: Gives the packed state, where it is kept.
+
+        Raises:
+          DataError: if its files were written to meanwhile.
+          VrError: if the disk is full, or refuses.
+        """
+        if self._folder is None:
+            return
+        for part in partition.parts:
+            path, size, changed = self._marks[part.file]
+            if not is_remote(path) and (changed_ns(path), os.path.getsize(local_path(path))) != (changed, size):
+                raise DataError("was written to while it was read", where=path, hint="run it again")
+        path = self._path(partition)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        with _written(self._folder):
+            try:
+                write_synced(temporary, content())
+                os.replace(temporary, path)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+
+    def _path(self, partition: Partition) -> Path:
+        assert self._folder is not None
+        inputs = self._inputs(partition.parts)
+        return self._folder / f"{self._work}-{partition.row_start}-{partition.rows}-{inputs}.state"
+
+    def _inputs(self, parts: list[Part] | tuple[Part, ...]) -> str:
+        return _short([[self._lasting[part.file], part.groups, part.rows] for part in parts])
+
+
+def trim(folder: Path, most_bytes: int) -> None:
+    """Removes the states that were of no use for longest, until no more than `most_bytes` are left."""
+    found = []
+    for path in folder.glob("*.state"):
+        with suppress(OSError):
+            told = path.stat()
+            found.append((told.st_mtime_ns, told.st_size, path))
+    left = sum(size for _, size, _ in found)
+    for _, size, path in sorted(found):
+        if left <= most_bytes:
+            return
+        path.unlink(missing_ok=True)
+        left -= size
+
+
+def _absolute(path: str) -> str:
+    local = local_path(path)
+    return local if "://" in local else os.path.abspath(local)
+
+
+def _short(what: Any) -> str:
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:24]
+
+
+@contextmanager
+def _written(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as err:
+        hint = "make room there, or give another folder"
+        raise VrError(f"cannot keep what was profiled ({err.strerror or err})", where=str(folder), hint=hint) from err

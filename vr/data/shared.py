@@ -1,0 +1,111 @@
+"""One partition of a dataset told in plain values, and opened from them by another process or machine."""
+
+import os
+import platform
+from dataclasses import asdict
+from functools import lru_cache
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import fs
+
+from vr.core.errors import DataError
+from vr.data.config import Isolation, ReadingConfig, is_isolated
+from vr.data.formats.opening import open_reader
+from vr.data.formats.reader import InputFile
+from vr.data.isolation.reader import ReadingProcesses, open_isolated
+from vr.data.partition import Part, Partition
+from vr.data.source import Source
+from vr.data.store.address import Address, is_remote
+from vr.data.store.filesystem import filesystem_of
+
+__all__ = ["open_share", "share"]
+
+
+def share(source: Source, partition: Partition) -> dict[str, Any]:
+    """Returns all that another process needs to read a partition of files, JSON-able; credentials are no part of it."""
+    files = [source.inputs[part.file] for part in partition.parts]
+    return {
+        "uri": source.uri,
+        "format": source.format,
+        "schema": source.schema.serialize().to_pybytes().hex(),
+        "stored": source.stored_schema.serialize().to_pybytes().hex(),
+        "limits": asdict(source.limits) | {"isolation": source.limits.isolation.name},
+        "files": [
+            {
+                "path": file.path,
+                "size": file.size,
+                # Another process may have another working folder.
+                "key": os.path.abspath(file.key) if file.is_local else file.key,
+                "modified_ns": file.modified_ns,
+            }
+            for file in files
+        ],
+        "parts": [[part.groups, part.rows] for part in partition.parts],
+        "row_start": partition.row_start,
+    }
+
+
+def open_share(told: dict[str, Any]) -> tuple[Source, Partition]:
+    """Returns a source of the told files alone, with the types of the whole dataset, and the partition within it.
+
+    Raises:
+      DataError: if the files are not there, or not the same.
+    """
+    limits = ReadingConfig(**{**told["limits"], "isolation": Isolation[told["limits"]["isolation"]]})
+    first = told["files"][0]["path"]
+    filesystem = filesystem_of(Address.parse(first)) if is_remote(first) else fs.LocalFileSystem()
+    files = [InputFile(**file, filesystem=filesystem, limits=limits) for file in told["files"]]
+    for file in files:
+        _check(file)
+    if is_isolated(limits.isolation):
+        _, readers = open_isolated(first, files, told["format"], _processes(tuple(sorted(told["limits"].items()))))
+    else:
+        readers = [open_reader(file, told["format"]) for file in files]
+    source = Source(
+        uri=told["uri"],
+        format=told["format"],
+        schema=_schema(told["schema"]),
+        num_rows=None,
+        files=[(file.path, file.size) for file in files],
+        modified_ns=[file.modified_ns for file in files],
+        notes=[],
+        ignored=[],
+        unread=[],
+        _readers=readers,
+        _stored=_schema(told["stored"]),
+        _where=[file.path for file in files],
+        _limits=limits,
+        _inputs=files,
+    )
+    parts = [
+        Part(place, None if groups is None else (groups[0], groups[1]), rows)
+        for place, (groups, rows) in enumerate(told["parts"])
+    ]
+    return source, Partition(tuple(parts), told["row_start"])
+
+
+def _check(file: InputFile) -> None:
+    if not file.is_local:
+        return
+    try:
+        size = os.path.getsize(file.key)
+    except OSError as err:
+        raise DataError(
+            f"is not there on the worker {platform.node()}",
+            where=file.path,
+            hint="workers need the same paths: a shared disk, or an s3:// or gs:// address",
+        ) from err
+    if size != file.size:
+        raise DataError(f"has {size:,} bytes on a worker, not {file.size:,}", where=file.path, hint="run it again")
+
+
+def _schema(text: str) -> pa.Schema:
+    return pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(text)))
+
+
+@lru_cache(maxsize=4)
+def _processes(limits: tuple[tuple[str, Any], ...]) -> ReadingProcesses:
+    """Returns the reading processes that this process uses for every partition under the same limits."""
+    values = dict(limits)
+    return ReadingProcesses(ReadingConfig(**{**values, "isolation": Isolation[values["isolation"]]}))

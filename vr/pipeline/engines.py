@@ -1,0 +1,68 @@
+"""From settings to how passes are made, and what is said where a part of one needs no reading."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from vr.core.errors import ConfigError
+from vr.data.engine import LocalEngine
+from vr.data.kept import trim
+from vr.data.passes import Known, Passes
+from vr.data.source import Source
+from vr.pipeline.config import EngineConfig, EngineKind
+from vr.pipeline.run_folder import reads
+
+__all__ = ["known_before", "passes_of"]
+
+
+@contextmanager
+def passes_of(
+    config: EngineConfig, threads: int, folder: Path | None, sources: Sequence[Source | None]
+) -> Iterator[Passes]:
+    """Gives the passes of one run while the block lasts.
+
+    Args:
+      config: Where they run, and what is kept for later runs.
+      threads: Of this process.
+      folder: Where states are kept until the run is done, where they are kept for no longer.
+      sources: What will be read.
+
+    Raises:
+      ConfigError: if the engine is not installed, or the cache lies where a dataset is read.
+    """
+    cache = None if config.cache is None else Path(config.cache).expanduser()
+    for source in sources:
+        if cache is not None and source is not None and source.files and reads(source.uri, cache, ["a.state"]):
+            raise ConfigError(f"lies inside the dataset {source.uri}", where="engine.cache", hint="give another folder")
+    if config.kind is EngineKind.local:
+        yield Passes(LocalEngine(threads), config.partition_rows, cache or folder)
+    else:
+        from vr.data.ray_engine import RayEngine
+
+        engine = RayEngine(
+            config.address,
+            workers=config.workers,
+            retries=config.retries,
+            object_store_bytes=config.object_store_bytes,
+        )
+        try:
+            yield Passes(engine, config.partition_rows, cache or folder)
+        finally:
+            engine.close()
+    if cache is not None:
+        trim(cache, config.cache_bytes)
+
+
+def known_before(role: str, known: Known, *, cached: bool) -> str:
+    """Returns what to say of a dataset of which a part was done before, by an earlier run or by this one."""
+    if known.next_row is None:
+        done = "as they were when they were last profiled" if cached else "done before the run was interrupted"
+        return f"{role}: all {known.num_rows:,} rows are {done}; none is read again"
+    place = f"from row {known.next_row:,} on, in {known.next_file}"
+    if cached:
+        left = known.num_files - known.files
+        return (
+            f"{role}: {known.files:,} of {known.num_files:,} files are as they were when they were last profiled; "
+            f"only {left:,} {'is' if left == 1 else 'are'} read, {place}"
+        )
+    return f"{role}: resumed with {known.rows:,} of {known.num_rows:,} rows done before, {place}"
