@@ -1,8 +1,8 @@
 """A whole report, walked: no number is missing without a reason, and none is made up."""
 
 import datetime
-import re
 import json
+import re
 
 import numpy as np
 import pyarrow as pa
