@@ -232,6 +232,14 @@ def schema() -> int:
     return 0
 
 
+@app.command()
+def serve(overrides: _Overrides = None, debug: _Debug = False) -> int:
+    """Serve validations over gRPC; settings `server.KEY=VALUE`, others are what requests start from."""
+    from vr.server.command import run_server
+
+    return run_server(overrides or [], announce=lambda place: _say(f"listening on {place}\n"))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code.
 

@@ -84,6 +84,7 @@ def run(
     force: bool = False,
     html: bool = True,
     progress: ProgressCallback | None = None,
+    processes: "ReadingProcesses | None" = None,
 ) -> "ValidationReport":
     """Returns the pipeline's report, its events shown to `progress` and to the configured tracker.
 
@@ -99,6 +100,7 @@ def run(
       force: Run again over a finished run.
       html: Write report.html too.
       progress: Called with every event.
+      processes: That parse files, where some were started beforehand.
 
     Raises:
       ConfigError: `output` cannot be used, or lies where a dataset is read.
@@ -109,7 +111,7 @@ def run(
       StoreError: An object store refuses, or failed for too long.
     """
     # It starts while this process imports what it needs itself.
-    processes = _reading_processes(candidate, reference, config)
+    processes = processes or _reading_processes(candidate, reference, config)
     join(Hosts.of(os.environ))
     from vr.cascade.agreement import by_first
     from vr.pipeline.run_folder import PUBLISHED, REPORT, refuse_inside
