@@ -41,7 +41,8 @@ def generate(folder: Path) -> None:
 
 def _rehomed(text: str) -> str:
     """Returns a module whose imports of its siblings are from where they are; protoc takes its folder for the root."""
-    return re.sub(r"^from (vr\.v1|buf\.validate) import", rf"from {PACKAGE}.\1 import", text, flags=re.MULTILINE)
+    siblings = r"^from (vr\.v1|vr\.orchestrator\.v1|buf\.validate) import"
+    return re.sub(siblings, rf"from {PACKAGE}.\1 import", text, flags=re.MULTILINE)
 
 
 def buf(*words: str) -> subprocess.CompletedProcess:
