@@ -92,9 +92,16 @@ class _Worker:
             grant = Grant(**{name: tuple(values) for name, values in request["grant"].items()})
             for name, uri in fields.items():
                 _refuse_others(name, uri, grant)
-            output = Path(request["output"])
+            folder = Path(request["output"])
             report = run(
-                None, None, config, output=output, html=False, progress=_Teller(say), processes=self._take_reading()
+                None,
+                None,
+                config,
+                output=request.get("publish") or folder,
+                folder=folder,
+                html=bool(request.get("html")),
+                progress=_Teller(say),
+                processes=self._take_reading(),
             )
             told = {"finished": {"verdict": report.verdict.value, "rows": report.dataset.rows}}
         except BaseException as error:  # noqa: BLE001 - nothing may end this process but what ends processes

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,13 @@ class Child:
         self._process = process
 
     @classmethod
-    async def start(cls, base: Mapping[str, Any], threads: int) -> "Child":
+    async def start(cls, base: Mapping[str, Any], threads: int, held: Sequence[int] = ()) -> "Child":
         """Returns a child that has imported all it needs.
+
+        Args:
+          base: The configuration that requests change.
+          threads: That it computes with.
+          held: Descriptors that stay open in it, such as a lock that is to last as long as it does.
 
         Raises:
           ChildDied: if it did not get so far.
@@ -57,6 +62,7 @@ class Child:
             stdout=asyncio.subprocess.PIPE,
             env={**few, **os.environ},
             limit=_LONGEST_LINE,
+            pass_fds=held,
             # Whoever interrupts the server at a terminal has its drain first.
             start_new_session=True,
         )
@@ -125,10 +131,19 @@ class Children:
       base: The configuration that requests change.
       threads: Of each child.
       died: Told of every child that ended unasked.
+      held: Descriptors that stay open in them.
     """
 
-    def __init__(self, count: int, base: Mapping[str, Any], threads: int, died: Callable[[int], None]):
+    def __init__(
+        self,
+        count: int,
+        base: Mapping[str, Any],
+        threads: int,
+        died: Callable[[int], None],
+        held: Sequence[int] = (),
+    ):
         self.count = count
+        self._held = held
         self._base, self._threads, self._died = base, threads, died
         self._free: asyncio.Queue[Child] = asyncio.Queue()
         self._all: set[Child] = set()
@@ -202,7 +217,7 @@ class Children:
     async def _start_one(self) -> None:
         while True:
             try:
-                child = await Child.start(self._base, self._threads)
+                child = await Child.start(self._base, self._threads, self._held)
             except (ChildDied, TimeoutError, OSError) as err:
                 _log.error("a child could not be started: %r", err)
                 await asyncio.sleep(_AGAIN_S)

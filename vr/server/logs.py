@@ -8,6 +8,9 @@ from datetime import UTC, datetime
 __all__ = ["log_to_stderr"]
 
 
+_IDS = ("validation_id", "job_id")
+
+
 class _Lines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Returns a record as one line."""
@@ -16,18 +19,18 @@ class _Lines(logging.Formatter):
             "level": record.levelname.lower(),
             "event": record.getMessage(),
         }
-        if (id := getattr(record, "validation_id", None)) is not None:
-            told["validation_id"] = id
+        told |= {name: id for name in _IDS if (id := getattr(record, name, None)) is not None}
         if record.exc_info:
             told["traceback"] = self.formatException(record.exc_info)
         return json.dumps(told)
 
 
-def log_to_stderr() -> None:
-    """Begins to log."""
+def log_to_stderr(*names: str) -> None:
+    """Begins to log what loggers of these names, or else the server's, are told."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Lines())
-    log = logging.getLogger("vr.server")
-    log.handlers = [handler]
-    log.setLevel(logging.INFO)
-    log.propagate = False
+    for name in names or ("vr.server",):
+        log = logging.getLogger(name)
+        log.handlers = [handler]
+        log.setLevel(logging.INFO)
+        log.propagate = False
