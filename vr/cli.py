@@ -240,6 +240,14 @@ def serve(overrides: _Overrides = None, debug: _Debug = False) -> int:
     return run_server(overrides or [], announce=lambda place: _say(f"listening on {place}\n"))
 
 
+@app.command()
+def worker(overrides: _Overrides = None, debug: _Debug = False) -> int:
+    """Take jobs from an orchestrator; settings `worker.KEY=VALUE`, others are what jobs start from."""
+    from vr.worker.command import run_worker
+
+    return run_worker(overrides or [], announce=lambda place, name: _say(f"connected to {place} as {name}\n"))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code.
 

@@ -42,7 +42,7 @@ _GROUPS: dict[str, type] = {
     "tracking": TrackingConfig,
 }
 # Groups of commands of their own, which are no part of a run's configuration.
-_APART = ("server",)
+_APART = ("server", "worker")
 # Hydra keeps one global instance and one global store, so one composition at a time.
 _LOCK = threading.RLock()
 
