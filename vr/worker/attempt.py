@@ -87,9 +87,19 @@ class Attempt:
       current: The lease.
       asked: When it was asked for, by `vr.worker.lease.now`.
       wrong: What breaks the contract in the job, by field; such a job is not begun.
+      is_resumed: Whether an earlier process began it, so that it may count no more.
     """
 
-    def __init__(self, means: Means, current: Current, asked: float, wrong: dict[str, str] | None = None):
+    def __init__(
+        self,
+        means: Means,
+        current: Current,
+        asked: float,
+        wrong: dict[str, str] | None = None,
+        *,
+        is_resumed: bool = False,
+    ):
+        self._is_resumed = is_resumed
         self._means, self._current, self._wrong = means, current, wrong or {}
         self._claim = current.lease.claim
         self._lease = Lease(current.lease.lease.ToMilliseconds() / 1000, asked)
@@ -254,7 +264,7 @@ class Attempt:
         """Keeps the lease alive, whatever the child is at."""
         config, backoff = self._means.config, Backoff(self._means.config.longest_pause_s)
         request = wire.HeartbeatRequest(claim=self._claim, worker_id=self._means.name)
-        pause = self._lease.beat_s
+        pause = 0.0 if self._is_resumed else self._lease.beat_s
         while not self._lost.is_set():
             # A little early and never in step with others.
             await asyncio.sleep(min(pause, self._lease.beat_s) * random.uniform(0.8, 1.0))

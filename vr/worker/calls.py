@@ -40,7 +40,7 @@ _OPTIONS = [
     ("grpc.max_send_message_length", 32 << 20),
     ("grpc.enable_retries", 0),
     ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.min_reconnect_backoff_ms", 200),
+    ("grpc.min_reconnect_backoff_ms", 5_000),  # in fact the least time that making a connection may take
     ("grpc.max_reconnect_backoff_ms", 2_000),
 ]
 
@@ -85,13 +85,15 @@ class Calls:
 
     Args:
       config: Of the worker.
+      connected: Called at the first answer.
 
     Attributes:
       is_known: Whether the orchestrator has ever answered.
       failures: Calls that failed, by code.
     """
 
-    def __init__(self, config: WorkerConfig):
+    def __init__(self, config: WorkerConfig, connected: Callable[[], None] = lambda: None):
+        self._connected = connected
         self._config, self._target = config, config.target()
         self._metadata = _metadata(config)
         self._credentials = _credentials(config)
@@ -121,7 +123,10 @@ class Calls:
             failed = _failed(err)
             self._count(failed)
             raise failed from None
-        self._silent, self.is_known = 0, True
+        self._silent = 0
+        if not self.is_known:
+            self.is_known = True
+            self._connected()
         return answer
 
     async def insist(self, name: str, request: Any) -> Any:

@@ -44,10 +44,10 @@ class Supervisor:
     def __init__(self, config: WorkerConfig, base: Mapping[str, Any], announce: Callable[[str, str], None]):
         self._config = config
         self.stopping = Stopping(config)
-        calls = Calls(config)
+        calls = Calls(config, self._connected)
         folder = WorkFolder(Path(config.folder))
         name = config.name or folder.name()
-        self._announce: Callable[[str, str], None] | None = announce
+        self._announce = announce
         grant = ANYWHERE
         if config.roots is not None or config.buckets is not None:
             grant = Grant.of(config.roots or (), config.buckets or ())
@@ -84,7 +84,7 @@ class Supervisor:
                 # It ended between the two.
                 await asyncio.to_thread(folder.end)
             try:
-                answer = await self._insist(name, request)
+                answer = await self._means.calls.insist(name, request)
             except CallFailed as err:
                 answer = err
             acknowledged(answer, name, request, folder, path)
@@ -92,14 +92,17 @@ class Supervisor:
         return True
 
     async def _resumed(self) -> Attempt | None:
-        """Returns the attempt that was under way when an earlier process died, if it still counts."""
+        """Returns the attempt that was under way when an earlier process died.
+
+        Whether it still counts is asked while it goes on: the orchestrator may be away.
+        """
         folder = self._means.folder
         current = await asyncio.to_thread(folder.current)
         if current is None:
             return None
         current.process += 1
         await asyncio.to_thread(folder.begin, current)
-        return await self._accepted("Heartbeat", current, now())
+        return Attempt(self._means, current, now(), _violations(current.lease), is_resumed=True)
 
     async def _next(self) -> Attempt | None:
         """Returns the next attempt; None where the worker is to stop, or another job is to be asked for."""
@@ -124,7 +127,7 @@ class Supervisor:
             return None
         current = Current(lease)
         await asyncio.to_thread(self._means.folder.begin, current)
-        return await self._unless_stopped(self._accepted("Acknowledge", current, asked))
+        return await self._unless_stopped(self._begun(current, asked))
 
     async def _leased(self) -> tuple[wire.JobLease, float] | None:
         """Returns a lease and when it was asked for; None where the worker is to stop."""
@@ -133,7 +136,7 @@ class Supervisor:
         while not self.stopping.has_begun:
             asked = now()
             try:
-                answer = await self._ask("Lease", request)
+                answer = await self._means.calls.ask("Lease", request)
             except CallFailed as err:
                 if err.is_final:
                     raise VrError(str(err), where=self._config.orchestrator, hint="is it an orchestrator?") from None
@@ -154,13 +157,13 @@ class Supervisor:
             await self._pause(min(max(pause, _LEAST_ASK_S), _MOST_ASK_S) * random.uniform(0.8, 1.2))
         return None
 
-    async def _accepted(self, name: str, current: Current, asked: float) -> Attempt | None:
-        """Returns the attempt, begun or gone on with, once the orchestrator has heard of it."""
-        request = getattr(wire, f"{name}Request")(claim=current.lease.claim, worker_id=self._means.name)
+    async def _begun(self, current: Current, asked: float) -> Attempt | None:
+        """Returns the attempt once the orchestrator has heard of it; None where it is somebody else's by now."""
+        request = wire.AcknowledgeRequest(claim=current.lease.claim, worker_id=self._means.name)
         attempt = Attempt(self._means, current, asked, _violations(current.lease))
         sent = now()
         try:
-            answer = await self._insist(name, request)
+            answer = await self._means.calls.insist("Acknowledge", request)
         except CallFailed as err:
             _log.warning("the lease is lost: %s", err, extra={"job_id": current.lease.claim.job_id})
             await asyncio.to_thread(self._means.folder.end)
@@ -171,21 +174,9 @@ class Supervisor:
         attempt.heed(answer.standing, sent)
         return attempt
 
-    async def _ask(self, name: str, request: Any) -> Any:
-        answer = await self._means.calls.ask(name, request)
-        self._known()
-        return answer
-
-    async def _insist(self, name: str, request: Any) -> Any:
-        answer = await self._means.calls.insist(name, request)
-        self._known()
-        return answer
-
-    def _known(self) -> None:
-        if self._announce is not None:
-            announce, self._announce = self._announce, None
-            announce(self._config.target(), self._means.name)
-            _log.info("connected to %s as %s", self._config.orchestrator, self._means.name)
+    def _connected(self) -> None:
+        self._announce(self._config.target(), self._means.name)
+        _log.info("connected to %s as %s", self._config.orchestrator, self._means.name)
 
     def _question(self) -> wire.LeaseRequest:
         return wire.LeaseRequest(worker_id=self._means.name, request_id=uuid.uuid4().hex)
