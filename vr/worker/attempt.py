@@ -286,7 +286,8 @@ class Attempt:
         """Tells of progress, the newest only; what does not arrive is not told again."""
         while not self._lost.is_set():
             await asyncio.sleep(self._means.config.progress_s)
-            if self._news is None:
+            # While nobody answers, heartbeats are enough to find out when somebody does.
+            if self._news is None or not self._means.calls.is_answering:
                 continue
             news, self._news = self._news, None
             self._sequence += 1

@@ -39,6 +39,8 @@ _OPTIONS = [
     ("grpc.max_receive_message_length", 32 << 20),
     ("grpc.max_send_message_length", 32 << 20),
     ("grpc.enable_retries", 0),
+    # Else a new channel would be given the old one's connection.
+    ("grpc.use_local_subchannel_pool", 1),
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.min_reconnect_backoff_ms", 5_000),  # in fact the least time that making a connection may take
     ("grpc.max_reconnect_backoff_ms", 2_000),
@@ -89,6 +91,7 @@ class Calls:
 
     Attributes:
       is_known: Whether the orchestrator has ever answered.
+      is_answering: Whether it answered the last call.
       failures: Calls that failed, by code.
     """
 
@@ -97,7 +100,7 @@ class Calls:
         self._config, self._target = config, config.target()
         self._metadata = _metadata(config)
         self._credentials = _credentials(config)
-        self.is_known = False
+        self.is_known, self.is_answering = False, True
         self.failures: Counter[str] = Counter()
         self._silent = 0
         self._closing: set[asyncio.Task[None]] = set()
@@ -123,7 +126,7 @@ class Calls:
             failed = _failed(err)
             self._count(failed)
             raise failed from None
-        self._silent = 0
+        self._silent, self.is_answering = 0, True
         if not self.is_known:
             self.is_known = True
             self._connected()
@@ -159,6 +162,7 @@ class Calls:
 
     def _count(self, failed: CallFailed) -> None:
         self.failures[failed.code] += 1
+        self.is_answering = False
         if self.failures.total() & (self.failures.total() - 1) == 0:
             _log.warning("the orchestrator does not answer (%d failed calls): %s", self.failures.total(), failed)
         if not self.is_known and failed.code in _REFUSED | {"UNIMPLEMENTED"}:

@@ -96,6 +96,7 @@ class ReferenceOrchestrator:
         seed: int = 0,
         overrides: tuple[str, ...] = (),
         output_uri: str = "",
+        time_limit_s: float | None = None,
     ) -> None:
         """Adds a job."""
         job = job_pb2.Job(
@@ -103,6 +104,8 @@ class ReferenceOrchestrator:
             reference=None if reference is None else job_pb2.Dataset(uri=reference),
             settings=job_pb2.Settings(cascade=cascade, seed=seed, overrides=overrides),
         )
+        if time_limit_s is not None:
+            job.time_limit.FromMilliseconds(round(time_limit_s * 1000))
         self.ledger.submit(job_id, job, output_uri)
 
     def wait(self, job_id: str, *states: str, seconds: float = 120.0) -> str:
