@@ -2,7 +2,7 @@
 
     python -m benchmarks.worker_faults [--rows 1,2,3,10,11,18] [--kills 50]
 
-Real `vr worker` processes against the reference orchestrator on loopback; moments are drawn with a seed. The numbers are
+Real `vr worker` processes against the reference orchestrator on loopback, at moments drawn with a seed. The figures are
 those of docs/reliability.md's fault matrix. An hour or more on two quiet cores; each row is written as soon as it is
 done, to results/worker_faults_ROW.json.
 """

@@ -195,6 +195,10 @@ def loaded_by(statement: str) -> set[str]:
             {"jax", "flax", "numpy", "pyarrow", "sklearn", "scipy", "hydra", "omegaconf", "pydantic", "wandb"},
         ),
         ("import vr.server.command", {"jax", "flax", "numpy", "pyarrow", "sklearn", "scipy", "pydantic", "wandb"}),
+        (
+            "import vr.worker.supervisor",
+            {"jax", "flax", "numpy", "pyarrow", "sklearn", "scipy", "hydra", "omegaconf", "pydantic", "wandb"},
+        ),
         ("import vr.client", {"jax", "hydra", "omegaconf", "numpy", "pyarrow", "sklearn", "wandb"}),
         ("import vr.pipeline.report", {"jax", "hydra", "omegaconf", "pyarrow", "sklearn", "wandb"}),
         ("import vr.data.source", {"jax", "hydra", "omegaconf", "sklearn", "h5py", "openpyxl", "polars", "wandb"}),

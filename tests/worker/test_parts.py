@@ -24,8 +24,7 @@ def claim(job_id: str = "a", attempt: int = 1, token: int = 1) -> wire.Claim:
     return wire.Claim(job_id=job_id, attempt=attempt, fencing_token=token)
 
 
-def test_the_supervisor_loads_nothing_that_computes():
-    assert loaded_by("import vr.worker.supervisor") & HEAVY == set()
+def test_the_reference_orchestrator_loads_nothing_that_computes():
     assert loaded_by("import vr.worker.testing") & HEAVY == set()
 
 
