@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from vr.cascade.hosts import leave
+from vr.client.command import app as remote
 from vr.core.errors import ConfigError, PreemptedError, VrError
 
 __all__ = ["app", "main"]
@@ -238,6 +239,9 @@ def serve(overrides: _Overrides = None, debug: _Debug = False) -> int:
     from vr.server.command import run_server
 
     return run_server(overrides or [], announce=lambda place: _say(f"listening on {place}\n"))
+
+
+app.add_typer(remote, name="remote")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
