@@ -85,7 +85,15 @@ def main() -> None:
         work = Job(*pair, cascade="none")
         words = [f"server.store={folder / 'store'}", f"server.children={arguments.children}", "cascade=none"]
         server = subprocess.Popen(
-            [sys.executable, "-m", "vr", "serve", "server.port=0", f"server.tenant_jobs={arguments.clients + 1}", *words],
+            [
+                sys.executable,
+                "-m",
+                "vr",
+                "serve",
+                "server.port=0",
+                f"server.tenant_jobs={arguments.clients + 1}",
+                *words,
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,

@@ -79,6 +79,7 @@ class TestSameAsDirect:
         report, expected = client.validate(trained[1].validation_id).to_dict(), direct.to_dict()
         report.pop("run"), expected.pop("run")
         assert report.keys() == expected.keys()
+        assert list(report["dimensions"]) == list(expected["dimensions"])
         for name in expected:
             assert without_nulls(report[name]) == without_nulls(expected[name]), name
 
