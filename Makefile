@@ -8,7 +8,7 @@ DEMO := outputs/demo
 # One thread for each worker: two workers on two cores otherwise fight over both.
 THREADS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: help install test lint format format-check types demo study calibrate fuzz clean
+.PHONY: help install test lint format format-check types demo study calibrate fuzz faults clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ calibrate: $(STAMP) ## Fit the verdict to the committed results and rebuild ever
 
 fuzz: $(STAMP) ## Read 50,000 damaged files and the hostile ones: a quarter of an hour of one core
 	$(THREADS) $(BIN)/python -m benchmarks.hostile_files
+
+faults: $(STAMP) ## Kill, flood and mislead the service: minutes; docs/reliability.md says what it shows
+	$(THREADS) $(BIN)/python -m pytest -q -s -m slow tests/faults tests/server
 
 clean: ## Remove caches, builds and outputs; .venv stays
 	rm -rf build dist htmlcov .coverage .pytest_cache .ruff_cache .hypothesis outputs multirun wandb

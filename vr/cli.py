@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from vr.cascade.hosts import leave
+from vr.client.command import app as remote
 from vr.core.errors import ConfigError, PreemptedError, VrError
 
 __all__ = ["app", "main"]
@@ -246,6 +247,9 @@ def worker(overrides: _Overrides = None, debug: _Debug = False) -> int:
     from vr.worker.command import run_worker
 
     return run_worker(overrides or [], announce=lambda place, name: _say(f"connected to {place} as {name}\n"))
+
+
+app.add_typer(remote, name="remote")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -21,6 +21,17 @@ __all__ = ["Client"]
 
 M = TypeVar("M", bound=BaseModel)
 _MODULES = {"ValidationEngine": validation_engine_pb2, "CollapseEngine": collapse_engine_pb2}
+# A map has no order on the wire, and a report is read from the first dimension to the last.
+_DIMENSIONS = (
+    "distribution_fidelity",
+    "correlation_preservation",
+    "entropy_stability",
+    "gradient_health",
+    "loss_landscape",
+    "spectral_coherence",
+    "generalization_gap",
+    "statistical_consistency",
+)
 _OPTIONS = [
     ("grpc.max_receive_message_length", 32 << 20),
     ("grpc.keepalive_time_ms", 30_000),
@@ -87,6 +98,8 @@ class Client:
     ) -> ValidationReport:
         """Returns the report of the whole pipeline, `progress` told of every step."""
         _, document = self._streamed("Validate", "report", work, progress, timeout)
+        found = document["dimensions"]
+        document["dimensions"] = {name: found[name] for name in sorted(found, key=_place_of)}
         return ValidationReport.model_validate(document)
 
     def train_cascade(
@@ -173,6 +186,11 @@ class Client:
                 # Whoever got on in the meantime has all attempts again.
                 if last == before or not is_transient(err):
                     raise
+
+
+def _place_of(dimension: str) -> tuple[int, str]:
+    """Returns where a dimension stands in a report; one of a newer server comes last."""
+    return (_DIMENSIONS.index(dimension) if dimension in _DIMENSIONS else len(_DIMENSIONS), dimension)
 
 
 def _bytes(message: Any) -> bytes:

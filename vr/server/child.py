@@ -72,7 +72,6 @@ class _Worker:
 
     def __init__(self, base: Mapping[str, Any], threads: int):
         # All that a validation imports late, so that the first one waits for nothing.
-        import vr.cascade.train  # noqa: F401
         import vr.localization.localize  # noqa: F401
         import vr.pipeline.advice  # noqa: F401
         import vr.pipeline.row_scores  # noqa: F401
@@ -80,6 +79,9 @@ class _Worker:
         from vr.config import compose
 
         self._base = compose([f"engine.threads={threads}"], base=base)
+        # jax and what trains with it take as long as all the rest: only where validations train unless told otherwise.
+        if self._base.cascade.tiers:
+            import vr.cascade.train  # noqa: F401
         self._reading = self._new_reading()
 
     def work(self, request: Mapping[str, Any], say: Say) -> None:

@@ -130,7 +130,8 @@ def _value(message: Message, field: Any) -> Any:
     value = getattr(message, field.name)
     if _is_map(field):
         of = field.message_type.fields_by_name["value"]
-        return {key: item if of.message_type is None else to_document(item) for key, item in value.items()}
+        # Maps come in no order of their own.
+        return {key: value[key] if of.message_type is None else to_document(value[key]) for key in sorted(value)}
     if field.is_repeated:
         return [_plain(field, item) for item in value]
     if field.has_presence and not message.HasField(field.name):
