@@ -1,11 +1,15 @@
 """One worker through all that may happen to it: real processes, real sockets."""
 
+import hashlib
 import json
 import os
 import signal
+import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from moto.server import ThreadedMotoServer
 
 import vr
 from tests.worker.worker_process import ENDLESS, LONGEST_S, TRAINING, Worker, is_alive, kill, trains, until
@@ -14,11 +18,30 @@ from vr.worker.testing import ReferenceOrchestrator
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory) -> Iterator[tuple[ReferenceOrchestrator, Worker]]:
+def bucket() -> Iterator[str]:
+    """Where an empty bucket of a real server on loopback is."""
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    urllib.request.urlopen(urllib.request.Request(f"http://{host}:{port}/bucket", method="PUT")).close()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory, bucket) -> Iterator[tuple[ReferenceOrchestrator, Worker]]:
     folder = tmp_path_factory.mktemp("worker")
     with (
         ReferenceOrchestrator(folder / "jobs.db", lease_s=3.0) as orchestrator,
-        Worker(orchestrator, folder / "w", "worker.name=first") as worker,
+        Worker(
+            orchestrator,
+            folder / "w",
+            "worker.name=first",
+            AWS_ENDPOINT_URL=bucket,
+            AWS_ACCESS_KEY_ID="key",
+            AWS_SECRET_ACCESS_KEY="secret",
+            AWS_REGION="us-east-1",
+        ) as worker,
     ):
         assert worker.line() == f"connected to {orchestrator.target} as first\n"
         yield orchestrator, worker
@@ -46,6 +69,22 @@ def test_a_jobs_report_is_that_of_validate(both, data):
     assert (worker.folder / "jobs" / "plain" / "report.html").exists()
 
 
+def test_results_are_published_below_the_given_address(both, bucket, data):
+    orchestrator, worker = both
+    submit(orchestrator, data, "published", output_uri="s3://bucket/runs/7/")
+    assert orchestrator.wait("published", seconds=LONGEST_S) == "done"
+    end = orchestrator.ledger.end("published")
+    assert end.report_uri == "s3://bucket/runs/7/attempt-1/report.json"
+    assert not end.HasField("report_json")
+    place = f"{bucket}/bucket/runs/7/attempt-1"
+    with urllib.request.urlopen(f"{place}/report.json") as answer:
+        assert hashlib.sha256(answer.read()).digest() == end.report_sha256
+    for name in ("report.html", "row_scores.parquet"):
+        urllib.request.urlopen(f"{place}/{name}").close()
+    # Nothing is left of it here.
+    until(lambda: not (worker.folder / "jobs" / "published").exists())
+
+
 def test_calls_that_are_lost_doubled_and_overtaken_have_one_effect(both, data):
     orchestrator, worker = both
     script = orchestrator.script
@@ -66,7 +105,7 @@ def test_calls_that_are_lost_doubled_and_overtaken_have_one_effect(both, data):
         assert len(orchestrator.ledger.calls(job_id, "Complete", effective=True)) == 1
         # The lost lease was granted again, not another one.
         assert orchestrator.ledger.row(job_id)["attempt"] == 1
-    assert script.done >= {"lose_reply": 2, "twice": 2, "lose_request": 1, "refuse": 1}
+    assert script.done >= Counter({"lose_reply": 2, "twice": 2, "lose_request": 1, "refuse": 1})
     until(lambda: not list((worker.folder / "spool").glob("*.json")))
 
 

@@ -26,7 +26,7 @@ TRAINING = (
     "cascade.checkpoint_seconds=0",
     "cascade.progress_seconds=0",
 )
-ENDLESS = (TRAINING[0], TRAINING[1].replace("400", "4000000"), *TRAINING[2:])
+ENDLESS = (TRAINING[0], TRAINING[1].replace("seeds:2", "seeds:300").replace("400", "4000"), *TRAINING[2:])
 
 
 def write_data(folder: Path, rows: int = 300) -> None:
@@ -44,9 +44,10 @@ class Worker:
       orchestrator: Whom it takes jobs from.
       folder: Its own.
       words: More settings.
+      environment: More of it.
     """
 
-    def __init__(self, orchestrator: ReferenceOrchestrator, folder: Path, *words: str):
+    def __init__(self, orchestrator: ReferenceOrchestrator, folder: Path, *words: str, **environment: str):
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._log: IO[bytes] = (folder / "log").open("ab")
@@ -60,6 +61,7 @@ class Worker:
             stderr=self._log,
             text=True,
             cwd=ROOT,
+            env=os.environ | environment,
         )
 
     def __enter__(self) -> "Worker":
