@@ -4,10 +4,11 @@ import hashlib
 import json
 import os
 import signal
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
+import botocore.session
 import pytest
 from moto.server import ThreadedMotoServer
 
@@ -16,15 +17,29 @@ from tests.worker.worker_process import ENDLESS, LONGEST_S, TRAINING, Worker, is
 from vr.server._generated.vr.orchestrator.v1 import orchestrator_pb2 as wire
 from vr.worker.testing import ReferenceOrchestrator
 
+KEY = "a-key"
+
+
+def store(endpoint: str) -> Any:
+    """Returns a client of an object store."""
+    session = botocore.session.get_session()
+    return session.create_client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=KEY,
+        aws_secret_access_key=KEY,
+    )
+
 
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:
     """Where an empty bucket of a real server on loopback is."""
-    server = ThreadedMotoServer(port=0, verbose=False)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
-    host, port = server.get_host_and_port()
-    urllib.request.urlopen(urllib.request.Request(f"http://{host}:{port}/bucket", method="PUT")).close()
-    yield f"http://{host}:{port}"
+    _, port = server.get_host_and_port()
+    store(f"http://127.0.0.1:{port}").create_bucket(Bucket="bucket")
+    yield f"http://127.0.0.1:{port}"
     server.stop()
 
 
@@ -38,8 +53,8 @@ def both(tmp_path_factory, bucket) -> Iterator[tuple[ReferenceOrchestrator, Work
             folder / "w",
             "worker.name=first",
             AWS_ENDPOINT_URL=bucket,
-            AWS_ACCESS_KEY_ID="key",
-            AWS_SECRET_ACCESS_KEY="secret",
+            AWS_ACCESS_KEY_ID=KEY,
+            AWS_SECRET_ACCESS_KEY=KEY,
             AWS_REGION="us-east-1",
         ) as worker,
     ):
@@ -76,11 +91,12 @@ def test_results_are_published_below_the_given_address(both, bucket, data):
     end = orchestrator.ledger.end("published")
     assert end.report_uri == "s3://bucket/runs/7/attempt-1/report.json"
     assert not end.HasField("report_json")
-    place = f"{bucket}/bucket/runs/7/attempt-1"
-    with urllib.request.urlopen(f"{place}/report.json") as answer:
-        assert hashlib.sha256(answer.read()).digest() == end.report_sha256
-    for name in ("report.html", "row_scores.parquet"):
-        urllib.request.urlopen(f"{place}/{name}").close()
+    objects = {each["Key"]: each for each in store(bucket).list_objects_v2(Bucket="bucket")["Contents"]}
+    assert sorted(objects) == [
+        f"runs/7/attempt-1/{name}" for name in ("report.html", "report.json", "row_scores.parquet")
+    ]
+    body = store(bucket).get_object(Bucket="bucket", Key="runs/7/attempt-1/report.json")["Body"].read()
+    assert hashlib.sha256(body).digest() == end.report_sha256
     # Nothing is left of it here.
     until(lambda: not (worker.folder / "jobs" / "published").exists())
 

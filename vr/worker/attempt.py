@@ -247,6 +247,8 @@ class Attempt:
             if error is not None and not isinstance(error, CallFailed):
                 raise error
             acknowledged(error or say.result(), name, request, folder, path)
+            if error is None and wire.COMMAND_SHUT_DOWN in say.result().standing.commands:
+                self._means.stopping.after_job = True
         with contextlib.suppress(OSError):
             await asyncio.to_thread(folder.end)
             if path is not None:
