@@ -65,9 +65,9 @@ signatures: $(STAMP) ## Make the shipped signatures, fit the pre-screen, and reb
 	$(THREADS) $(BIN)/python -m experiments.fit_signatures
 	$(BIN)/python -m benchmarks.collapse.signatures_page
 
-faults: $(STAMP) ## Run the slow tests: kills, full disks, several processes, each a training of its own
+faults: $(STAMP) ## Run the slow tests, which print what they saw: kills, floods, full disks, several processes
 	@sh scripts/postgres.sh
-	$(THREADS) $(BIN)/python -m pytest -q -m slow $(ARGS)
+	$(THREADS) $(BIN)/python -m pytest -q -s -m slow $(ARGS)
 
 fuzz: $(STAMP) ## Read 50,000 damaged files and the hostile ones: a quarter of an hour of one core
 	$(THREADS) $(BIN)/python -m benchmarks.hostile_files

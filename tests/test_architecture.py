@@ -22,7 +22,7 @@ FLOORS = (
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # Modules at the top of the package and the two servers are the doors.
-DOORS = {"__init__", "__main__", "cli", "config", "session", "server", "worker"}
+DOORS = {"__init__", "__main__", "cli", "client", "config", "session", "server", "worker"}
 FORBIDDEN_EVERYWHERE = {"pickle", "cloudpickle", "dill", "marshal", "shelve"}
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
 
@@ -125,10 +125,10 @@ def test_only_the_doors_know_hydra():
     assert offences("vr", wrong) == []
 
 
-def test_only_the_servers_know_protobuf():
+def test_only_servers_and_client_know_protobuf():
     def wrong(source: str, target: str) -> bool:
         is_wire = target.split(".")[0] == "grpc" or target.startswith("google.protobuf")
-        return is_wire and source.split(".")[1] not in {"server", "worker"}
+        return is_wire and source.split(".")[1] not in {"server", "worker", "client"}
 
     assert offences("vr", wrong) == []
 
@@ -189,6 +189,17 @@ def loaded_by(statement: str) -> set[str]:
         ("import vr.config", {"jax", "pyarrow", "sklearn", "wandb"}),
         ("import experiments.supervise", {"jax", "hydra", "omegaconf", "numpy", "pyarrow", "orbax"}),
         ("import vr.cascade.agreement", {"jax", "orbax"}),
+        # The process that listens computes nothing.
+        (
+            "import vr.server.serve",
+            {"jax", "flax", "numpy", "pyarrow", "sklearn", "scipy", "hydra", "omegaconf", "pydantic", "wandb"},
+        ),
+        ("import vr.server.command", {"jax", "flax", "numpy", "pyarrow", "sklearn", "scipy", "pydantic", "wandb"}),
+        (
+            "import vr.worker.supervisor",
+            {"jax", "flax", "numpy", "pyarrow", "sklearn", "scipy", "hydra", "omegaconf", "pydantic", "wandb"},
+        ),
+        ("import vr.client", {"jax", "hydra", "omegaconf", "numpy", "pyarrow", "sklearn", "wandb"}),
         ("import vr.pipeline.report", {"jax", "hydra", "omegaconf", "pyarrow", "sklearn", "wandb"}),
         ("import vr.data.source", {"jax", "hydra", "omegaconf", "sklearn", "h5py", "openpyxl", "polars", "wandb"}),
     ],

@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from vr.cascade.hosts import leave
+from vr.client.command import app as remote
 from vr.core.errors import ConfigError, PreemptedError, VrError
 from vr.signature_commands import app as signature_commands
 
@@ -232,6 +233,25 @@ def schema() -> int:
 
     _say(json.dumps(ValidationReport.model_json_schema(), indent=1) + "\n")
     return 0
+
+
+@app.command()
+def serve(overrides: _Overrides = None, debug: _Debug = False) -> int:
+    """Serve validations over gRPC; settings `server.KEY=VALUE`, others are what requests start from."""
+    from vr.server.command import run_server
+
+    return run_server(overrides or [], announce=lambda place: _say(f"listening on {place}\n"))
+
+
+@app.command()
+def worker(overrides: _Overrides = None, debug: _Debug = False) -> int:
+    """Take jobs from an orchestrator; settings `worker.KEY=VALUE`, others are what jobs start from."""
+    from vr.worker.command import run_worker
+
+    return run_worker(overrides or [], announce=lambda place, name: _say(f"connected to {place} as {name}\n"))
+
+
+app.add_typer(remote, name="remote")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

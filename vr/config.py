@@ -28,7 +28,7 @@ from vr.data.config import DataConfig
 from vr.detector.config import DetectorConfig
 from vr.pipeline.config import Config, EngineConfig, TrackingConfig
 
-__all__ = ["compose", "config_folder", "from_hydra", "register", "to_dict"]
+__all__ = ["compose", "compose_section", "config_folder", "from_hydra", "register", "to_dict"]
 
 # Hydra's grammar and search paths behave as they did in this release whatever later ones change.
 HYDRA_VERSION_BASE = "1.3"
@@ -41,6 +41,8 @@ _GROUPS: dict[str, type] = {
     "engine": EngineConfig,
     "tracking": TrackingConfig,
 }
+# Groups of commands of their own, which are no part of a run's configuration.
+_APART = ("server", "worker")
 # Hydra keeps one global instance and one global store, so one composition at a time.
 _LOCK = threading.RLock()
 
@@ -93,6 +95,36 @@ def compose(overrides: Sequence[str] = (), *, base: Config | Mapping[str, Any] |
     return from_hydra(composed)
 
 
+def compose_section(group: str, schema: type, overrides: Sequence[str]) -> Any:
+    """Returns the settings of a group that is no part of a run, such as `server`, as its schema's dataclass.
+
+    Args:
+      group: Its name, and the first word of its keys.
+      schema: The dataclass.
+      overrides: `server=OPTION` and `server.KEY=VALUE`, nothing else.
+
+    Raises:
+      ConfigError: as `compose` does.
+    """
+    fields = sorted(f"{group}.{field.name}" for field in dataclasses.fields(schema))
+    for word in overrides:
+        name = word.partition("=")[0]
+        if name != group and name not in fields:
+            close = difflib.get_close_matches(name, fields, n=3)
+            hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(fields)}"
+            raise ConfigError("no such configuration key", where=name, hint=hint)
+    with _LOCK:
+        store = ConfigStore.instance()
+        store.store(group=group, name=f"base_{group}", node=schema)
+        store.store(name="_section", node={"defaults": [{group: "default"}, "_self_"]})
+        try:
+            with initialize_config_dir(str(config_folder()), job_name="vr", version_base=HYDRA_VERSION_BASE):
+                composed = hydra_compose("_section", overrides=list(overrides))
+            return OmegaConf.to_object(composed)[group]  # type: ignore[index]
+        except (HydraException, OmegaConfBaseException) as error:
+            raise _config_error(error) from error
+
+
 def from_hydra(composed: DictConfig) -> Config:
     """Returns a composed configuration as dataclasses, resolved and checked."""
     try:
@@ -119,7 +151,7 @@ def _options() -> dict[str, list[str]]:
     return {
         folder.name: sorted(file.stem for file in folder.glob("*.yaml"))
         for folder in sorted(root.iterdir())
-        if folder.is_dir() and folder.name != "hydra"
+        if folder.is_dir() and folder.name not in ("hydra", *_APART)
     }
 
 

@@ -81,9 +81,11 @@ def run(
     config: Config,
     *,
     output: Path | str | None = None,
+    folder: Path | None = None,
     force: bool = False,
     html: bool = True,
     progress: ProgressCallback | None = None,
+    processes: "ReadingProcesses | None" = None,
 ) -> "ValidationReport":
     """Returns the pipeline's report, its events shown to `progress` and to the configured tracker.
 
@@ -96,9 +98,11 @@ def run(
       config: The whole configuration.
       output: Folder or `s3://`, `gs://` URI that receives the files, and with which an interrupted run resumes (see
         `vr.pipeline.remote_output`); None: nothing is written.
+      folder: Where a run with such a URI is made, and from where it resumes; None: in the user's cache.
       force: Run again over a finished run.
       html: Write report.html too.
       progress: Called with every event.
+      processes: That parse files, where some were started beforehand.
 
     Raises:
       ConfigError: `output` cannot be used, or lies where a dataset is read.
@@ -109,14 +113,14 @@ def run(
       StoreError: An object store refuses, or failed for too long.
     """
     # It starts while this process imports what it needs itself.
-    processes = _reading_processes(candidate, reference, config)
+    processes = processes or _reading_processes(candidate, reference, config)
     join(Hosts.of(os.environ))
     from vr.cascade.agreement import by_first
     from vr.pipeline.run_folder import PUBLISHED, REPORT, refuse_inside
     from vr.pipeline.validate import validate
     from vr.telemetry.background import tracking
 
-    folder, remote = _open_output(output, REPORT, PUBLISHED)
+    folder, remote = _open_output(output, REPORT, PUBLISHED, folder)
     first, second = open_sources(candidate, reference, config, processes)
     refuse_inside(folder, [first, second])
     if remote is not None:
@@ -244,7 +248,7 @@ def _files_of(uri: str | None) -> list[str]:
 
 
 def _open_output(
-    output: Path | str | None, manifest: str, parts: Sequence[str] = ()
+    output: Path | str | None, manifest: str, parts: Sequence[str] = (), folder: Path | None = None
 ) -> "tuple[Path | None, RemoteOutput | None]":
     """Returns the folder that a run writes to, and where it is published from there."""
     from vr.data.store.address import is_remote
@@ -252,6 +256,6 @@ def _open_output(
     if isinstance(output, str) and is_remote(output):
         from vr.pipeline.remote_output import RemoteOutput
 
-        remote = RemoteOutput(output, manifest, parts)
+        remote = RemoteOutput(output, manifest, parts, folder)
         return remote.folder, remote
     return None if output is None else Path(output), None

@@ -28,14 +28,20 @@ def local_folder(uri: str) -> Path:
 class RemoteOutput:
     """The output of a run under `uri`: files named `parts`, each where the run made it, and last the `manifest`.
 
+    Args:
+      uri: The address.
+      manifest: The last file.
+      parts: The others.
+      folder: Where the run writes; None: a folder of its own in the user's cache.
+
     Attributes:
       place: The address, as it may be shown.
       folder: Where the run writes, and from where it resumes.
     """
 
-    def __init__(self, uri: str, manifest: str, parts: Sequence[str] = ()):
+    def __init__(self, uri: str, manifest: str, parts: Sequence[str] = (), folder: Path | None = None):
         self.place = str(Address.parse(uri))
-        self.folder = local_folder(uri)
+        self.folder = folder or local_folder(uri)
         self._manifest, self._parts = manifest, tuple(parts)
         self._store = open_store(uri)
 

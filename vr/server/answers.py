@@ -1,0 +1,145 @@
+"""Answers to the calls: parts of one report. Nothing is computed here that the report does not say."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from google.protobuf.message import Message
+
+from vr.server._generated.vr.v1 import collapse_engine_pb2 as collapse
+from vr.server._generated.vr.v1 import report_pb2
+from vr.server._generated.vr.v1 import validation_engine_pb2 as validation
+from vr.server.wire import to_message
+
+__all__ = ["ANSWERS", "cascade_results", "whole_report"]
+
+Report = Mapping[str, Any]
+M = TypeVar("M", bound=Message)
+_REMOVES = ("deduplicate", "drop_rows")
+
+
+def _part(kind: type[M], id: str, report: Report, *names: str, **more: Any) -> M:
+    return to_message({"validation_id": id, **{name: report[name] for name in names}, **more}, kind)
+
+
+def _unmeasured(reason: str) -> dict[str, Any]:
+    return {"status": "not_measured", "reason": reason}
+
+
+def diversity(id: str, report: Report) -> validation.AnalyzeDiversityResponse:
+    """Answers AnalyzeDiversity."""
+    sample = _unmeasured("no stratified sample is drawn by this version")
+    return _part(validation.AnalyzeDiversityResponse, id, report, "diversity", "dataset", "reference", sample=sample)
+
+
+def pre_screen(id: str, report: Report) -> validation.PreScreenRiskResponse:
+    """Answers PreScreenRisk."""
+    matches = report["signatures"]
+    known = {"status": "measured", "matches": matches}
+    return _part(
+        validation.PreScreenRiskResponse,
+        id,
+        report,
+        "risk_score",
+        "risk_level",
+        "collapse_probability",
+        "verdict",
+        "verdict_reason",
+        "calibration",
+        proceed={"approve": True, "reject": False}.get(report["verdict"]),
+        signatures=known if matches else _unmeasured("the report names no signature: no library of them was consulted"),
+    )
+
+
+def predictions(id: str, report: Report) -> validation.GetPredictionsResponse:
+    """Answers GetPredictions."""
+    return _part(
+        validation.GetPredictionsResponse,
+        id,
+        report,
+        "scaling",
+        "risk_score",
+        "risk_level",
+        "collapse_probability",
+        "verdict",
+    )
+
+
+def detection(id: str, report: Report) -> collapse.DetectCollapseResponse:
+    """Answers DetectCollapse."""
+    drivers = report["drivers"]
+    driven = sum(max(0.0, driver["contribution"]) for driver in drivers)
+    causes = [
+        driver | {"share": driver["contribution"] / driven if driver["contribution"] > 0 else None}
+        for driver in drivers
+    ]
+    names = (
+        "verdict",
+        "verdict_reason",
+        "risk_score",
+        "risk_level",
+        "collapse_probability",
+        "collapse_detected",
+        "collapse_type",
+        "severity",
+        "dimensions",
+        "not_measured",
+        "calibration",
+    )
+    return _part(collapse.DetectCollapseResponse, id, report, *names, root_causes=causes)
+
+
+def problems(id: str, report: Report) -> collapse.LocalizeProblemsResponse:
+    """Answers LocalizeProblems."""
+    ablations = [
+        {
+            "category": advice["category"],
+            "title": advice["title"],
+            "removed_rows": advice["affected_rows"],
+            "risk_score": report["risk_score"],
+            "risk_score_after": advice["expected_risk_score"],
+            "basis": advice["basis"],
+        }
+        for advice in report["recommendations"]
+        if advice["action"].get("kind") in _REMOVES
+    ]
+    return _part(
+        collapse.LocalizeProblemsResponse,
+        id,
+        report,
+        "localization",
+        missing_regions=_unmeasured("regions of the reference that the candidate lacks are not listed by this version"),
+        ablations=ablations,
+    )
+
+
+def advice(id: str, report: Report) -> collapse.GenerateRecommendationsResponse:
+    """Answers GenerateRecommendations."""
+    return _part(
+        collapse.GenerateRecommendationsResponse,
+        id,
+        report,
+        "recommendations",
+        combined_impact=_unmeasured("each recommendation was measured by itself, not all of them together"),
+        fix_plan=[each["action"] for each in report["recommendations"]],
+    )
+
+
+def cascade_results(report: Report) -> validation.CascadeResults:
+    """Returns what TrainCascade ends with."""
+    return to_message({"cascade": report["cascade"], "scaling": report["scaling"]}, validation.CascadeResults)
+
+
+def whole_report(report: Report) -> report_pb2.ValidationReport:
+    """Returns what Validate ends with."""
+    return to_message(report, report_pb2.ValidationReport)
+
+
+# The unary calls that answer with a part of the report.
+ANSWERS = {
+    "AnalyzeDiversity": diversity,
+    "PreScreenRisk": pre_screen,
+    "GetPredictions": predictions,
+    "DetectCollapse": detection,
+    "LocalizeProblems": problems,
+    "GenerateRecommendations": advice,
+}

@@ -1,0 +1,212 @@
+"""The process that computes: one validation at a time, everything imported beforehand.
+
+It answers `vr.server.children`, one JSON object a line on its standard input and on its standard output, and ends when
+its input does, so that it outlives no server. What it logs goes to standard error.
+"""
+
+import contextlib
+import errno
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vr.core.errors import DataError, VrError
+from vr.server.addresses import Grant
+
+if TYPE_CHECKING:
+    from vr.data.isolation.reader import ReadingProcesses
+    from vr.pipeline.config import Config
+    from vr.pipeline.progress import Event
+
+__all__ = ["main"]
+
+_TELL_EVERY_S = 0.5
+Say = Callable[[dict[str, Any]], None]
+
+
+class _Unavailable(Exception):
+    """A dataset is not there, or not the tenant's to read."""
+
+
+def main() -> None:
+    """Works until there is no more to do."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    # What a library prints must not get between the lines.
+    os.dup2(2, 1)
+    lock = threading.Lock()
+
+    def say(told: dict[str, Any]) -> None:
+        # Training tells of its progress from threads of its own.
+        with lock:
+            out.write(json.dumps(told, allow_nan=False) + "\n")
+            out.flush()
+
+    requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(requests,), daemon=True).start()
+    begun = requests.get()
+    worker = _Worker(begun["base"], begun["threads"])
+    say({"ready": True})
+    while True:
+        worker.work(requests.get(), say)
+
+
+def _listen(requests: "queue.SimpleQueue[dict[str, Any]]") -> None:
+    for line in sys.stdin.buffer:
+        requests.put(json.loads(line))
+    # The server is gone, whatever the main thread is at.
+    os._exit(0)
+
+
+class _Worker:
+    """What stays warm between validations: imported modules, the base configuration, a process that parses."""
+
+    def __init__(self, base: Mapping[str, Any], threads: int):
+        # All that a validation imports late, so that the first one waits for nothing.
+        import vr.localization.localize  # noqa: F401
+        import vr.pipeline.advice  # noqa: F401
+        import vr.pipeline.row_scores  # noqa: F401
+        import vr.pipeline.validate  # noqa: F401
+        from vr.config import compose
+
+        self._base = compose([f"engine.threads={threads}"], base=base)
+        # jax and what trains with it take as long as all the rest: only where validations train unless told otherwise.
+        if self._base.cascade.tiers:
+            import vr.cascade.train  # noqa: F401
+        self._reading = self._new_reading()
+
+    def work(self, request: Mapping[str, Any], say: Say) -> None:
+        """Does one validation; whatever becomes of it is one line, `finished` or `failed`."""
+        from vr.session import run
+
+        fields = {name: request["job"][name]["uri"] for name in ("candidate", "reference") if request["job"].get(name)}
+        try:
+            config = self._configured(request["job"])
+            grant = Grant(**{name: tuple(values) for name, values in request["grant"].items()})
+            for name, uri in fields.items():
+                _refuse_others(name, uri, grant)
+            folder = Path(request["output"])
+            report = run(
+                None,
+                None,
+                config,
+                output=request.get("publish") or folder,
+                folder=folder,
+                html=bool(request.get("html")),
+                progress=_Teller(say),
+                processes=self._take_reading(),
+            )
+            told = {"finished": {"verdict": report.verdict.value, "rows": report.dataset.rows}}
+        except BaseException as error:  # noqa: BLE001 - nothing may end this process but what ends processes
+            told = {"failed": _told(error, fields)}
+        say(told)
+        self._reading = self._new_reading()
+
+    def _configured(self, job: Mapping[str, Any]) -> "Config":
+        from vr.config import compose
+
+        settings, config = job["settings"], self._base
+        words = [f"cascade={settings['cascade']}"] if settings["cascade"] else []
+        # Composing takes a tenth of a second, and most requests change nothing that it would be needed for.
+        if words or settings["overrides"]:
+            config = compose([*words, *settings["overrides"]], base=config)
+        sections = {
+            section: replace(getattr(config, section), **job[name])
+            for section, name in (("data", "candidate"), ("reference", "reference"))
+            if job.get(name)
+        }
+        return replace(config, seed=settings["seed"], **sections)
+
+    def _new_reading(self) -> "ReadingProcesses | None":
+        from vr.data.config import is_isolated
+        from vr.data.isolation.reader import ReadingProcesses
+
+        reading = self._base.reading
+        return ReadingProcesses(reading, started=1) if is_isolated(reading.isolation) else None
+
+    def _take_reading(self) -> "ReadingProcesses | None":
+        # A new one for each validation: no file of one tenant is read where another's was.
+        taken, self._reading = self._reading, None
+        return taken
+
+
+class _Teller:
+    """Passes progress on, not every event of it."""
+
+    def __init__(self, say: Say):
+        self._say = say
+        self._last = ("", 0.0)
+
+    def __call__(self, event: "Event") -> None:
+        """Takes one event."""
+        stage, at = self._last
+        now = time.monotonic()
+        if event.training is None and event.stage == stage and event.done != event.total and now - at < _TELL_EVERY_S:
+            return
+        self._last = (event.stage, now)
+        told = {"stage": event.stage, "done": event.done, "total": event.total, "message": event.message}
+        self._say({"progress": told | {"training": _training(event)}})
+
+
+def _training(event: "Event") -> dict[str, Any] | None:
+    if event.training is None:
+        return None
+    names = ("tier", "member", "step", "steps", "loss", "rows_per_second", "eta_seconds", "busy")
+    told = {name: getattr(event.training, name) for name in names}
+    memory = event.training.memory
+    return told | {"memory": None if memory is None else memory._asdict()}
+
+
+def _refuse_others(name: str, uri: str, grant: Grant) -> None:
+    """Raises where a dataset is not there, or where one of its files lies, links followed, outside of the grant."""
+    from vr.data.formats.locate import locate
+    from vr.data.store.address import is_remote, local_path
+
+    if is_remote(uri):
+        with _unavailable(name):
+            locate(uri, any_name=True)
+        return
+    for file in locate(uri, any_name=True)[0]:
+        if not grant.holds(local_path(file.path)):
+            raise _Unavailable(name)
+
+
+@contextlib.contextmanager
+def _unavailable(name: str) -> Any:
+    try:
+        yield
+    except DataError as err:
+        raise _Unavailable(name) from err
+
+
+def _told(error: BaseException, fields: Mapping[str, str]) -> dict[str, Any]:
+    """Returns an error as the server is told of it; anything that nobody foresaw goes to the log in full."""
+    if isinstance(error, _Unavailable):
+        return {"kind": "Unavailable", "field": f"job.{error.args[0]}.uri"}
+    if isinstance(error, VrError):
+        message, where = error.message, error.where or ""
+        for name, uri in fields.items():
+            if where.startswith(uri):
+                inner = where.removeprefix(uri).strip("/ ,")
+                message = f"{inner}: {message}" if inner else message
+                return {"kind": type(error).__name__, "message": message, "hint": error.hint, "field": f"job.{name}"}
+        message = f"{where}: {message}" if where else message
+        field = (
+            "job.settings" if type(error).__name__ == "ConfigError" else "job" if isinstance(error, DataError) else None
+        )
+        return {"kind": type(error).__name__, "message": message, "hint": error.hint, "field": field}
+    traceback.print_exception(error)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return {"kind": "DiskFull", "message": "no space left", "field": None}
+    if isinstance(error, MemoryError):
+        return {"kind": "MemoryError", "message": "not enough memory", "field": None}
+    return {"kind": "Internal", "message": "", "field": None}

@@ -1,0 +1,227 @@
+"""Children that compute, seen from the server: started, kept warm, given one validation at a time, and ended."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Child", "ChildDied", "Children"]
+
+_log = logging.getLogger("vr.server")
+
+# Only while vr itself is found may its folder come first; the working folder never does, for it may hold the data.
+_START = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import vr
+del sys.path[0]
+from vr.server.child import main
+main()
+"""
+_ROOT = Path(__file__).resolve().parents[2]
+_LONGEST_LINE = 16 << 20
+_START_S = 300.0
+_AGAIN_S = 1.0  # between two tries to start one
+
+
+class ChildDied(Exception):
+    """A child ended that nobody had asked to; its argument is the exit code, negative for a signal."""
+
+
+class Child:
+    """One process that computes one validation at a time."""
+
+    def __init__(self, process: asyncio.subprocess.Process):
+        self._process = process
+
+    @classmethod
+    async def start(cls, base: Mapping[str, Any], threads: int, held: Sequence[int] = ()) -> "Child":
+        """Returns a child that has imported all it needs.
+
+        Args:
+          base: The configuration that requests change.
+          threads: That it computes with.
+          held: Descriptors that stay open in it, such as a lock that is to last as long as it does.
+
+        Raises:
+          ChildDied: if it did not get so far.
+        """
+        few = {name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",
+            "-c",
+            _START,
+            str(_ROOT),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env={**few, **os.environ},
+            limit=_LONGEST_LINE,
+            pass_fds=held,
+            # Whoever interrupts the server at a terminal has its drain first.
+            start_new_session=True,
+        )
+        child = cls(process)
+        try:
+            child._send({"base": base, "threads": threads})
+            async with asyncio.timeout(_START_S):
+                await child._heard()
+        except BaseException:
+            await child.end()
+            raise
+        return child
+
+    @property
+    def pid(self) -> int:
+        """Its process number."""
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has not ended, as far as is known by now."""
+        return self._process.returncode is None
+
+    async def work(self, request: Mapping[str, Any], tell: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+        """Returns what became of a validation: `{"finished": ...}` or `{"failed": ...}`.
+
+        Raises:
+          ChildDied: if the child ended over it.
+        """
+        self._send(request)
+        while "progress" in (told := await self._heard()):
+            tell(told["progress"])
+        return told
+
+    async def end(self) -> None:
+        """Ends the process, whatever it is at."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()
+
+    def _send(self, told: Mapping[str, Any]) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(ConnectionError):
+            self._process.stdin.write(json.dumps(told).encode() + b"\n")
+
+    async def _heard(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        try:
+            line = await self._process.stdout.readline()
+            told = json.loads(line)
+            if isinstance(told, dict):
+                return told
+        except ValueError:
+            pass
+        # It is gone, or its memory was written over.
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        raise ChildDied(await self._process.wait())
+
+
+class Children:
+    """As many warm children as compute at once; one that ended is replaced.
+
+    Args:
+      count: How many.
+      base: The configuration that requests change.
+      threads: Of each child.
+      died: Told of every child that ended unasked.
+      held: Descriptors that stay open in them.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        base: Mapping[str, Any],
+        threads: int,
+        died: Callable[[int], None],
+        held: Sequence[int] = (),
+    ):
+        self.count = count
+        self._held = held
+        self._base, self._threads, self._died = base, threads, died
+        self._free: asyncio.Queue[Child] = asyncio.Queue()
+        self._all: set[Child] = set()
+        self._starting: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    def start(self) -> None:
+        """Begins to start them all."""
+        for _ in range(self.count):
+            self._begin_one()
+
+    @property
+    def ready(self) -> int:
+        """How many children live, idle or at work."""
+        return sum(child.is_alive for child in self._all)
+
+    @property
+    def pids(self) -> list[int]:
+        """Process numbers of those that live."""
+        return [child.pid for child in self._all if child.is_alive]
+
+    async def take(self) -> Child:
+        """Returns an idle child, waiting for one."""
+        while True:
+            child = await self._free.get()
+            if child.is_alive:
+                return child
+            self._lost(child)
+
+    def give_back(self, child: Child) -> None:
+        """Keeps a child for the next validation."""
+        if child.is_alive and not self._closed:
+            self._free.put_nowait(child)
+        else:
+            self._lost(child)
+
+    async def discard(self, child: Child) -> None:
+        """Ends a child and begins to start another."""
+        await child.end()
+        self._all.discard(child)
+        self._begin_one()
+
+    def replace_dead(self) -> None:
+        """Replaces idle children that ended, as nobody else would notice."""
+        kept = [self._free.get_nowait() for _ in range(self._free.qsize())]
+        for child in kept:
+            self.give_back(child)
+
+    async def close(self) -> None:
+        """Ends all of them."""
+        self._closed = True
+        for task in list(self._starting):
+            task.cancel()
+        await asyncio.gather(*self._starting, return_exceptions=True)
+        await asyncio.gather(*(child.end() for child in self._all), return_exceptions=True)
+        self._all.clear()
+
+    def _lost(self, child: Child) -> None:
+        if child in self._all:
+            self._all.discard(child)
+            self._died(child._process.returncode or 0)
+            self._begin_one()
+
+    def _begin_one(self) -> None:
+        if self._closed:
+            return
+        task = asyncio.get_running_loop().create_task(self._start_one())
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)
+
+    async def _start_one(self) -> None:
+        while True:
+            try:
+                child = await Child.start(self._base, self._threads, self._held)
+            except (ChildDied, TimeoutError, OSError) as err:
+                _log.error("a child could not be started: %r", err)
+                await asyncio.sleep(_AGAIN_S)
+                continue
+            self._all.add(child)
+            self._free.put_nowait(child)
+            return

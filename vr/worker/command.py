@@ -1,0 +1,33 @@
+"""`vr worker` without its words: settings composed, the supervisor run."""
+
+import importlib.util
+from collections.abc import Callable, Sequence
+
+from vr.config import compose, compose_section, to_dict
+from vr.core.errors import ConfigError
+from vr.worker.config import WorkerConfig
+
+__all__ = ["run_worker"]
+
+_NEEDED = ("grpc_status", "protovalidate")
+
+
+def run_worker(words: Sequence[str], announce: Callable[[str, str], None]) -> int:
+    """Works until it is asked to stop, and returns the exit code.
+
+    Args:
+      words: Hydra overrides, those of the group `worker` for the worker, others for every job.
+      announce: Told the orchestrator's address and the worker's name once it is connected.
+
+    Raises:
+      ConfigError: for a setting that cannot be used, or where the extra `server` is not installed.
+    """
+    ours = [word for word in words if word.partition("=")[0].split(".")[0] == "worker"]
+    config = compose_section("worker", WorkerConfig, ours)
+    base = to_dict(compose([word for word in words if word not in ours]))
+    if any(importlib.util.find_spec(name) is None for name in _NEEDED):
+        raise ConfigError("needs more packages", where="vr worker", hint="pip install 'vr[server]'")
+    config.target()
+    from vr.worker.supervisor import supervise
+
+    return supervise(config, base, announce)

@@ -1,0 +1,247 @@
+"""The process that holds leases: it takes jobs one after the other, and computes nothing itself."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import signal
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import protovalidate
+
+from vr.core.errors import VrError
+from vr.server._generated.vr.orchestrator.v1 import orchestrator_pb2 as wire
+from vr.server.addresses import ANYWHERE, Grant
+from vr.server.children import Children
+from vr.server.logs import log_to_stderr
+from vr.worker.attempt import Attempt, Means, Stopping, acknowledged
+from vr.worker.calls import Backoff, CallFailed, Calls
+from vr.worker.config import WorkerConfig
+from vr.worker.disk import Current, WorkFolder, is_same
+from vr.worker.lease import now
+
+__all__ = ["Supervisor", "supervise"]
+
+_log = logging.getLogger("vr.worker")
+_ASK_AGAIN_S = 2.0  # where the orchestrator does not say
+_LEAST_ASK_S, _MOST_ASK_S = 0.05, 60.0
+_FORCED = 130
+
+
+class Supervisor:
+    """The worker in one event loop.
+
+    Args:
+      config: Of the worker.
+      base: The configuration of a validation, which jobs change.
+      announce: Told the orchestrator's address and the worker's name at the first answer.
+    """
+
+    def __init__(self, config: WorkerConfig, base: Mapping[str, Any], announce: Callable[[str, str], None]):
+        self._config = config
+        self.stopping = Stopping(config)
+        calls = Calls(config, self._connected)
+        folder = WorkFolder(Path(config.folder))
+        name = config.name or folder.name()
+        self._announce = announce
+        grant = ANYWHERE
+        if config.roots is not None or config.buckets is not None:
+            grant = Grant.of(config.roots or (), config.buckets or ())
+        threads = config.threads or os.cpu_count() or 1
+        self._children = Children(1, base, threads, _child_died, held=(folder.lock,))
+        self._means = Means(config, name, calls, self._children, folder, grant, self.stopping)
+
+    async def run(self) -> None:
+        """Works until it is to stop."""
+        means = self._means
+        self._children.start()
+        try:
+            await asyncio.to_thread(means.folder.sweep, self._config.keep_days * 86_400)
+            if await self._unless_stopped(self._settle()) is None:
+                return
+            attempt = await self._unless_stopped(self._resumed())
+            while True:
+                if attempt is not None:
+                    await attempt.run()
+                if self.stopping.has_begun:
+                    return
+                attempt = await self._next()
+        finally:
+            await self._children.close()
+            await means.calls.close()
+            means.folder.close()
+
+    async def _settle(self) -> bool:
+        """Says what earlier processes of this worker did not get acknowledged."""
+        folder = self._means.folder
+        for path, name, request in await asyncio.to_thread(folder.spool.waiting):
+            current = await asyncio.to_thread(folder.current)
+            if current is not None and is_same(current.lease.claim, request.claim):
+                # It ended between the two.
+                await asyncio.to_thread(folder.end)
+            try:
+                answer = await self._means.calls.insist(name, request)
+            except CallFailed as err:
+                answer = err
+            acknowledged(answer, name, request, folder, path)
+            await asyncio.to_thread(folder.spool.remove, path)
+        return True
+
+    async def _resumed(self) -> Attempt | None:
+        """Returns the attempt that was under way when an earlier process died.
+
+        Whether it still counts is asked while it goes on: the orchestrator may be away.
+        """
+        folder = self._means.folder
+        current = await asyncio.to_thread(folder.current)
+        if current is None:
+            return None
+        current.process += 1
+        await asyncio.to_thread(folder.begin, current)
+        return Attempt(self._means, current, now(), _violations(current.lease), is_resumed=True)
+
+    async def _next(self) -> Attempt | None:
+        """Returns the next attempt; None where the worker is to stop, or another job is to be asked for."""
+        asking = asyncio.create_task(self._leased())
+        stop = asyncio.create_task(self.stopping.begins())
+        await asyncio.wait([asking, stop], return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if not asking.done():
+            # The orchestrator may be giving it a job just now.
+            await asyncio.wait([asking], timeout=self._config.farewell_s)
+        if not asking.done():
+            asking.cancel()
+            await asyncio.wait([asking])
+            return None
+        found = asking.result()
+        if found is None:
+            return None
+        lease, asked = found
+        if self.stopping.is_asked:
+            with contextlib.suppress(CallFailed):
+                await self._means.calls.ask("Release", wire.ReleaseRequest(claim=lease.claim), self._config.farewell_s)
+            return None
+        current = Current(lease)
+        await asyncio.to_thread(self._means.folder.begin, current)
+        return await self._unless_stopped(self._begun(current, asked))
+
+    async def _leased(self) -> tuple[wire.JobLease, float] | None:
+        """Returns a lease and when it was asked for; None where the worker is to stop."""
+        backoff = Backoff(self._config.longest_pause_s)
+        request = self._question()
+        while not self.stopping.has_begun:
+            asked = now()
+            try:
+                answer = await self._means.calls.ask("Lease", request)
+            except CallFailed as err:
+                if err.is_final:
+                    raise VrError(str(err), where=self._config.orchestrator, hint="is it an orchestrator?") from None
+                # The same question: what was granted and did not arrive is granted again.
+                await self._pause(backoff.next(err.retry_s or 0.0))
+                continue
+            backoff.reset()
+            if wire.COMMAND_SHUT_DOWN in answer.commands:
+                self.stopping.after_job = True
+            if answer.HasField("job_lease"):
+                if not _violations(answer.job_lease.claim) and answer.job_lease.lease.ToMilliseconds() >= 100:
+                    return answer.job_lease, asked
+                _log.error("a lease without a claim or a time that can be used is passed over")
+            request = self._question()
+            pause = (
+                answer.ask_again_after.ToMilliseconds() / 1000 if answer.HasField("ask_again_after") else _ASK_AGAIN_S
+            )
+            await self._pause(min(max(pause, _LEAST_ASK_S), _MOST_ASK_S) * random.uniform(0.8, 1.2))
+        return None
+
+    async def _begun(self, current: Current, asked: float) -> Attempt | None:
+        """Returns the attempt once the orchestrator has heard of it; None where it is somebody else's by now."""
+        request = wire.AcknowledgeRequest(claim=current.lease.claim, worker_id=self._means.name)
+        attempt = Attempt(self._means, current, asked, _violations(current.lease))
+        sent = now()
+        try:
+            answer = await self._means.calls.insist("Acknowledge", request)
+        except CallFailed as err:
+            _log.warning("the lease is lost: %s", err, extra={"job_id": current.lease.claim.job_id})
+            await asyncio.to_thread(self._means.folder.end)
+            return None
+        if wire.COMMAND_LEASE_LOST in answer.standing.commands:
+            await asyncio.to_thread(self._means.folder.end)
+            return None
+        attempt.heed(answer.standing, sent)
+        return attempt
+
+    def _connected(self) -> None:
+        self._announce(self._config.target(), self._means.name)
+        _log.info("connected to %s as %s", self._config.orchestrator, self._means.name)
+
+    def _question(self) -> wire.LeaseRequest:
+        return wire.LeaseRequest(worker_id=self._means.name, request_id=uuid.uuid4().hex)
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.stopping.begins(), seconds)
+
+    async def _unless_stopped(self, work: Any) -> Any:
+        """Returns what `work` does, None where the worker has to stop before it is over."""
+        task, stop = asyncio.ensure_future(work), asyncio.ensure_future(self.stopping.farewell_is_over(grace=False))
+        try:
+            await asyncio.wait([task, stop], return_when=asyncio.FIRST_COMPLETED)
+            return task.result() if task.done() else None
+        finally:
+            for each in (task, stop):
+                each.cancel()
+            await asyncio.gather(task, stop, return_exceptions=True)
+
+
+def _child_died(code: int) -> None:
+    _log.warning("an idle child, or one at work, ended with code %d", code)
+
+
+def _violations(message: Any) -> dict[str, str]:
+    return {
+        ".".join(element.field_name for element in getattr(each.proto.field, "elements", ())): each.proto.message
+        for each in protovalidate.collect_violations(message)
+    }
+
+
+def supervise(config: WorkerConfig, base: Mapping[str, Any], announce: Callable[[str, str], None]) -> int:
+    """Works until a SIGTERM or SIGINT, or until the orchestrator says so, and returns the exit code.
+
+    The first signal lets the job under way finish within `worker.grace_s` and gives it back after that; a second one
+    ends the worker at once, and the job goes on with the next process, or with another worker when the lease is over.
+
+    Args:
+      config: Of the worker.
+      base: The configuration of a validation, which jobs change.
+      announce: Told the orchestrator's address and the worker's name at the first answer.
+    """
+    log_to_stderr("vr.worker", "vr.server")
+    return asyncio.run(_supervise(config, base, announce))
+
+
+async def _supervise(config: WorkerConfig, base: Mapping[str, Any], announce: Callable[[str, str], None]) -> int:
+    supervisor = Supervisor(config, base, announce)
+    forced = asyncio.Event()
+
+    def asked() -> None:
+        if supervisor.stopping.is_asked:
+            forced.set()
+        supervisor.stopping.begin()
+        _log.info("stopping")
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked)
+    work, force = loop.create_task(supervisor.run()), loop.create_task(forced.wait())
+    await asyncio.wait([work, force], return_when=asyncio.FIRST_COMPLETED)
+    force.cancel()
+    if work.done():
+        work.result()
+        return 0
+    work.cancel()
+    await asyncio.wait([work])
+    return _FORCED
