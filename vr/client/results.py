@@ -12,7 +12,9 @@ from vr.pipeline.report import (
     DiversitySection,
     Interval,
     LocalizationSection,
+    PreScreenSection,
     Recommendation,
+    SignatureMatch,
     Status,
     Verdict,
 )
@@ -44,16 +46,17 @@ class Diversity(_Answer):
 
 
 class PreScreen(_Answer):
-    """Answer of PreScreenRisk; `proceed` is None where a person has to say."""
+    """Answer of PreScreenRisk; `proceed` is None where it could not be measured, and True is no approval."""
 
+    proceed: bool | None
+    prescreen: PreScreenSection
+    signatures: list[SignatureMatch]
+    verdict: Verdict
+    verdict_reason: str
     risk_score: float | None
     risk_level: str | None
     collapse_probability: Interval
-    verdict: Verdict
-    verdict_reason: str
-    proceed: bool | None
     calibration: CalibrationSection
-    signatures: Part
 
 
 class Predictions(_Answer):

@@ -33,20 +33,20 @@ def diversity(id: str, report: Report) -> validation.AnalyzeDiversityResponse:
 
 def pre_screen(id: str, report: Report) -> validation.PreScreenRiskResponse:
     """Answers PreScreenRisk."""
-    matches = report["signatures"]
-    known = {"status": "measured", "matches": matches}
+    answer = report["prescreen"]["answer"]
     return _part(
         validation.PreScreenRiskResponse,
         id,
         report,
+        "prescreen",
+        "signatures",
+        "verdict",
+        "verdict_reason",
         "risk_score",
         "risk_level",
         "collapse_probability",
-        "verdict",
-        "verdict_reason",
         "calibration",
-        proceed={"approve": True, "reject": False}.get(report["verdict"]),
-        signatures=known if matches else _unmeasured("the report names no signature: no library of them was consulted"),
+        proceed=None if answer is None else answer == "proceed",
     )
 
 

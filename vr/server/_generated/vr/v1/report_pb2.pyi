@@ -52,6 +52,12 @@ class Situation(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SITUATION_TRAINED: _ClassVar[Situation]
     SITUATION_UNTRAINED: _ClassVar[Situation]
     SITUATION_WITHOUT_REFERENCE: _ClassVar[Situation]
+
+class PreScreenAnswer(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PRE_SCREEN_ANSWER_UNSPECIFIED: _ClassVar[PreScreenAnswer]
+    PRE_SCREEN_ANSWER_PROCEED: _ClassVar[PreScreenAnswer]
+    PRE_SCREEN_ANSWER_STOP: _ClassVar[PreScreenAnswer]
 VERDICT_UNSPECIFIED: Verdict
 VERDICT_APPROVE: Verdict
 VERDICT_REVIEW: Verdict
@@ -78,6 +84,9 @@ SITUATION_UNSPECIFIED: Situation
 SITUATION_TRAINED: Situation
 SITUATION_UNTRAINED: Situation
 SITUATION_WITHOUT_REFERENCE: Situation
+PRE_SCREEN_ANSWER_UNSPECIFIED: PreScreenAnswer
+PRE_SCREEN_ANSWER_PROCEED: PreScreenAnswer
+PRE_SCREEN_ANSWER_STOP: PreScreenAnswer
 
 class MaybeNumber(_message.Message):
     __slots__ = ("value",)
@@ -179,6 +188,32 @@ class DiversitySection(_message.Message):
     metrics: _containers.MessageMap[str, Metric]
     def __init__(self, metrics: _Optional[_Mapping[str, Metric]] = ...) -> None: ...
 
+class HistoricalOutcome(_message.Message):
+    __slots__ = ("label", "skill_lost", "tail_skill_lost", "dataset", "kind", "source", "workflow", "generation", "real_share", "strength", "reason")
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    SKILL_LOST_FIELD_NUMBER: _ClassVar[int]
+    TAIL_SKILL_LOST_FIELD_NUMBER: _ClassVar[int]
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    WORKFLOW_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    REAL_SHARE_FIELD_NUMBER: _ClassVar[int]
+    STRENGTH_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    label: str
+    skill_lost: float
+    tail_skill_lost: float
+    dataset: str
+    kind: str
+    source: str
+    workflow: str
+    generation: int
+    real_share: float
+    strength: float
+    reason: str
+    def __init__(self, label: _Optional[str] = ..., skill_lost: _Optional[float] = ..., tail_skill_lost: _Optional[float] = ..., dataset: _Optional[str] = ..., kind: _Optional[str] = ..., source: _Optional[str] = ..., workflow: _Optional[str] = ..., generation: _Optional[int] = ..., real_share: _Optional[float] = ..., strength: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
+
 class SignatureMatch(_message.Message):
     __slots__ = ("signature_id", "collapse_type", "similarity", "historical_outcome")
     SIGNATURE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -188,8 +223,47 @@ class SignatureMatch(_message.Message):
     signature_id: str
     collapse_type: str
     similarity: float
-    historical_outcome: _struct_pb2.Value
-    def __init__(self, signature_id: _Optional[str] = ..., collapse_type: _Optional[str] = ..., similarity: _Optional[float] = ..., historical_outcome: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ...) -> None: ...
+    historical_outcome: HistoricalOutcome
+    def __init__(self, signature_id: _Optional[str] = ..., collapse_type: _Optional[str] = ..., similarity: _Optional[float] = ..., historical_outcome: _Optional[_Union[HistoricalOutcome, _Mapping]] = ...) -> None: ...
+
+class PreScreenSection(_message.Message):
+    __slots__ = ("status", "reason", "answer", "stopped", "collapse_probability", "stop_from", "outside_library", "outside_below", "fingerprint_version", "fingerprint", "library", "beyond", "version", "line")
+    class FingerprintEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    STOPPED_FIELD_NUMBER: _ClassVar[int]
+    COLLAPSE_PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    STOP_FROM_FIELD_NUMBER: _ClassVar[int]
+    OUTSIDE_LIBRARY_FIELD_NUMBER: _ClassVar[int]
+    OUTSIDE_BELOW_FIELD_NUMBER: _ClassVar[int]
+    FINGERPRINT_VERSION_FIELD_NUMBER: _ClassVar[int]
+    FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    LIBRARY_FIELD_NUMBER: _ClassVar[int]
+    BEYOND_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    LINE_FIELD_NUMBER: _ClassVar[int]
+    status: Status
+    reason: str
+    answer: PreScreenAnswer
+    stopped: bool
+    collapse_probability: Interval
+    stop_from: float
+    outside_library: bool
+    outside_below: float
+    fingerprint_version: int
+    fingerprint: _containers.ScalarMap[str, float]
+    library: _struct_pb2.Struct
+    beyond: _containers.RepeatedScalarFieldContainer[str]
+    version: str
+    line: str
+    def __init__(self, status: _Optional[_Union[Status, str]] = ..., reason: _Optional[str] = ..., answer: _Optional[_Union[PreScreenAnswer, str]] = ..., stopped: _Optional[bool] = ..., collapse_probability: _Optional[_Union[Interval, _Mapping]] = ..., stop_from: _Optional[float] = ..., outside_library: _Optional[bool] = ..., outside_below: _Optional[float] = ..., fingerprint_version: _Optional[int] = ..., fingerprint: _Optional[_Mapping[str, float]] = ..., library: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., beyond: _Optional[_Iterable[str]] = ..., version: _Optional[str] = ..., line: _Optional[str] = ...) -> None: ...
 
 class Reading(_message.Message):
     __slots__ = ("value", "spread", "null_mean", "null_std", "reason")
@@ -609,7 +683,7 @@ class Driver(_message.Message):
     def __init__(self, feature: _Optional[str] = ..., contribution: _Optional[float] = ..., excess: _Optional[float] = ...) -> None: ...
 
 class ValidationReport(_message.Message):
-    __slots__ = ("schema_version", "verdict", "verdict_reason", "calibration", "risk_score", "risk_level", "collapse_probability", "collapse_detected", "collapse_type", "severity", "not_measured", "drivers", "dimensions", "diversity", "signatures", "cascade", "scaling", "localization", "recommendations", "dataset", "reference", "run")
+    __slots__ = ("schema_version", "verdict", "verdict_reason", "calibration", "risk_score", "risk_level", "collapse_probability", "collapse_detected", "collapse_type", "severity", "not_measured", "drivers", "dimensions", "diversity", "signatures", "cascade", "scaling", "localization", "recommendations", "dataset", "reference", "run", "prescreen")
     class DimensionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -639,6 +713,7 @@ class ValidationReport(_message.Message):
     DATASET_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_FIELD_NUMBER: _ClassVar[int]
     RUN_FIELD_NUMBER: _ClassVar[int]
+    PRESCREEN_FIELD_NUMBER: _ClassVar[int]
     schema_version: str
     verdict: Verdict
     verdict_reason: str
@@ -661,4 +736,5 @@ class ValidationReport(_message.Message):
     dataset: DatasetSection
     reference: DatasetSection
     run: RunSection
-    def __init__(self, schema_version: _Optional[str] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., verdict_reason: _Optional[str] = ..., calibration: _Optional[_Union[CalibrationSection, _Mapping]] = ..., risk_score: _Optional[float] = ..., risk_level: _Optional[_Union[RiskLevel, str]] = ..., collapse_probability: _Optional[_Union[Interval, _Mapping]] = ..., collapse_detected: _Optional[bool] = ..., collapse_type: _Optional[_Union[CollapseType, str]] = ..., severity: _Optional[_Union[Severity, str]] = ..., not_measured: _Optional[_Iterable[str]] = ..., drivers: _Optional[_Iterable[_Union[Driver, _Mapping]]] = ..., dimensions: _Optional[_Mapping[str, Dimension]] = ..., diversity: _Optional[_Union[DiversitySection, _Mapping]] = ..., signatures: _Optional[_Iterable[_Union[SignatureMatch, _Mapping]]] = ..., cascade: _Optional[_Union[CascadeSection, _Mapping]] = ..., scaling: _Optional[_Union[Scaling, _Mapping]] = ..., localization: _Optional[_Union[LocalizationSection, _Mapping]] = ..., recommendations: _Optional[_Iterable[_Union[Recommendation, _Mapping]]] = ..., dataset: _Optional[_Union[DatasetSection, _Mapping]] = ..., reference: _Optional[_Union[DatasetSection, _Mapping]] = ..., run: _Optional[_Union[RunSection, _Mapping]] = ...) -> None: ...
+    prescreen: PreScreenSection
+    def __init__(self, schema_version: _Optional[str] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., verdict_reason: _Optional[str] = ..., calibration: _Optional[_Union[CalibrationSection, _Mapping]] = ..., risk_score: _Optional[float] = ..., risk_level: _Optional[_Union[RiskLevel, str]] = ..., collapse_probability: _Optional[_Union[Interval, _Mapping]] = ..., collapse_detected: _Optional[bool] = ..., collapse_type: _Optional[_Union[CollapseType, str]] = ..., severity: _Optional[_Union[Severity, str]] = ..., not_measured: _Optional[_Iterable[str]] = ..., drivers: _Optional[_Iterable[_Union[Driver, _Mapping]]] = ..., dimensions: _Optional[_Mapping[str, Dimension]] = ..., diversity: _Optional[_Union[DiversitySection, _Mapping]] = ..., signatures: _Optional[_Iterable[_Union[SignatureMatch, _Mapping]]] = ..., cascade: _Optional[_Union[CascadeSection, _Mapping]] = ..., scaling: _Optional[_Union[Scaling, _Mapping]] = ..., localization: _Optional[_Union[LocalizationSection, _Mapping]] = ..., recommendations: _Optional[_Iterable[_Union[Recommendation, _Mapping]]] = ..., dataset: _Optional[_Union[DatasetSection, _Mapping]] = ..., reference: _Optional[_Union[DatasetSection, _Mapping]] = ..., run: _Optional[_Union[RunSection, _Mapping]] = ..., prescreen: _Optional[_Union[PreScreenSection, _Mapping]] = ...) -> None: ...

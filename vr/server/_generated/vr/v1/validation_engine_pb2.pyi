@@ -50,37 +50,29 @@ class PreScreenRiskRequest(_message.Message):
     job: _job_pb2.Job
     def __init__(self, validation_id: _Optional[str] = ..., job: _Optional[_Union[_job_pb2.Job, _Mapping]] = ...) -> None: ...
 
-class SignatureMatches(_message.Message):
-    __slots__ = ("status", "reason", "matches")
-    STATUS_FIELD_NUMBER: _ClassVar[int]
-    REASON_FIELD_NUMBER: _ClassVar[int]
-    MATCHES_FIELD_NUMBER: _ClassVar[int]
-    status: _report_pb2.Status
-    reason: str
-    matches: _containers.RepeatedCompositeFieldContainer[_report_pb2.SignatureMatch]
-    def __init__(self, status: _Optional[_Union[_report_pb2.Status, str]] = ..., reason: _Optional[str] = ..., matches: _Optional[_Iterable[_Union[_report_pb2.SignatureMatch, _Mapping]]] = ...) -> None: ...
-
 class PreScreenRiskResponse(_message.Message):
-    __slots__ = ("validation_id", "risk_score", "risk_level", "collapse_probability", "verdict", "verdict_reason", "proceed", "calibration", "signatures")
+    __slots__ = ("validation_id", "proceed", "prescreen", "signatures", "verdict", "verdict_reason", "risk_score", "risk_level", "collapse_probability", "calibration")
     VALIDATION_ID_FIELD_NUMBER: _ClassVar[int]
+    PROCEED_FIELD_NUMBER: _ClassVar[int]
+    PRESCREEN_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURES_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_REASON_FIELD_NUMBER: _ClassVar[int]
     RISK_SCORE_FIELD_NUMBER: _ClassVar[int]
     RISK_LEVEL_FIELD_NUMBER: _ClassVar[int]
     COLLAPSE_PROBABILITY_FIELD_NUMBER: _ClassVar[int]
-    VERDICT_FIELD_NUMBER: _ClassVar[int]
-    VERDICT_REASON_FIELD_NUMBER: _ClassVar[int]
-    PROCEED_FIELD_NUMBER: _ClassVar[int]
     CALIBRATION_FIELD_NUMBER: _ClassVar[int]
-    SIGNATURES_FIELD_NUMBER: _ClassVar[int]
     validation_id: str
+    proceed: bool
+    prescreen: _report_pb2.PreScreenSection
+    signatures: _containers.RepeatedCompositeFieldContainer[_report_pb2.SignatureMatch]
+    verdict: _report_pb2.Verdict
+    verdict_reason: str
     risk_score: float
     risk_level: _report_pb2.RiskLevel
     collapse_probability: _report_pb2.Interval
-    verdict: _report_pb2.Verdict
-    verdict_reason: str
-    proceed: bool
     calibration: _report_pb2.CalibrationSection
-    signatures: SignatureMatches
-    def __init__(self, validation_id: _Optional[str] = ..., risk_score: _Optional[float] = ..., risk_level: _Optional[_Union[_report_pb2.RiskLevel, str]] = ..., collapse_probability: _Optional[_Union[_report_pb2.Interval, _Mapping]] = ..., verdict: _Optional[_Union[_report_pb2.Verdict, str]] = ..., verdict_reason: _Optional[str] = ..., proceed: _Optional[bool] = ..., calibration: _Optional[_Union[_report_pb2.CalibrationSection, _Mapping]] = ..., signatures: _Optional[_Union[SignatureMatches, _Mapping]] = ...) -> None: ...
+    def __init__(self, validation_id: _Optional[str] = ..., proceed: _Optional[bool] = ..., prescreen: _Optional[_Union[_report_pb2.PreScreenSection, _Mapping]] = ..., signatures: _Optional[_Iterable[_Union[_report_pb2.SignatureMatch, _Mapping]]] = ..., verdict: _Optional[_Union[_report_pb2.Verdict, str]] = ..., verdict_reason: _Optional[str] = ..., risk_score: _Optional[float] = ..., risk_level: _Optional[_Union[_report_pb2.RiskLevel, str]] = ..., collapse_probability: _Optional[_Union[_report_pb2.Interval, _Mapping]] = ..., calibration: _Optional[_Union[_report_pb2.CalibrationSection, _Mapping]] = ...) -> None: ...
 
 class TrainCascadeRequest(_message.Message):
     __slots__ = ("validation_id", "job", "after_sequence")
