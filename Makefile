@@ -64,7 +64,7 @@ fuzz: $(STAMP) ## Read 50,000 damaged files and the hostile ones: a quarter of a
 	$(THREADS) $(BIN)/python -m benchmarks.hostile_files
 
 faults: $(STAMP) ## Kill, flood and mislead the service: minutes; docs/reliability.md says what it shows
-	$(THREADS) $(BIN)/python -m pytest -q -s -m slow tests/faults tests/server
+	$(THREADS) $(BIN)/python -m pytest -q -s -m slow tests/faults tests/server tests/worker
 
 clean: ## Remove caches, builds and outputs; .venv stays
 	rm -rf build dist htmlcov .coverage .pytest_cache .ruff_cache .hypothesis outputs multirun wandb
