@@ -9,6 +9,8 @@ done, to results/worker_faults_ROW.json.
 
 import argparse
 import json
+import os
+import signal
 import statistics
 import tempfile
 import time
@@ -252,7 +254,7 @@ def _steps_a_second(orchestrator: ReferenceOrchestrator, seconds: float) -> floa
 
 
 def confused(folder: Path, arguments: Any) -> dict[str, Any]:
-    """Row 11: a third of all calls lost, doubled or late, leases that end early, two workers at once."""
+    """Row 11: a third of all calls lost, doubled or late, and two workers that sleep through their leases."""
     rng, doubles, states = np.random.default_rng(arguments.seed), 0, []
     with (
         orchestrated(folder, "confused") as orchestrator,
@@ -264,10 +266,13 @@ def confused(folder: Path, arguments: Any) -> dict[str, Any]:
         names = [f"job-{number}" for number in range(arguments.jobs)]
         for job_id in names:
             submit(orchestrator, folder, job_id)
-        for job_id in names:
-            until(lambda job_id=job_id: orchestrator.ledger.row(job_id)["acknowledged"], _LONGEST_S)
-            if rng.random() < 1 / 3 and orchestrator.ledger.state(job_id) == "leased":
-                orchestrator.ledger.expire(job_id)
+        while not all(orchestrator.ledger.state(job_id) == "done" for job_id in names):
+            # One of them sleeps through its lease, and does not know that.
+            asleep = (one, two)[int(rng.integers(2))].process.pid
+            os.kill(asleep, signal.SIGSTOP)
+            time.sleep(float(rng.uniform(0.5, 1.5)) * _LEASE_S)
+            os.kill(asleep, signal.SIGCONT)
+            time.sleep(float(rng.uniform(0.0, 1.0)) * _LEASE_S)
         for job_id in names:
             states.append(orchestrator.wait(job_id, seconds=_LONGEST_S))
             # Too late: it has ended.

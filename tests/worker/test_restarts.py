@@ -1,6 +1,9 @@
 """Workers that end, asked or not, and the next process on the same folder."""
 
+import os
 import signal
+
+import pytest
 
 from tests.worker.worker_process import ENDLESS, LONGEST_S, TRAINING, Worker, is_alive, trains, until
 from vr.worker.testing import ReferenceOrchestrator
@@ -52,6 +55,26 @@ def test_sigterm_gives_the_job_back_and_a_second_one_forces(orchestrator, data, 
         assert orchestrator.ledger.row("endless")["attempt"] == 2
         until(lambda: orchestrator.ledger.row("endless")["acknowledged"])
         worker.terminate()
-        until(lambda: "stopping" in worker.log())
+        # Two signals that wait at once are one; the log is that of both processes.
+        until(lambda: worker.log().count('"stopping"') == 2)
         worker.process.send_signal(signal.SIGTERM)
         assert worker.process.wait(LONGEST_S) == 130
+
+
+@pytest.mark.slow
+def test_of_two_workers_on_one_job_one_wins(orchestrator, data, tmp_path):
+    submit(orchestrator, data, "job", cascade="smoke", overrides=TRAINING)
+    with Worker(orchestrator, tmp_path / "first") as first:
+        until(lambda: trains(orchestrator, "job"))
+        # It does not know that its time passes.
+        os.kill(first.process.pid, signal.SIGSTOP)
+        try:
+            with Worker(orchestrator, tmp_path / "second") as second:
+                assert orchestrator.wait("job", seconds=LONGEST_S) == "done"
+                second.terminate()
+                assert second.process.wait(LONGEST_S) == 0
+        finally:
+            os.kill(first.process.pid, signal.SIGCONT)
+        until(lambda: "the lease is lost" in first.log() or "came too late" in first.log())
+    completes = orchestrator.ledger.calls("job", "Complete", effective=True)
+    assert [call["attempt"] for call in completes] == [2]

@@ -53,6 +53,12 @@ class Script:
         with self._lock:
             self._faults.append(Fault(kind, name, times, **more))  # type: ignore[arg-type]
 
+    def clear(self) -> None:
+        """Forgets what was planned."""
+        with self._lock:
+            self._faults.clear()
+            self._rate = 0.0
+
     def shake(self, rate: float, seed: int = 0, late_s: float = 1.0) -> None:
         """Makes a share of all calls go wrong from now on, in one of the ways in which a network does."""
         with self._lock:
