@@ -108,12 +108,12 @@ def without_nulls(value):
     return [without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
-def stream(server, request: engine.ValidateRequest, channel=None):
+def stream(server, request: engine.ValidateRequest, channel=None, timeout: float | None = None):
     return (channel or server.channel).unary_stream(
         "/vr.v1.ValidationEngine/Validate",
         request_serializer=engine.ValidateRequest.SerializeToString,
         response_deserializer=engine.ValidateResponse.FromString,
-    )(request)
+    )(request, timeout=timeout)
 
 
 def slow_job(data, **settings) -> job_pb2.Job:

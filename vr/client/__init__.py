@@ -7,7 +7,12 @@ with Client("127.0.0.1:50051") as client:
     report.verdict, report.risk_score
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vr.client.calls import ServiceError
+    from vr.client.client import Client
+    from vr.client.job import Job
 
 __all__ = ["Client", "Job", "ServiceError"]
 

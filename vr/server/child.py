@@ -57,7 +57,8 @@ def main() -> None:
     worker = _Worker(begun["base"], begun["threads"])
     say({"ready": True})
     while True:
-        worker.work(requests.get(), say)
+        request = requests.get()
+        worker.work(request, lambda told, number=request["number"]: say({**told, "number": number}))
 
 
 def _listen(requests: "queue.SimpleQueue[dict[str, Any]]") -> None:

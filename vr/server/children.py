@@ -38,6 +38,7 @@ class Child:
 
     def __init__(self, process: asyncio.subprocess.Process):
         self._process = process
+        self._validations = 0
 
     @classmethod
     async def start(cls, base: Mapping[str, Any], threads: int, held: Sequence[int] = ()) -> "Child":
@@ -92,10 +93,16 @@ class Child:
         Raises:
           ChildDied: if the child ended over it.
         """
-        self._send(request)
-        while "progress" in (told := await self._heard()):
+        self._validations += 1
+        self._send({**request, "number": self._validations})
+        while True:
+            told = await self._heard()
+            if told.get("number") != self._validations:
+                # What it says of another validation must never be taken for this one's.
+                raise await self._killed()
+            if "progress" not in told:
+                return told
             tell(told["progress"])
-        return told
 
     async def end(self) -> None:
         """Ends the process, whatever it is at."""
@@ -118,9 +125,12 @@ class Child:
         except ValueError:
             pass
         # It is gone, or its memory was written over.
+        raise await self._killed()
+
+    async def _killed(self) -> ChildDied:
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
-        raise ChildDied(await self._process.wait())
+        return ChildDied(await self._process.wait())
 
 
 class Children:

@@ -285,13 +285,13 @@ class Jobs:
                         if deaths > self._config.restarts:
                             raise Failure("COMPUTE_DIED") from died
                         child = await self._children.take()
-        except TimeoutError:
-            raise Failure("DEADLINE_EXCEEDED") from None
-        except BaseException:
+        except BaseException as err:
             # Whatever it is at, it is not to go on with it.
             if child is not None:
-                await asyncio.shield(self._children.discard(child))
-                child = None
+                left, child = child, None
+                await asyncio.shield(self._children.discard(left))
+            if isinstance(err, TimeoutError):
+                raise Failure("DEADLINE_EXCEEDED") from None
             raise
         finally:
             self._metrics.compute_seconds.observe(time.monotonic() - begun)

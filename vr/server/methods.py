@@ -147,8 +147,9 @@ class Methods(grpc.GenericRpcHandler):
             limit = self._seconds(context)
             begun = time.monotonic()
             validation = await self._target(request, tenant, name)
-            await context.send_initial_metadata(((_ID_HEADER, validation.id),))
+            # From here on nothing is waited for outside of the watch: a call that goes away leaves no work behind.
             with self._watching(validation, context, owner=request.HasField("job"), limit=begun + limit):
+                await context.send_initial_metadata(((_ID_HEADER, validation.id),))
                 try:
                     async with asyncio.timeout_at(asyncio.get_running_loop().time() + begun + limit - time.monotonic()):
                         await validation.ended()
@@ -220,8 +221,8 @@ class Methods(grpc.GenericRpcHandler):
         build: Callable[[dict[str, Any]], Message],
     ) -> AsyncIterator[Message]:
         validation = await self._target(request, tenant, name)
-        await context.send_initial_metadata(((_ID_HEADER, validation.id),))
         with self._watching(validation, context, owner=request.HasField("job")):
+            await context.send_initial_metadata(((_ID_HEADER, validation.id),))
             state = job_pb2.Progress(state=_state(validation.state))  # type: ignore[arg-type]
             yield kind(validation_id=validation.id, sequence=request.after_sequence, progress=state)
             sequence = request.after_sequence
@@ -247,7 +248,23 @@ class Methods(grpc.GenericRpcHandler):
             return await self._jobs.find(tenant, request.validation_id)
         job = _job(request.job, name)
         await _refuse_forbidden(job, tenant)
-        return await self._jobs.begin(tenant, job, request.job.idempotency_key or None)
+        beginning = asyncio.get_running_loop().create_task(
+            self._jobs.begin(tenant, job, request.job.idempotency_key or None)
+        )
+        try:
+            return await asyncio.shield(beginning)
+        except asyncio.CancelledError:
+            # Half begun it could neither be stopped nor taken over.
+            beginning.add_done_callback(self._stop_unwatched)
+            raise
+
+    def _stop_unwatched(self, begun: "asyncio.Task[Validation]") -> None:
+        """Stops what a call began that went away before it could watch."""
+        if begun.cancelled() or begun.exception() is not None:
+            return
+        validation = begun.result()
+        if not validation.watchers and not validation.has_ended:
+            self._stop(validation)
 
     async def _refuse_unknown(self, requests: Any, context: Context) -> None:
         self._metrics.rejections.labels("UNKNOWN_METHOD").inc()
