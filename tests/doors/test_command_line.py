@@ -218,8 +218,7 @@ def test_version_help_and_no_words(capsys):
     assert re.fullmatch(r"vr \d+\.\d+\.\d+\n", capsys.readouterr().out)
     assert main(["--help"]) == 0
     shown = capsys.readouterr().out
-    assert [word for word in ("validate", "profile", "schema") if word not in shown] == []
-    assert [word for word in ("serve", "worker") if word in shown] == []
+    assert [word for word in ("validate", "profile", "schema", "serve", "worker") if word not in shown] == []
     assert main([]) == 2
     assert "Usage" in capsys.readouterr().out
 

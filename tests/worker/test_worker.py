@@ -151,6 +151,17 @@ def test_a_job_that_breaks_the_contract_fails_with_its_fields(both, data):
     assert "job.settings.cascade" in end.message
 
 
+def test_a_child_that_dies_is_replaced_and_the_job_done(both, data):
+    orchestrator, worker = both
+    submit(orchestrator, data, "orphaned")
+    until(lambda: orchestrator.ledger.row("orphaned")["acknowledged"])
+    kill(worker.child())
+    assert orchestrator.wait("orphaned", seconds=LONGEST_S) == "done"
+    assert orchestrator.ledger.row("orphaned")["attempt"] == 1
+    assert len(orchestrator.ledger.calls("orphaned", "Complete")) == 1
+
+
+@pytest.mark.slow
 def test_training_goes_on_when_the_child_is_killed_and_while_the_orchestrator_is_away(both, data):
     orchestrator, worker = both
     submit(orchestrator, data, "killed", cascade="smoke", overrides=TRAINING)
