@@ -190,7 +190,7 @@ def test_training_goes_on_when_the_child_is_killed_and_while_the_orchestrator_is
 def test_a_cancelled_job_is_stopped_and_another_taken(both, data):
     orchestrator, worker = both
     submit(orchestrator, data, "cancelled", cascade="smoke", overrides=ENDLESS)
-    until(lambda: trains(orchestrator, "cancelled"))
+    until(lambda: orchestrator.ledger.progress("cancelled") is not None)
     child = worker.child()
     assert child is not None
     orchestrator.ledger.cancel("cancelled")
