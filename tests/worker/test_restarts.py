@@ -41,7 +41,7 @@ def test_sigterm_gives_the_job_back_and_a_second_one_forces(orchestrator, data, 
     submit(orchestrator, data, "endless", cascade="smoke", overrides=ENDLESS)
     submit(orchestrator, data, "waiting")
     with Worker(orchestrator, tmp_path / "w") as worker:
-        until(lambda: trains(orchestrator, "endless"))
+        until(lambda: orchestrator.ledger.progress("endless") is not None)
         child = worker.child()
         worker.terminate()
         assert worker.process.wait(LONGEST_S) == 0
