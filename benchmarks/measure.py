@@ -6,7 +6,6 @@ import platform
 import resource
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from vr.core.memory import peak_bytes
 
 __all__ = ["Timing", "account", "ratio", "rounds", "save", "summary", "timed"]
 
@@ -57,8 +58,7 @@ def timed(command: Sequence[str], env: Mapping[str, str] | None = None, timeout_
 def account() -> str:
     """Returns the line that a timed script prints last: its processor seconds and peak memory."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return json.dumps({"cpu_s": round(usage.ru_utime + usage.ru_stime, 3), "peak_bytes": usage.ru_maxrss * unit})
+    return json.dumps({"cpu_s": round(usage.ru_utime + usage.ru_stime, 3), "peak_bytes": peak_bytes()})
 
 
 def rounds(commands: Mapping[str, Sequence[str]], repeats: int, timeout_s: float = 1_800) -> dict[str, list[Timing]]:

@@ -1,11 +1,11 @@
 """Time and peak memory of each stage, for the report's `run` section."""
 
-import resource
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from vr.core.memory import peak_bytes
 
 __all__ = ["Stopwatch"]
 
@@ -22,10 +22,8 @@ class Stopwatch:
         """Times one stage; peak memory is the process's so far, which only ever rises."""
         begun = time.perf_counter()
         yield
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        self.stages.append(
-            {"stage": name, "seconds": round(time.perf_counter() - begun, 3), "peak_memory_bytes": int(peak)}
-        )
+        seconds = round(time.perf_counter() - begun, 3)
+        self.stages.append({"stage": name, "seconds": seconds, "peak_memory_bytes": peak_bytes()})
 
     @property
     def seconds(self) -> float:
