@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from vr.core.errors import VrError
 from vr.server._generated.vr.orchestrator.v1 import orchestrator_pb2 as wire
 from vr.server._generated.vr.v1 import job_pb2
 from vr.server.addresses import Grant
@@ -103,17 +104,22 @@ class Attempt:
         self._means, self._current, self._wrong = means, current, wrong or {}
         self._claim = current.lease.claim
         self._lease = Lease(current.lease.lease.ToMilliseconds() / 1000, asked)
-        self._lost, self._cancelled = asyncio.Event(), asyncio.Event()
+        self._lost, self._cancelled, self._broken = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._error: BaseException | None = None
         self._sequence = current.process << 32
         self._news: dict[str, Any] | None = None
         self._furthest = 0.0
         self._extra = {"job_id": self._claim.job_id}
 
     async def run(self) -> None:
-        """Sees the job to its end, or to the end of the lease or the worker."""
+        """Sees the job to its end, or to the end of the lease or the worker.
+
+        Raises:
+          VrError: if the orchestrator does not let this worker in; the next process on the folder goes on.
+        """
         beside = [asyncio.create_task(each) for each in (self._beat(), self._report())]
         for task in beside:
-            task.add_done_callback(_tell_of_failure)
+            task.add_done_callback(self._note_failure)
         try:
             end = await self._end()
             if end is None:
@@ -139,12 +145,16 @@ class Attempt:
     async def _end(self) -> tuple[str, Any] | None:
         """Returns the call that ends the attempt; None where nothing is to be said any more."""
         work = asyncio.create_task(self._work())
-        await _first(work, self._lost.wait(), self._cancelled.wait(), self._means.stopping.grace_is_over())
+        others = (self._lost.wait(), self._cancelled.wait(), self._broken.wait())
+        await _first(work, *others, self._means.stopping.grace_is_over())
         if work.done() and not self._lost.is_set():
             return work.result()
         # When this is over the child is gone.
         work.cancel()
         await asyncio.wait([work])
+        if self._error is not None:
+            # Without heartbeats somebody else is given the job, and this one must not go on beside it.
+            raise self._error
         if self._lost.is_set():
             return None
         if self._cancelled.is_set():
@@ -235,10 +245,12 @@ class Attempt:
             # The run folder has the results: a process that has to begin anew is soon done.
             _log.error("%s cannot be kept on the disk: %s", name, err, extra=self._extra)
         say = asyncio.create_task(self._means.calls.insist(name, request))
-        await _first(say, self._lost.wait(), self._means.stopping.farewell_is_over())
+        await _first(say, self._lost.wait(), self._broken.wait(), self._means.stopping.farewell_is_over())
         if not say.done():
             say.cancel()
             await asyncio.wait([say])
+            if self._error is not None:
+                raise self._error
             if not self._lost.is_set():
                 _log.warning("%s is left for the next process to say", name, extra=self._extra)
                 return
@@ -300,6 +312,14 @@ class Attempt:
                 answer = await self._means.calls.ask("ReportProgress", request, max(self._lease.beat_s, 0.5))
                 self.heed(answer.standing, asked)
 
+    def _note_failure(self, task: "asyncio.Task[None]") -> None:
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if not isinstance(error, VrError):
+            _log.error("a mistake of the worker's own", exc_info=error, extra=self._extra)
+        self._error = self._error or error
+        self._broken.set()
+
     def _lose(self, why: str) -> None:
         if not self._lost.is_set():
             _log.warning("the lease is lost: %s", why, extra=self._extra)
@@ -317,11 +337,6 @@ def acknowledged(answer: Any, name: str, request: Any, folder: WorkFolder, path:
         _log.warning("%s came too late: the lease was lost", name, extra=extra)
     else:
         _log.info("%s is acknowledged", name, extra=extra)
-
-
-def _tell_of_failure(task: "asyncio.Task[None]") -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        _log.error("a mistake of the worker's own", exc_info=error)
 
 
 async def _first(work: "asyncio.Task[Any]", *others: Awaitable[Any]) -> None:

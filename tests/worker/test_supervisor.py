@@ -1,0 +1,71 @@
+"""The supervisor in this process, with an orchestrator on loopback and a child that computes nothing."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from vr.core.errors import VrError
+from vr.server._generated.vr.orchestrator.v1 import orchestrator_pb2 as wire
+from vr.worker.config import WorkerConfig
+from vr.worker.disk import Current, WorkFolder
+from vr.worker.supervisor import Supervisor
+from vr.worker.testing import ReferenceOrchestrator
+
+LONGEST_S = 60.0
+# A process that is ready at once and never finishes; one that has imported all it needs takes seconds.
+IDLE = """
+import sys
+print('{"ready": true}', flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture(autouse=True)
+def idle(monkeypatch):
+    monkeypatch.setattr("vr.server.children._START", IDLE)
+
+
+@pytest.fixture
+def guarded(tmp_path) -> Iterator[ReferenceOrchestrator]:
+    with ReferenceOrchestrator(tmp_path / "jobs.db", lease_s=3.0, token="right") as it:
+        yield it
+
+
+def supervisor(orchestrator: ReferenceOrchestrator, folder: Path, **more) -> Supervisor:
+    config = WorkerConfig(orchestrator=orchestrator.target, folder=str(folder), name="w", threads=1, **more)
+    return Supervisor(config, {}, lambda *_: None)
+
+
+def under_way(orchestrator: ReferenceOrchestrator, folder: Path) -> wire.JobLease:
+    """Returns the lease that an earlier process had when it was killed."""
+    candidate = folder.with_name("candidate.csv")
+    candidate.write_text("a\n1\n")
+    orchestrator.submit("job", str(candidate))
+    lease = orchestrator.ledger.lease(wire.LeaseRequest(worker_id="w", request_id="1")).job_lease
+    orchestrator.ledger.write("Acknowledge", wire.AcknowledgeRequest(claim=lease.claim, worker_id="w"))
+    earlier = WorkFolder(folder)
+    earlier.begin(Current(lease))
+    earlier.close()
+    return lease
+
+
+async def within(work) -> None:
+    async with asyncio.timeout(LONGEST_S):
+        await work
+
+
+def test_a_worker_that_is_not_let_in_does_not_go_on_with_the_job_of_an_earlier_process(guarded, tmp_path):
+    lease = under_way(guarded, tmp_path / "w")
+
+    async def scenario() -> None:
+        await supervisor(guarded, tmp_path / "w").run()
+
+    with pytest.raises(VrError, match=r"UNAUTHENTICATED.*worker\.token_file"):
+        asyncio.run(within(scenario()))
+    folder = WorkFolder(tmp_path / "w", lock_s=LONGEST_S)
+    current = folder.current()
+    assert current is not None
+    assert current.lease == lease
+    folder.close()
