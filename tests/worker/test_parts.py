@@ -88,6 +88,21 @@ def test_the_job_under_way_is_known_to_the_next_process_and_a_damaged_note_is_no
     folder.close()
 
 
+def test_what_cannot_be_read_for_now_is_neither_absent_nor_damaged(tmp_path):
+    folder = WorkFolder(tmp_path)
+    # A folder in a file's place is an error of the system's that every user meets, root too.
+    (tmp_path / "spool" / "000000000001.json").mkdir()
+    for path, read in ((tmp_path / "current", folder.current), (tmp_path / "name", folder.name)):
+        path.mkdir()
+        with pytest.raises(VrError, match="cannot be read"):
+            read()
+        assert path.exists()
+    with pytest.raises(VrError, match="cannot be read"):
+        folder.spool.waiting()
+    assert not (tmp_path / "spool" / "refused").exists()
+    folder.close()
+
+
 def test_a_folder_has_one_worker(tmp_path):
     folder = WorkFolder(tmp_path)
     with pytest.raises(ConfigError, match="another worker uses it"):
