@@ -69,3 +69,22 @@ def test_a_worker_that_is_not_let_in_does_not_go_on_with_the_job_of_an_earlier_p
     assert current is not None
     assert current.lease == lease
     folder.close()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_worker_that_cannot_compute_takes_nothing_gives_back_and_ends(orchestrator, tmp_path, monkeypatch, when):
+    monkeypatch.setattr("vr.server.children._START", "raise SystemExit(3)")
+    monkeypatch.setattr("vr.server.children._AGAIN_S", 0.1)
+    if when == "after":
+        under_way(orchestrator, tmp_path / "w")
+    else:
+        orchestrator.submit("job", "/data/candidate.parquet")
+
+    async def scenario() -> None:
+        await supervisor(orchestrator, tmp_path / "w", restarts=1).run()
+
+    with pytest.raises(VrError, match="no process that computes"):
+        asyncio.run(within(scenario()))
+    row = orchestrator.ledger.row("job")
+    assert (row["state"], row["attempt"], row["failures"]) == ("waiting", int(when == "after"), 0)
+    assert len(orchestrator.ledger.calls("job", "Release", effective=True)) == row["attempt"]

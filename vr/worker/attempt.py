@@ -13,7 +13,7 @@ from vr.core.errors import VrError
 from vr.server._generated.vr.orchestrator.v1 import orchestrator_pb2 as wire
 from vr.server._generated.vr.v1 import job_pb2
 from vr.server.addresses import Grant
-from vr.server.children import ChildDied, Children
+from vr.server.children import CannotStart, Child, ChildDied, Children
 from vr.server.failures import Failure, failure_of, unavailable
 from vr.server.wire import to_message
 from vr.worker.calls import Backoff, CallFailed, Calls
@@ -169,13 +169,17 @@ class Attempt:
             limit = self._means.config.job_limit_s
             if self._current.lease.job.HasField("time_limit"):
                 limit = min(limit, self._current.lease.job.time_limit.ToMilliseconds() / 1000)
-            async with asyncio.timeout(limit):
-                told = await self._computed(request)
+            async with asyncio.timeout(limit) as time:
+                told = await self._computed(request, time)
             if "failed" in told:
                 raise failure_of(told["failed"])
             done = await asyncio.to_thread(completed, self._current.lease, Path(request["output"]))
         except TimeoutError:
             return "Fail", failed(self._claim, Failure("DEADLINE_EXCEEDED"))
+        except CannotStart:
+            # It is this worker that is broken, and not the job.
+            _log.error("given back: no child can be started", extra=self._extra)
+            return "Release", wire.ReleaseRequest(claim=self._claim)
         except Failure as failure:
             _log.warning("failed: %s", failure, extra=self._extra)
             return "Fail", failed(self._claim, failure)
@@ -208,10 +212,10 @@ class Attempt:
             "html": True,
         }
 
-    async def _computed(self, request: dict[str, Any]) -> dict[str, Any]:
+    async def _computed(self, request: dict[str, Any], time: asyncio.Timeout) -> dict[str, Any]:
         children, deaths, furthest = self._means.children, 0, 0.0
         while True:
-            child = await children.take()
+            child = await self._child(time)
             try:
                 told = await child.work(request, self._progressed)
             except ChildDied as died:
@@ -228,6 +232,18 @@ class Attempt:
             else:
                 children.give_back(child)
                 return told
+
+    async def _child(self, time: asyncio.Timeout) -> Child:
+        """Returns a child; the job's time stands while there is none."""
+        if time.expired():
+            # Over at the moment at which a child died: the next wait is cancelled.
+            return await self._means.children.take()
+        loop, until = asyncio.get_running_loop(), time.when()
+        begun = loop.time()
+        time.reschedule(None)
+        child = await self._means.children.take()
+        time.reschedule(None if until is None else until + loop.time() - begun)
+        return child
 
     def _progressed(self, event: dict[str, Any]) -> None:
         self._news = event

@@ -16,7 +16,7 @@ import protovalidate
 from vr.core.errors import VrError
 from vr.server._generated.vr.orchestrator.v1 import orchestrator_pb2 as wire
 from vr.server.addresses import ANYWHERE, Grant
-from vr.server.children import Children
+from vr.server.children import CannotStart, Children
 from vr.server.logs import log_to_stderr
 from vr.worker.attempt import Attempt, Means, Stopping, acknowledged
 from vr.worker.calls import Backoff, CallFailed, Calls
@@ -52,11 +52,15 @@ class Supervisor:
         if config.roots is not None or config.buckets is not None:
             grant = Grant.of(config.roots or (), config.buckets or ())
         threads = config.threads or os.cpu_count() or 1
-        self._children = Children(1, base, threads, _child_died, held=(folder.lock,))
+        self._children = Children(1, base, threads, _child_died, (folder.lock,), starts=config.restarts + 1)
         self._means = Means(config, name, calls, self._children, folder, grant, self.stopping)
 
     async def run(self) -> None:
-        """Works until it is to stop."""
+        """Works until it is to stop.
+
+        Raises:
+          VrError: if the orchestrator does not let it in, or if it has nothing to compute with.
+        """
         means = self._means
         self._children.start()
         try:
@@ -134,6 +138,8 @@ class Supervisor:
         backoff = Backoff(self._config.longest_pause_s)
         request = self._question()
         while not self.stopping.has_begun:
+            if not await self._has_child():
+                return None
             asked = now()
             try:
                 answer = await self._means.calls.ask("Lease", request)
@@ -156,6 +162,27 @@ class Supervisor:
             )
             await self._pause(min(max(pause, _LEAST_ASK_S), _MOST_ASK_S) * random.uniform(0.8, 1.2))
         return None
+
+    async def _has_child(self) -> bool:
+        """Returns when a child is there to compute; False where the worker is to stop first.
+
+        Raises:
+          VrError: if none can be started.
+        """
+        taking, stop = asyncio.create_task(self._children.take()), asyncio.create_task(self.stopping.begins())
+        await asyncio.wait([taking, stop], return_when=asyncio.FIRST_COMPLETED)
+        for task in (taking, stop):
+            task.cancel()
+        await asyncio.wait([taking, stop])
+        if taking.cancelled():
+            return False
+        try:
+            self._children.give_back(taking.result())
+        except CannotStart:
+            raise VrError(
+                "no process that computes can be started", where="vr worker", hint="its own words are in the log above"
+            ) from None
+        return True
 
     async def _begun(self, current: Current, asked: float) -> Attempt | None:
         """Returns the attempt once the orchestrator has heard of it; None where it is somebody else's by now."""
