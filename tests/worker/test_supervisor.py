@@ -88,3 +88,31 @@ def test_a_worker_that_cannot_compute_takes_nothing_gives_back_and_ends(orchestr
     row = orchestrator.ledger.row("job")
     assert (row["state"], row["attempt"], row["failures"]) == ("waiting", int(when == "after"), 0)
     assert len(orchestrator.ledger.calls("job", "Release", effective=True)) == row["attempt"]
+
+
+def test_a_worker_that_stops_before_a_job_has_begun_gives_it_back(orchestrator, tmp_path):
+    orchestrator.submit("job", "/data/candidate.parquet")
+    script, folder = orchestrator.script, tmp_path / "w"
+
+    async def stopped(seen: str) -> None:
+        worker = supervisor(orchestrator, folder, farewell_s=0.5)
+        work = asyncio.create_task(worker.run())
+        while not script.seen[seen]:
+            await asyncio.sleep(0.01)
+        worker.stopping.begin()
+        await work
+
+    script.add("refuse", "Acknowledge", 1_000_000)
+    script.add("refuse", "Release", 1_000_000)
+    asyncio.run(within(stopped("Acknowledge")))
+    # Nobody hears of it, and the next process need not take the job to say so.
+    assert not (folder / "current").exists()
+    assert len(list((folder / "spool").glob("*.json"))) == 1
+    script.clear()
+    script.seen.clear()
+    script.add("refuse", "Acknowledge", 1_000_000)
+    asyncio.run(within(stopped("Acknowledge")))
+    assert orchestrator.ledger.row("job")["attempt"] == 2
+    assert orchestrator.ledger.state("job") == "waiting"
+    assert len(orchestrator.ledger.calls("job", "Release", effective=True)) == 2
+    assert not list((folder / "spool").glob("*.json"))

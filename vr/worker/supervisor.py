@@ -126,12 +126,44 @@ class Supervisor:
             return None
         lease, asked = found
         if self.stopping.is_asked:
-            with contextlib.suppress(CallFailed):
-                await self._means.calls.ask("Release", wire.ReleaseRequest(claim=lease.claim), self._config.farewell_s)
+            await self._give_back(lease.claim)
             return None
         current = Current(lease)
         await asyncio.to_thread(self._means.folder.begin, current)
-        return await self._unless_stopped(self._begun(current, asked))
+        begin, stop = asyncio.create_task(self._begun(current, asked)), asyncio.create_task(self.stopping.begins())
+        try:
+            await asyncio.wait([begin, stop], return_when=asyncio.FIRST_COMPLETED)
+            if begin.done():
+                return begin.result()
+        finally:
+            for each in (begin, stop):
+                each.cancel()
+            await asyncio.gather(begin, stop, return_exceptions=True)
+        await self._give_back(lease.claim)
+        return None
+
+    async def _give_back(self, claim: wire.Claim) -> None:
+        """Gives back a job that was not begun, as the worker stops; unheard, that is left to its next process."""
+        folder, request = self._means.folder, wire.ReleaseRequest(claim=claim)
+        path = None
+        try:
+            path = await asyncio.to_thread(folder.spool.add, "Release", request)
+            await asyncio.to_thread(folder.end)
+        except OSError as err:
+            _log.error("Release cannot be kept on the disk: %s", err, extra={"job_id": claim.job_id})
+        try:
+            async with asyncio.timeout(self._config.farewell_s):
+                answer = await self._means.calls.insist("Release", request)
+        except TimeoutError:
+            _log.warning("Release is left for the next process to say", extra={"job_id": claim.job_id})
+            return
+        except CallFailed as err:
+            answer = err
+        acknowledged(answer, "Release", request, folder, path)
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(folder.end)
+            if path is not None:
+                await asyncio.to_thread(folder.spool.remove, path)
 
     async def _leased(self) -> tuple[wire.JobLease, float] | None:
         """Returns a lease and when it was asked for; None where the worker is to stop."""
