@@ -1,6 +1,7 @@
 """The supervisor in this process, with an orchestrator on loopback and a child that computes nothing."""
 
 import asyncio
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -116,3 +117,23 @@ def test_a_worker_that_stops_before_a_job_has_begun_gives_it_back(orchestrator, 
     assert orchestrator.ledger.state("job") == "waiting"
     assert len(orchestrator.ledger.calls("job", "Release", effective=True)) == 2
     assert not list((folder / "spool").glob("*.json"))
+
+
+def test_folders_of_jobs_are_removed_while_the_worker_runs(orchestrator, tmp_path, monkeypatch):
+    monkeypatch.setattr("vr.worker.supervisor._SWEEP_S", 0.1)
+
+    async def scenario() -> None:
+        worker = supervisor(orchestrator, tmp_path / "w")
+        work = asyncio.create_task(worker.run())
+        while not orchestrator.script.seen["Lease"]:
+            await asyncio.sleep(0.01)
+        # It was young when the worker began.
+        job = tmp_path / "w" / "jobs" / "job"
+        job.mkdir()
+        os.utime(job, (1e9, 1e9))
+        while job.exists():
+            await asyncio.sleep(0.01)
+        worker.stopping.begin()
+        await work
+
+    asyncio.run(within(scenario()))

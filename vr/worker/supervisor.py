@@ -29,6 +29,7 @@ __all__ = ["Supervisor", "supervise"]
 _log = logging.getLogger("vr.worker")
 _ASK_AGAIN_S = 2.0  # where the orchestrator does not say
 _LEAST_ASK_S, _MOST_ASK_S = 0.05, 60.0
+_SWEEP_S = 3_600.0  # between two looks for folders that nobody needs any more
 _FORCED = 130
 
 
@@ -48,6 +49,7 @@ class Supervisor:
         folder = WorkFolder(Path(config.folder))
         name = config.name or folder.name()
         self._announce = announce
+        self._sweep_at = 0.0
         grant = ANYWHERE
         if config.roots is not None or config.buckets is not None:
             grant = Grant.of(config.roots or (), config.buckets or ())
@@ -64,7 +66,6 @@ class Supervisor:
         means = self._means
         self._children.start()
         try:
-            await asyncio.to_thread(means.folder.sweep, self._config.keep_days * 86_400)
             if await self._unless_stopped(self._settle()) is None:
                 return
             attempt = await self._unless_stopped(self._resumed())
@@ -170,6 +171,8 @@ class Supervisor:
         backoff = Backoff(self._config.longest_pause_s)
         request = self._question()
         while not self.stopping.has_begun:
+            # Only here is no job under way whose folder it could take.
+            await self._sweep()
             if not await self._has_child():
                 return None
             asked = now()
@@ -194,6 +197,15 @@ class Supervisor:
             )
             await self._pause(min(max(pause, _LEAST_ASK_S), _MOST_ASK_S) * random.uniform(0.8, 1.2))
         return None
+
+    async def _sweep(self) -> None:
+        """Removes the folders of jobs whose days are over, now and then."""
+        if now() >= self._sweep_at:
+            self._sweep_at = now() + _SWEEP_S
+            try:
+                await asyncio.to_thread(self._means.folder.sweep, self._config.keep_days * 86_400)
+            except OSError as err:
+                _log.warning("folders of old jobs cannot be looked at: %s", err)
 
     async def _has_child(self) -> bool:
         """Returns when a child is there to compute; False where the worker is to stop first.
