@@ -1,6 +1,8 @@
 """Leases, what is kept on the disk, calls and the ledger's rules, without a worker's process."""
 
 import asyncio
+import hashlib
+import json
 import os
 
 import pytest
@@ -13,7 +15,7 @@ from vr.server._generated.vr.v1 import job_pb2
 from vr.worker.calls import Backoff, CallFailed, Calls
 from vr.worker.config import WorkerConfig
 from vr.worker.disk import Current, WorkFolder
-from vr.worker.ends import failed, published_at
+from vr.worker.ends import completed, failed, published_at
 from vr.worker.lease import Lease, now
 from vr.worker.testing import Ledger, ReferenceOrchestrator
 
@@ -88,6 +90,21 @@ def test_the_job_under_way_is_known_to_the_next_process_and_a_damaged_note_is_no
     folder.close()
 
 
+def test_what_cannot_be_read_for_now_is_neither_absent_nor_damaged(tmp_path):
+    folder = WorkFolder(tmp_path)
+    # A folder in a file's place is an error of the system's that every user meets, root too.
+    (tmp_path / "spool" / "000000000001.json").mkdir()
+    for path, read in ((tmp_path / "current", folder.current), (tmp_path / "name", folder.name)):
+        path.mkdir()
+        with pytest.raises(VrError, match="cannot be read"):
+            read()
+        assert path.exists()
+    with pytest.raises(VrError, match="cannot be read"):
+        folder.spool.waiting()
+    assert not (tmp_path / "spool" / "refused").exists()
+    folder.close()
+
+
 def test_a_folder_has_one_worker(tmp_path):
     folder = WorkFolder(tmp_path)
     with pytest.raises(ConfigError, match="another worker uses it"):
@@ -138,6 +155,35 @@ def test_a_failure_says_whether_another_attempt_may_help():
     bad = failed(claim(), Failure("BAD_DATA", "x", [Violation("job.candidate", "y")]))
     assert (bad.retryable, dict(bad.violations)) == (False, {"job.candidate": "y"})
     assert failed(claim(), Failure("COMPUTE_DIED")).retryable
+
+
+@pytest.mark.parametrize("size", [4_100_000, 4_300_000])
+def test_a_large_report_does_not_keep_the_end_of_a_job_from_an_orchestrator_with_grpcs_limits(tmp_path, size):
+    content = json.dumps({"verdict": "approve", "risk_score": 1.0, "padding": ""})
+    content = content.replace('""', f'"{"x" * (size - len(content))}"')
+    (tmp_path / "report.json").write_text(content)
+
+    async def said(orchestrator: ReferenceOrchestrator, request: wire.CompleteRequest) -> None:
+        calls = Calls(WorkerConfig(orchestrator=orchestrator.target))
+        try:
+            async with asyncio.timeout(15.0):
+                await calls.insist("Complete", request)
+        finally:
+            await calls.close()
+
+    with ReferenceOrchestrator(tmp_path / "jobs.db") as orchestrator:
+        for job_id in ("job", "earlier"):
+            orchestrator.submit(job_id, "/x")
+            lease = orchestrator.ledger.lease(wire.LeaseRequest(worker_id=job_id, request_id="1")).job_lease
+            request = completed(lease, tmp_path)
+            fits = size < (4 << 20) - (64 << 10)
+            assert request.HasField("report_json") == fits
+            if job_id == "earlier":
+                # As an earlier version spooled it.
+                request.report_json = content.encode()
+            asyncio.run(said(orchestrator, request))
+            assert orchestrator.ledger.end(job_id).HasField("report_json") == fits
+            assert orchestrator.ledger.end(job_id).report_sha256 == hashlib.sha256(content.encode()).digest()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Child", "ChildDied", "Children"]
+__all__ = ["CannotStart", "Child", "ChildDied", "Children"]
 
 _log = logging.getLogger("vr.server")
 
@@ -31,6 +31,10 @@ _AGAIN_S = 1.0  # between two tries to start one
 
 class ChildDied(Exception):
     """A child ended that nobody had asked to; its argument is the exit code, negative for a signal."""
+
+
+class CannotStart(Exception):
+    """No child could be started, as often as that was tried."""
 
 
 class Child:
@@ -142,6 +146,7 @@ class Children:
       threads: Of each child.
       died: Told of every child that ended unasked.
       held: Descriptors that stay open in them.
+      starts: How often in a row one is started in vain before that is given up; None: for ever.
     """
 
     def __init__(
@@ -151,11 +156,13 @@ class Children:
         threads: int,
         died: Callable[[int], None],
         held: Sequence[int] = (),
+        starts: int | None = None,
     ):
         self.count = count
-        self._held = held
+        self._held, self._starts = held, starts
         self._base, self._threads, self._died = base, threads, died
-        self._free: asyncio.Queue[Child] = asyncio.Queue()
+        # None: nobody starts any more.
+        self._free: asyncio.Queue[Child | None] = asyncio.Queue()
         self._all: set[Child] = set()
         self._starting: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -176,9 +183,17 @@ class Children:
         return [child.pid for child in self._all if child.is_alive]
 
     async def take(self) -> Child:
-        """Returns an idle child, waiting for one."""
+        """Returns an idle child, waiting for one.
+
+        Raises:
+          CannotStart: if there will be none.
+        """
         while True:
             child = await self._free.get()
+            if child is None:
+                # For whoever else waits, or comes later.
+                self._free.put_nowait(None)
+                raise CannotStart
             if child.is_alive:
                 return child
             self._lost(child)
@@ -200,7 +215,10 @@ class Children:
         """Replaces idle children that ended, as nobody else would notice."""
         kept = [self._free.get_nowait() for _ in range(self._free.qsize())]
         for child in kept:
-            self.give_back(child)
+            if child is None:
+                self._free.put_nowait(None)
+            else:
+                self.give_back(child)
 
     async def close(self) -> None:
         """Ends all of them."""
@@ -225,11 +243,16 @@ class Children:
         task.add_done_callback(self._starting.discard)
 
     async def _start_one(self) -> None:
+        failed = 0
         while True:
             try:
                 child = await Child.start(self._base, self._threads, self._held)
             except (ChildDied, TimeoutError, OSError) as err:
                 _log.error("a child could not be started: %r", err)
+                failed += 1
+                if failed == self._starts:
+                    self._free.put_nowait(None)
+                    return
                 await asyncio.sleep(_AGAIN_S)
                 continue
             self._all.add(child)

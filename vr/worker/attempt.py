@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from vr.core.errors import VrError
 from vr.server._generated.vr.orchestrator.v1 import orchestrator_pb2 as wire
 from vr.server._generated.vr.v1 import job_pb2
 from vr.server.addresses import Grant
-from vr.server.children import ChildDied, Children
+from vr.server.children import CannotStart, Child, ChildDied, Children
 from vr.server.failures import Failure, failure_of, unavailable
 from vr.server.wire import to_message
 from vr.worker.calls import Backoff, CallFailed, Calls
@@ -103,17 +104,22 @@ class Attempt:
         self._means, self._current, self._wrong = means, current, wrong or {}
         self._claim = current.lease.claim
         self._lease = Lease(current.lease.lease.ToMilliseconds() / 1000, asked)
-        self._lost, self._cancelled = asyncio.Event(), asyncio.Event()
+        self._lost, self._cancelled, self._broken = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._error: BaseException | None = None
         self._sequence = current.process << 32
         self._news: dict[str, Any] | None = None
         self._furthest = 0.0
         self._extra = {"job_id": self._claim.job_id}
 
     async def run(self) -> None:
-        """Sees the job to its end, or to the end of the lease or the worker."""
+        """Sees the job to its end, or to the end of the lease or the worker.
+
+        Raises:
+          VrError: if the orchestrator does not let this worker in; the next process on the folder goes on.
+        """
         beside = [asyncio.create_task(each) for each in (self._beat(), self._report())]
         for task in beside:
-            task.add_done_callback(_tell_of_failure)
+            task.add_done_callback(self._note_failure)
         try:
             end = await self._end()
             if end is None:
@@ -139,12 +145,16 @@ class Attempt:
     async def _end(self) -> tuple[str, Any] | None:
         """Returns the call that ends the attempt; None where nothing is to be said any more."""
         work = asyncio.create_task(self._work())
-        await _first(work, self._lost.wait(), self._cancelled.wait(), self._means.stopping.grace_is_over())
+        others = (self._lost.wait(), self._cancelled.wait(), self._broken.wait())
+        await _first(work, *others, self._means.stopping.grace_is_over())
         if work.done() and not self._lost.is_set():
             return work.result()
         # When this is over the child is gone.
         work.cancel()
         await asyncio.wait([work])
+        if self._error is not None:
+            # Without heartbeats somebody else is given the job, and this one must not go on beside it.
+            raise self._error
         if self._lost.is_set():
             return None
         if self._cancelled.is_set():
@@ -159,13 +169,17 @@ class Attempt:
             limit = self._means.config.job_limit_s
             if self._current.lease.job.HasField("time_limit"):
                 limit = min(limit, self._current.lease.job.time_limit.ToMilliseconds() / 1000)
-            async with asyncio.timeout(limit):
-                told = await self._computed(request)
+            async with asyncio.timeout(limit) as time:
+                told = await self._computed(request, time)
             if "failed" in told:
                 raise failure_of(told["failed"])
             done = await asyncio.to_thread(completed, self._current.lease, Path(request["output"]))
         except TimeoutError:
             return "Fail", failed(self._claim, Failure("DEADLINE_EXCEEDED"))
+        except CannotStart:
+            # It is this worker that is broken, and not the job.
+            _log.error("given back: no child can be started", extra=self._extra)
+            return "Release", wire.ReleaseRequest(claim=self._claim)
         except Failure as failure:
             _log.warning("failed: %s", failure, extra=self._extra)
             return "Fail", failed(self._claim, failure)
@@ -198,10 +212,10 @@ class Attempt:
             "html": True,
         }
 
-    async def _computed(self, request: dict[str, Any]) -> dict[str, Any]:
+    async def _computed(self, request: dict[str, Any], time: asyncio.Timeout) -> dict[str, Any]:
         children, deaths, furthest = self._means.children, 0, 0.0
         while True:
-            child = await children.take()
+            child = await self._child(time)
             try:
                 told = await child.work(request, self._progressed)
             except ChildDied as died:
@@ -219,6 +233,18 @@ class Attempt:
                 children.give_back(child)
                 return told
 
+    async def _child(self, time: asyncio.Timeout) -> Child:
+        """Returns a child; the job's time stands while there is none."""
+        if time.expired():
+            # Over at the moment at which a child died: the next wait is cancelled.
+            return await self._means.children.take()
+        loop, until = asyncio.get_running_loop(), time.when()
+        begun = loop.time()
+        time.reschedule(None)
+        child = await self._means.children.take()
+        time.reschedule(None if until is None else until + loop.time() - begun)
+        return child
+
     def _progressed(self, event: dict[str, Any]) -> None:
         self._news = event
         if event["stage"] == "cascade":
@@ -235,10 +261,12 @@ class Attempt:
             # The run folder has the results: a process that has to begin anew is soon done.
             _log.error("%s cannot be kept on the disk: %s", name, err, extra=self._extra)
         say = asyncio.create_task(self._means.calls.insist(name, request))
-        await _first(say, self._lost.wait(), self._means.stopping.farewell_is_over())
+        await _first(say, self._lost.wait(), self._broken.wait(), self._means.stopping.farewell_is_over())
         if not say.done():
             say.cancel()
             await asyncio.wait([say])
+            if self._error is not None:
+                raise self._error
             if not self._lost.is_set():
                 _log.warning("%s is left for the next process to say", name, extra=self._extra)
                 return
@@ -300,6 +328,14 @@ class Attempt:
                 answer = await self._means.calls.ask("ReportProgress", request, max(self._lease.beat_s, 0.5))
                 self.heed(answer.standing, asked)
 
+    def _note_failure(self, task: "asyncio.Task[None]") -> None:
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if not isinstance(error, VrError):
+            _log.error("a mistake of the worker's own", exc_info=error, extra=self._extra)
+        self._error = self._error or error
+        self._broken.set()
+
     def _lose(self, why: str) -> None:
         if not self._lost.is_set():
             _log.warning("the lease is lost: %s", why, extra=self._extra)
@@ -317,11 +353,6 @@ def acknowledged(answer: Any, name: str, request: Any, folder: WorkFolder, path:
         _log.warning("%s came too late: the lease was lost", name, extra=extra)
     else:
         _log.info("%s is acknowledged", name, extra=extra)
-
-
-def _tell_of_failure(task: "asyncio.Task[None]") -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        _log.error("a mistake of the worker's own", exc_info=error)
 
 
 async def _first(work: "asyncio.Task[Any]", *others: Awaitable[Any]) -> None:

@@ -135,6 +135,8 @@ class Calls:
     async def insist(self, name: str, request: Any) -> Any:
         """Returns the answer to a call that is made again for as long as it takes.
 
+        A report that an orchestrator does not take for its size stays with the worker, and the rest is said.
+
         Raises:
           CallFailed: if it would be refused for ever.
           VrError: as `ask` does.
@@ -146,6 +148,10 @@ class Calls:
             except CallFailed as failed:
                 if failed.is_final:
                     raise
+                # Too busy would be the same code, but then the next try carries less, which does no harm: the report
+                # is in the job's folder. Had it been final, a busy orchestrator would never hear of the end.
+                if failed.code == "RESOURCE_EXHAUSTED" and failed.retry_s is None and name == "Complete":
+                    request = _without_report(request)
                 await asyncio.sleep(backoff.next(failed.retry_s or 0.0))
 
     async def close(self) -> None:
@@ -187,6 +193,20 @@ class Calls:
             await asyncio.sleep(2 * self._config.call_s)
         finally:
             await channel.close()
+
+
+def _without_report(request: wire.CompleteRequest) -> wire.CompleteRequest:
+    if request.HasField("report_json"):
+        _log.warning(
+            "the report stays in the worker's folder: %d bytes are too much for the orchestrator",
+            len(request.report_json),
+            extra={"job_id": request.claim.job_id},
+        )
+        shorter = wire.CompleteRequest()
+        shorter.CopyFrom(request)
+        shorter.ClearField("report_json")
+        return shorter
+    return request
 
 
 def _failed(error: grpc.aio.AioRpcError) -> CallFailed:

@@ -34,8 +34,8 @@ class WorkerConfig:
     buckets: list[str] | None = None  # s3:// and gs:// prefixes, for results too
 
     threads: int = 0  # of the child; 0: all cores
-    restarts: int = 3  # of a child that dies again and again without getting further
-    job_limit_s: float = 86_400.0  # of one job in one process; a job may ask for less
+    restarts: int = 3  # of a child that dies again and again without getting further, or cannot be started
+    job_limit_s: float = 86_400.0  # of one job in one process, while there is a child; a job may ask for less
     progress_s: float = 1.0  # between two reports of progress
     call_s: float = 10.0  # longest wait for one answer
     longest_pause_s: float = 10.0  # between two attempts to reach an orchestrator that is away

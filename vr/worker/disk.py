@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from vr.core.errors import ConfigError
+from vr.core.errors import ConfigError, VrError
 from vr.core.files import sync_folder, write_synced
 from vr.server._generated.vr.orchestrator.v1 import orchestrator_pb2 as wire
 
@@ -78,10 +78,14 @@ class WorkFolder:
         os.close(self.lock)
 
     def name(self) -> str:
-        """Returns the name that was drawn for the worker of this folder."""
+        """Returns the name that was drawn for the worker of this folder.
+
+        Raises:
+          VrError: if the disk does not say.
+        """
         path = self.root / "name"
-        with contextlib.suppress(OSError, UnicodeDecodeError):
-            if text := path.read_text(encoding="ascii").strip():
+        with contextlib.suppress(UnicodeDecodeError):
+            if text := (_read(path) or b"").decode("ascii").strip():
                 return text
         host = "".join(char if char.isascii() and char.isalnum() else "-" for char in socket.gethostname()).strip("-")
         text = f"{host[:64] or 'worker'}-{os.urandom(4).hex()}"
@@ -110,7 +114,11 @@ class WorkFolder:
         _replace(self.root / "current", _sealed(body))
 
     def current(self) -> "Current | None":
-        """Returns what was under way when the last process ended; what is damaged is as good as nothing."""
+        """Returns what was under way when the last process ended; what is damaged is as good as nothing.
+
+        Raises:
+          VrError: if the disk does not say.
+        """
         body = _opened(self.root / "current")
         if body is None:
             return None
@@ -154,7 +162,11 @@ class Spool:
         return path
 
     def waiting(self) -> list[tuple[Path, str, Any]]:
-        """Returns file, name and request of every call, in order; damaged ones are set aside."""
+        """Returns file, name and request of every call, in order; damaged ones are set aside.
+
+        Raises:
+          VrError: if one cannot be read for now.
+        """
         found = []
         for path in sorted(self._folder.glob("*.json")):
             body = _opened(path)
@@ -192,8 +204,26 @@ def _sealed(document: dict[str, Any]) -> bytes:
 
 
 def _opened(path: Path) -> dict[str, Any] | None:
-    with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
-        sealed = json.loads(path.read_bytes())
+    """Returns what was sealed; None where there is no such file, or where it is damaged."""
+    content = _read(path)
+    if content is None:
+        return None
+    with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
+        sealed = json.loads(content)
         if hashlib.sha256(sealed["body"].encode()).hexdigest() == sealed["sha256"]:
             return json.loads(sealed["body"])
     return None
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as err:
+        # It may be whole, and readable to the next process: a worker that took it for absent would lose a job.
+        raise VrError(
+            f"cannot be read ({err.strerror})",
+            where=str(path),
+            hint="check the disk of worker.folder, then start again",
+        ) from err

@@ -16,7 +16,7 @@ import protovalidate
 from vr.core.errors import VrError
 from vr.server._generated.vr.orchestrator.v1 import orchestrator_pb2 as wire
 from vr.server.addresses import ANYWHERE, Grant
-from vr.server.children import Children
+from vr.server.children import CannotStart, Children
 from vr.server.logs import log_to_stderr
 from vr.worker.attempt import Attempt, Means, Stopping, acknowledged
 from vr.worker.calls import Backoff, CallFailed, Calls
@@ -29,6 +29,7 @@ __all__ = ["Supervisor", "supervise"]
 _log = logging.getLogger("vr.worker")
 _ASK_AGAIN_S = 2.0  # where the orchestrator does not say
 _LEAST_ASK_S, _MOST_ASK_S = 0.05, 60.0
+_SWEEP_S = 3_600.0  # between two looks for folders that nobody needs any more
 _FORCED = 130
 
 
@@ -48,19 +49,23 @@ class Supervisor:
         folder = WorkFolder(Path(config.folder))
         name = config.name or folder.name()
         self._announce = announce
+        self._sweep_at = 0.0
         grant = ANYWHERE
         if config.roots is not None or config.buckets is not None:
             grant = Grant.of(config.roots or (), config.buckets or ())
         threads = config.threads or os.cpu_count() or 1
-        self._children = Children(1, base, threads, _child_died, held=(folder.lock,))
+        self._children = Children(1, base, threads, _child_died, (folder.lock,), starts=config.restarts + 1)
         self._means = Means(config, name, calls, self._children, folder, grant, self.stopping)
 
     async def run(self) -> None:
-        """Works until it is to stop."""
+        """Works until it is to stop.
+
+        Raises:
+          VrError: if the orchestrator does not let it in, or if it has nothing to compute with.
+        """
         means = self._means
         self._children.start()
         try:
-            await asyncio.to_thread(means.folder.sweep, self._config.keep_days * 86_400)
             if await self._unless_stopped(self._settle()) is None:
                 return
             attempt = await self._unless_stopped(self._resumed())
@@ -122,18 +127,54 @@ class Supervisor:
             return None
         lease, asked = found
         if self.stopping.is_asked:
-            with contextlib.suppress(CallFailed):
-                await self._means.calls.ask("Release", wire.ReleaseRequest(claim=lease.claim), self._config.farewell_s)
+            await self._give_back(lease.claim)
             return None
         current = Current(lease)
         await asyncio.to_thread(self._means.folder.begin, current)
-        return await self._unless_stopped(self._begun(current, asked))
+        begin, stop = asyncio.create_task(self._begun(current, asked)), asyncio.create_task(self.stopping.begins())
+        try:
+            await asyncio.wait([begin, stop], return_when=asyncio.FIRST_COMPLETED)
+            if begin.done():
+                return begin.result()
+        finally:
+            for each in (begin, stop):
+                each.cancel()
+            await asyncio.gather(begin, stop, return_exceptions=True)
+        await self._give_back(lease.claim)
+        return None
+
+    async def _give_back(self, claim: wire.Claim) -> None:
+        """Gives back a job that was not begun, as the worker stops; unheard, that is left to its next process."""
+        folder, request = self._means.folder, wire.ReleaseRequest(claim=claim)
+        path = None
+        try:
+            path = await asyncio.to_thread(folder.spool.add, "Release", request)
+            await asyncio.to_thread(folder.end)
+        except OSError as err:
+            _log.error("Release cannot be kept on the disk: %s", err, extra={"job_id": claim.job_id})
+        try:
+            async with asyncio.timeout(self._config.farewell_s):
+                answer = await self._means.calls.insist("Release", request)
+        except TimeoutError:
+            _log.warning("Release is left for the next process to say", extra={"job_id": claim.job_id})
+            return
+        except CallFailed as err:
+            answer = err
+        acknowledged(answer, "Release", request, folder, path)
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(folder.end)
+            if path is not None:
+                await asyncio.to_thread(folder.spool.remove, path)
 
     async def _leased(self) -> tuple[wire.JobLease, float] | None:
         """Returns a lease and when it was asked for; None where the worker is to stop."""
         backoff = Backoff(self._config.longest_pause_s)
         request = self._question()
         while not self.stopping.has_begun:
+            # Only here is no job under way whose folder it could take.
+            await self._sweep()
+            if not await self._has_child():
+                return None
             asked = now()
             try:
                 answer = await self._means.calls.ask("Lease", request)
@@ -156,6 +197,36 @@ class Supervisor:
             )
             await self._pause(min(max(pause, _LEAST_ASK_S), _MOST_ASK_S) * random.uniform(0.8, 1.2))
         return None
+
+    async def _sweep(self) -> None:
+        """Removes the folders of jobs whose days are over, now and then."""
+        if now() >= self._sweep_at:
+            self._sweep_at = now() + _SWEEP_S
+            try:
+                await asyncio.to_thread(self._means.folder.sweep, self._config.keep_days * 86_400)
+            except OSError as err:
+                _log.warning("folders of old jobs cannot be looked at: %s", err)
+
+    async def _has_child(self) -> bool:
+        """Returns when a child is there to compute; False where the worker is to stop first.
+
+        Raises:
+          VrError: if none can be started.
+        """
+        taking, stop = asyncio.create_task(self._children.take()), asyncio.create_task(self.stopping.begins())
+        await asyncio.wait([taking, stop], return_when=asyncio.FIRST_COMPLETED)
+        for task in (taking, stop):
+            task.cancel()
+        await asyncio.wait([taking, stop])
+        if taking.cancelled():
+            return False
+        try:
+            self._children.give_back(taking.result())
+        except CannotStart:
+            raise VrError(
+                "no process that computes can be started", where="vr worker", hint="its own words are in the log above"
+            ) from None
+        return True
 
     async def _begun(self, current: Current, asked: float) -> Attempt | None:
         """Returns the attempt once the orchestrator has heard of it; None where it is somebody else's by now."""

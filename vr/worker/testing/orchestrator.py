@@ -125,7 +125,7 @@ class ReferenceOrchestrator:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
     async def _start(self) -> None:
-        server = grpc.aio.server(options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 32 << 20)])
+        server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
         handlers = {name: self._handler(name) for name in _NAMES}
         server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler("vr.orchestrator.v1.Orchestrator", handlers),)
