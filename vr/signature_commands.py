@@ -64,7 +64,7 @@ def add(
     )
     # The same checks as for a file of somebody else's.
     signature = Signature.from_document(signature.to_document(), str(report))
-    with Database(library) as database:
+    with Database(_checked(library)) as database:
         added = database.add([signature])
         generation_now = database.generation()
     _show({"added": added, "id": signature.id, "library": database.name, "generation": generation_now}, as_json)
@@ -131,7 +131,7 @@ def export(
 
     if output.exists() and not force:
         raise ConfigError("is there already", where=str(output), hint="--force replaces it")
-    with Database(library, create=False) as database:
+    with Database(_checked(library), create=False) as database:
         contents = database.read()
     if contents.damaged or contents.lost:
         words = f"{len(contents.damaged)} damaged and {contents.lost} missing signatures are left out"
@@ -156,11 +156,18 @@ def import_(
     from vr.signatures.document import read_document
 
     collection = read_document(document)
-    with Database(library) as database:
+    with Database(_checked(library)) as database:
         added = database.add(collection.signatures)
     known = len(collection.signatures) - added
     _print(f"{_counted(added)} added to {database.name}" + (f", {known:,} were there\n" if known else "\n"))
     return 0
+
+
+def _checked(library: str) -> str:
+    from vr.signatures.config import SignaturesConfig
+
+    SignaturesConfig(library=library)
+    return library
 
 
 def _open(library: str | None, shipped: bool) -> Any:
