@@ -151,13 +151,13 @@ def import_(
     library: _OwnLibrary,
     debug: _Debug = False,
 ) -> int:
-    """Add the signatures of a JSON document to a library, all of them or none."""
+    """Add the signatures of a JSON document to a library, all of them or none, in place of damaged ones."""
     from vr.signatures.database import Database
     from vr.signatures.document import read_document
 
     collection = read_document(document)
     with Database(_checked(library)) as database:
-        added = database.add(collection.signatures)
+        added = database.add(collection.signatures, restore=True)
     known = len(collection.signatures) - added
     _print(f"{_counted(added)} added to {database.name}" + (f", {known:,} were there\n" if known else "\n"))
     return 0

@@ -176,6 +176,24 @@ def test_a_row_that_somebody_edited_takes_no_part(tmp_path):
     assert len(contents.signatures) == 8
 
 
+def test_what_was_damaged_and_lost_is_back_after_an_import(place):
+    some = signatures(10)
+    with Database(place) as database:
+        database.add(some)
+        with database._engine.begin() as connection:
+            connection.exec_driver_sql(f"UPDATE vr_signatures SET content = '{{}}' WHERE id = '{some[3].id}'")
+            connection.exec_driver_sql(f"UPDATE vr_signatures SET sha256 = 'x' WHERE id = '{some[4].id}'")
+            connection.exec_driver_sql(f"DELETE FROM vr_signatures WHERE id = '{some[5].id}'")
+        # Another signature does not make up for a lost one, and a damaged one is replaced.
+        assert database.add([*signatures(1, 5), some[3]]) == 2
+        contents = database.read()
+        assert (contents.damaged, contents.lost) == ((some[4].id,), 1)
+        assert database.add(some, restore=True) == 2
+        contents = database.read()
+    assert (contents.damaged, contents.lost) == ((), 0)
+    assert {each.id for each in contents.signatures} == {each.id for each in [*some, *signatures(1, 5)]}
+
+
 @pytest.mark.parametrize(
     ("name", "error", "words"),
     [

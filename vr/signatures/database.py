@@ -117,8 +117,13 @@ class Database:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def add(self, signatures: Sequence[Signature]) -> int:
-        """Adds signatures in one transaction and returns how many were not there yet; all are there after, or none.
+    def add(self, signatures: Sequence[Signature], *, restore: bool = False) -> int:
+        """Adds signatures in one transaction and returns how many were not there whole; all are there after, or none.
+
+        Args:
+          signatures: Damaged rows of theirs are replaced.
+          restore: Whether what is there afterwards counts as all that was written: rows that were lost are not told of
+            any longer.
 
         Raises:
           DataError: One is too long.
@@ -130,7 +135,7 @@ class Database:
             if len(content) > _MOST_CONTENT:
                 raise DataError("is too long", where=each.id)
             rows[each.id] = {"id": each.id, "content": content, "sha256": each.digest()}
-        return self._run(lambda: self._add(rows)) if rows else 0
+        return self._run(lambda: self._add(rows, restore)) if rows or restore else 0
 
     def read(self) -> Contents:
         """Returns everything, from one moment; rows that are not what was written are told apart.
@@ -184,18 +189,27 @@ class Database:
                 if not connection.execute(sa.select(sa.func.count()).select_from(_STATE)).scalar_one():
                     raise
 
-    def _add(self, rows: dict[str, dict[str, str]]) -> int:
+    def _add(self, rows: dict[str, dict[str, str]], restore: bool) -> int:
         with self._writing() as connection:
             connection.execute(sa.update(_STATE).values(generation=_STATE.c.generation + 1))
-            known: set[str] = set()
+            whole: set[str] = set()
+            damaged: list[str] = []
             ids = list(rows)
             for first in range(0, len(ids), 500):
-                part = sa.select(_SIGNATURES.c.id).where(_SIGNATURES.c.id.in_(ids[first : first + 500]))
-                known |= set(connection.execute(part).scalars())
-            new = [row for id_, row in rows.items() if id_ not in known]
+                part = sa.select(_SIGNATURES).where(_SIGNATURES.c.id.in_(ids[first : first + 500]))
+                for row in connection.execute(part):
+                    if _whole(row.id, row.content, row.sha256) is None:
+                        damaged.append(row.id)
+                    else:
+                        whole.add(row.id)
+            for id_ in damaged:
+                connection.execute(sa.delete(_SIGNATURES).where(_SIGNATURES.c.id == id_))
+            new = [row for id_, row in rows.items() if id_ not in whole]
             if new:
                 connection.execute(sa.insert(_SIGNATURES), new)
-                connection.execute(sa.update(_STATE).values(num_signatures=_STATE.c.num_signatures + len(new)))
+            counted = sa.select(sa.func.count()).select_from(_SIGNATURES).scalar_subquery()
+            number = counted if restore else _STATE.c.num_signatures + len(new) - len(damaged)
+            connection.execute(sa.update(_STATE).values(num_signatures=number))
             return len(new)
 
     def _read(self) -> Contents:
