@@ -124,6 +124,61 @@ def test_a_killed_writer_leaves_what_it_committed_and_a_usable_library(place, re
         assert database.add(signatures(1, 99)) == 1
 
 
+def is_whole(path: Path) -> bool:
+    """Whether SQLite itself finds a file whole."""
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",)
+    except sqlite3.DatabaseError:
+        return False
+    finally:
+        connection.close()
+
+
+def about(path: Path) -> object:
+    """What a file that SQLite can read says of itself: tables and the library's own row."""
+    connection = sqlite3.connect(path)
+    connection.text_factory = bytes
+    try:
+        tables = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master").fetchall()
+        return tables, connection.execute("SELECT * FROM vr_library").fetchall()
+    except sqlite3.DatabaseError as err:
+        return str(err)
+    finally:
+        connection.close()
+
+
+def test_text_that_is_no_text_any_longer_costs_one_signature(tmp_path):
+    path = tmp_path / "library.db"
+    some = signatures(5)
+    with Database(str(path)) as database:
+        database.add(some)
+    with sqlite3.connect(path) as connection:
+        content = bytearray(some[2].content().encode())
+        content[20] ^= 0x80
+        connection.execute(
+            "UPDATE vr_signatures SET content = CAST(? AS TEXT) WHERE id = ?", (bytes(content), some[2].id)
+        )
+    connection.close()
+    with Database(str(path)) as database:
+        contents = database.read()
+        assert contents.damaged == (some[2].id,)
+        assert len(contents.signatures) == 4
+        assert database.add(some) == 1
+        assert database.read().damaged == ()
+
+
+def test_a_librarys_own_row_of_another_type_is_damage(tmp_path):
+    path = tmp_path / "library.db"
+    with Database(str(path)) as database:
+        database.add(signatures(1))
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE vr_library SET num_signatures = 'many'")
+    connection.close()
+    with pytest.raises(LibraryError, match="is damaged"):
+        Database(str(path))
+
+
 def test_no_flipped_bit_of_a_file_goes_unnoticed(tmp_path):
     path = tmp_path / "library.db"
     some = signatures(40)
@@ -146,6 +201,8 @@ def test_no_flipped_bit_of_a_file_goes_unnoticed(tmp_path):
             with Database(str(other), create=False) as database:
                 contents = database.read()
         except (LibraryError, ConfigError):
+            # Where SQLite finds the file whole, what is whole in it is to be had.
+            assert not is_whole(other) or about(other) != about(path), trial
             noticed += 1
             continue
         left = {each.id for each in contents.signatures}

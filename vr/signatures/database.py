@@ -170,6 +170,8 @@ class Database:
                 told = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar()
                 if told != "ok":
                     raise _damaged(self.name, str(told))
+        if state is not None and not _is_state(state):
+            raise _damaged(self.name, f"{_STATE.name} holds what was not written")
         if state is None or state.format != FORMAT:
             raise LibraryError(
                 f"is no library of format {FORMAT}", where=self.name, hint="use the version of vr that made it"
@@ -280,6 +282,12 @@ def _whole(id_: str, content: str, sha256: str) -> Signature | None:
     return found if found.digest() == sha256 and found.content() == content else None
 
 
+def _is_state(state: sa.Row) -> bool:
+    # SQLite keeps whatever type a damaged row says it has.
+    numbers = (state.format, state.generation, state.num_signatures, state.index_generation)
+    return all(isinstance(each, int) for each in numbers) and isinstance(state.index_sha256, str)
+
+
 def _damaged(name: str, told: str) -> LibraryError:
     return LibraryError(
         f"is damaged ({' '.join(told.split())[:200]})",
@@ -328,6 +336,8 @@ def _engine(url: sa.URL, name: str) -> sa.Engine:
 def _prepare_sqlite(connection, _record) -> None:  # noqa: ANN001 - a driver's own connection
     # The driver must begin no transaction of its own accord: `_begin_sqlite` does.
     connection.isolation_level = None
+    # A damaged row has to be read to be told apart.
+    connection.text_factory = lambda content: content.decode(errors="replace")
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={int(1000 * BUSY_S)}")
     # Changing the mode needs the file for oneself; asking does not.
