@@ -169,7 +169,8 @@ def _text(value: Any, where: str) -> None:
 
 
 def _number(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    # An integer may be too long for a float: it is not asked whether it is finite.
+    if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))):
         raise DataError("must be a finite number", where=where)
     if abs(value) > _MOST_NUMBER:
         raise DataError(f"must lie in -{_MOST_NUMBER:g} to {_MOST_NUMBER:g}", where=where)
