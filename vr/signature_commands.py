@@ -52,18 +52,21 @@ def add(
     debug: _Debug = False,
 ) -> int:
     """Add the dataset of REPORT with its measured outcome to a library, which is made where there is none."""
+    from dataclasses import asdict
+
     from vr.signatures.database import Database
     from vr.signatures.signature import Origin, Outcome, Signature
 
     found, kind, uri = _read_report(report)
-    signature = Signature(
-        found,
-        Origin(dataset or uri, "own", source, workflow, generation, real_share),
-        Outcome(label, skill_lost, tail_skill_lost),
-        kind if label == "collapsed" else None,
-    )
     # The same checks as for a file of somebody else's.
-    signature = Signature.from_document(signature.to_document(), str(report))
+    document = {
+        "id": "",
+        "origin": asdict(Origin(dataset or uri, "own", source, workflow, generation, real_share)),
+        "outcome": asdict(Outcome(label, skill_lost, tail_skill_lost)),
+        "collapse_type": kind if label == "collapsed" else None,
+        "fingerprint": found,
+    }
+    signature = Signature.from_document(document, str(report))
     with Database(_checked(library)) as database:
         added = database.add([signature])
         generation_now = database.generation()

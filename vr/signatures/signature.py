@@ -105,7 +105,7 @@ class Signature:
 
     @classmethod
     def from_document(cls, document: Any, where: str) -> "Signature":
-        """Returns the signature of a document that anybody may have written.
+        """Returns the signature of a document that anybody may have written; an empty id is made.
 
         Raises:
           DataError: Something is missing, unknown, ill-typed or out of range; `where` and the field are named.
@@ -122,6 +122,8 @@ class Signature:
         origin = origin | {
             name: _number(origin[name], f"{where}: origin.{name}") for name in ("real_share", "strength")
         }
+        if not 0.0 <= origin["real_share"] <= 1.0:
+            raise DataError("must lie in 0 to 1", where=f"{where}: origin.real_share")
         if outcome["label"] not in LABELS:
             raise DataError(f"must be one of {', '.join(LABELS)}", where=f"{where}: outcome.label")
         outcome = outcome | {
