@@ -277,6 +277,34 @@ def test_what_is_no_library_is_refused_by_name(tmp_path, name, error, words):
         Database(place, create=False)
 
 
+@pytest.mark.parametrize("create", [True, False])
+def test_a_file_of_another_program_is_left_as_it_is(tmp_path, create):
+    path = tmp_path / "other.db"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE theirs (x)")
+    connection.close()
+    content = path.read_bytes()
+    with pytest.raises(ConfigError, match="another program's" if create else "is no library"):
+        Database(str(path), create=create)
+    assert path.read_bytes() == content
+    assert [each.name for each in tmp_path.iterdir()] == ["other.db"]
+
+
+def test_a_library_is_logged_ahead(tmp_path):
+    path = tmp_path / "library.db"
+    for _ in range(2):
+        with Database(str(path)) as database:
+            database.add(signatures(1))
+        connection = sqlite3.connect(path)
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        # Copied by another tool, it may have come out of the mode.
+        connection.execute("PRAGMA journal_mode=DELETE")
+        connection.close()
+    read_only = f"sqlite:///file:{path}?mode=ro&uri=true"
+    with Database(read_only, create=False) as database:
+        assert len(database.read().signatures) == 1
+
+
 def test_a_password_is_in_no_message():
     with pytest.raises(LibraryError) as caught:
         Database("postgresql://vr:secret@127.0.0.1:1/none?connect_timeout=2")

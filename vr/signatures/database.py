@@ -163,6 +163,11 @@ class Database:
         if not found:
             if not create:
                 raise ConfigError("is no library", where=self.name, hint="`vr signatures add` makes one")
+            if self._is_sqlite and self._is_of_others():
+                raise ConfigError("holds another program's tables", where=self.name, hint="name a file of its own")
+        if self._is_sqlite:
+            self._log_ahead()
+        if not found:
             self._create()
         with self._engine.connect() as connection:
             state = connection.execute(sa.select(_STATE)).one_or_none()
@@ -176,6 +181,26 @@ class Database:
             raise LibraryError(
                 f"is no library of format {FORMAT}", where=self.name, hint="use the version of vr that made it"
             )
+
+    def _is_of_others(self) -> bool:
+        # Of several that make one library at the same moment another may have been faster.
+        ours = ", ".join(f"'{table.name}'" for table in (_STATE, _SIGNATURES))
+        others = f"SELECT count(*) FROM sqlite_master WHERE tbl_name NOT IN ({ours})"
+        with self._engine.connect() as connection:
+            return bool(connection.exec_driver_sql(others).scalar_one())
+
+    def _log_ahead(self) -> None:
+        """Has readers and a writer not wait for each other; the mode is the file's, and stays."""
+        with self._engine.connect().execution_options(vr_begin="") as connection:
+            # Changing the mode needs the file for oneself; asking does not.
+            if connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal":
+                return
+            try:
+                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+            except DBAPIError as err:
+                # What may only be read is read as it is.
+                if _is_busy(err):
+                    raise
 
     def _create(self) -> None:
         try:
@@ -248,7 +273,7 @@ class Database:
     def _writing(self) -> Iterator[sa.Connection]:
         with self._engine.connect() as connection:
             # SQLite would find out at its first write only that another is at it, and give up without waiting.
-            immediate = connection.execution_options(vr_immediate=True) if self._is_sqlite else connection
+            immediate = connection.execution_options(vr_begin="BEGIN IMMEDIATE") if self._is_sqlite else connection
             with immediate.begin():
                 yield immediate
 
@@ -340,14 +365,11 @@ def _prepare_sqlite(connection, _record) -> None:  # noqa: ANN001 - a driver's o
     connection.text_factory = lambda content: content.decode(errors="replace")
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={int(1000 * BUSY_S)}")
-    # Changing the mode needs the file for oneself; asking does not.
-    if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        cursor.execute("PRAGMA journal_mode=WAL")
     # A commit is on the disk when it returns.
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    immediate = connection.get_execution_options().get("vr_immediate", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+    if begin := connection.get_execution_options().get("vr_begin", "BEGIN"):
+        connection.exec_driver_sql(begin)
