@@ -52,19 +52,22 @@ def add(
     debug: _Debug = False,
 ) -> int:
     """Add the dataset of REPORT with its measured outcome to a library, which is made where there is none."""
+    from dataclasses import asdict
+
     from vr.signatures.database import Database
     from vr.signatures.signature import Origin, Outcome, Signature
 
     found, kind, uri = _read_report(report)
-    signature = Signature(
-        found,
-        Origin(dataset or uri, "own", source, workflow, generation, real_share),
-        Outcome(label, skill_lost, tail_skill_lost),
-        kind if label == "collapsed" else None,
-    )
     # The same checks as for a file of somebody else's.
-    signature = Signature.from_document(signature.to_document(), str(report))
-    with Database(library) as database:
+    document = {
+        "id": "",
+        "origin": asdict(Origin(dataset or uri, "own", source, workflow, generation, real_share)),
+        "outcome": asdict(Outcome(label, skill_lost, tail_skill_lost)),
+        "collapse_type": kind if label == "collapsed" else None,
+        "fingerprint": found,
+    }
+    signature = Signature.from_document(document, str(report))
+    with Database(_checked(library)) as database:
         added = database.add([signature])
         generation_now = database.generation()
     _show({"added": added, "id": signature.id, "library": database.name, "generation": generation_now}, as_json)
@@ -131,7 +134,7 @@ def export(
 
     if output.exists() and not force:
         raise ConfigError("is there already", where=str(output), hint="--force replaces it")
-    with Database(library, create=False) as database:
+    with Database(_checked(library), create=False) as database:
         contents = database.read()
     if contents.damaged or contents.lost:
         words = f"{len(contents.damaged)} damaged and {contents.lost} missing signatures are left out"
@@ -151,16 +154,23 @@ def import_(
     library: _OwnLibrary,
     debug: _Debug = False,
 ) -> int:
-    """Add the signatures of a JSON document to a library, all of them or none."""
+    """Add the signatures of a JSON document to a library, all of them or none, in place of damaged ones."""
     from vr.signatures.database import Database
     from vr.signatures.document import read_document
 
     collection = read_document(document)
-    with Database(library) as database:
-        added = database.add(collection.signatures)
+    with Database(_checked(library)) as database:
+        added = database.add(collection.signatures, restore=True)
     known = len(collection.signatures) - added
     _print(f"{_counted(added)} added to {database.name}" + (f", {known:,} were there\n" if known else "\n"))
     return 0
+
+
+def _checked(library: str) -> str:
+    from vr.signatures.config import SignaturesConfig
+
+    SignaturesConfig(library=library)
+    return library
 
 
 def _open(library: str | None, shipped: bool) -> Any:

@@ -56,6 +56,16 @@ def test_the_shipped_signatures_are_listed_by_label(capsys):
     ("words", "code", "text"),
     [
         (["add", "report.json", "--library", "a.db", "--label", "fine"], 3, "outcome.label: must be one of healthy"),
+        (
+            ["add", "report.json", "-l", "a.db", "--label", "grey", "--skill-lost", "nan"],
+            3,
+            "outcome.skill_lost: must be",
+        ),
+        (
+            ["add", "report.json", "-l", "a.db", "--label", "grey", "--real-share", "-5"],
+            3,
+            "origin.real_share: must lie",
+        ),
         (["add", "none.json", "--library", "a.db", "--label", "healthy"], 2, "none.json: cannot be read"),
         (["add", "old.json", "--library", "a.db", "--label", "healthy"], 3, "validate the dataset again"),
         (["list", "--library", "none.db"], 2, "none.db: is no library"),

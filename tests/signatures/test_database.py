@@ -124,6 +124,61 @@ def test_a_killed_writer_leaves_what_it_committed_and_a_usable_library(place, re
         assert database.add(signatures(1, 99)) == 1
 
 
+def is_whole(path: Path) -> bool:
+    """Whether SQLite itself finds a file whole."""
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",)
+    except sqlite3.DatabaseError:
+        return False
+    finally:
+        connection.close()
+
+
+def about(path: Path) -> object:
+    """What a file that SQLite can read says of itself: tables and the library's own row."""
+    connection = sqlite3.connect(path)
+    connection.text_factory = bytes
+    try:
+        tables = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master").fetchall()
+        return tables, connection.execute("SELECT * FROM vr_library").fetchall()
+    except sqlite3.DatabaseError as err:
+        return str(err)
+    finally:
+        connection.close()
+
+
+def test_text_that_is_no_text_any_longer_costs_one_signature(tmp_path):
+    path = tmp_path / "library.db"
+    some = signatures(5)
+    with Database(str(path)) as database:
+        database.add(some)
+    with sqlite3.connect(path) as connection:
+        content = bytearray(some[2].content().encode())
+        content[20] ^= 0x80
+        connection.execute(
+            "UPDATE vr_signatures SET content = CAST(? AS TEXT) WHERE id = ?", (bytes(content), some[2].id)
+        )
+    connection.close()
+    with Database(str(path)) as database:
+        contents = database.read()
+        assert contents.damaged == (some[2].id,)
+        assert len(contents.signatures) == 4
+        assert database.add(some) == 1
+        assert database.read().damaged == ()
+
+
+def test_a_librarys_own_row_of_another_type_is_damage(tmp_path):
+    path = tmp_path / "library.db"
+    with Database(str(path)) as database:
+        database.add(signatures(1))
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE vr_library SET num_signatures = 'many'")
+    connection.close()
+    with pytest.raises(LibraryError, match="is damaged"):
+        Database(str(path))
+
+
 def test_no_flipped_bit_of_a_file_goes_unnoticed(tmp_path):
     path = tmp_path / "library.db"
     some = signatures(40)
@@ -146,6 +201,8 @@ def test_no_flipped_bit_of_a_file_goes_unnoticed(tmp_path):
             with Database(str(other), create=False) as database:
                 contents = database.read()
         except (LibraryError, ConfigError):
+            # Where SQLite finds the file whole, what is whole in it is to be had.
+            assert not is_whole(other) or about(other) != about(path), trial
             noticed += 1
             continue
         left = {each.id for each in contents.signatures}
@@ -176,6 +233,24 @@ def test_a_row_that_somebody_edited_takes_no_part(tmp_path):
     assert len(contents.signatures) == 8
 
 
+def test_what_was_damaged_and_lost_is_back_after_an_import(place):
+    some = signatures(10)
+    with Database(place) as database:
+        database.add(some)
+        with database._engine.begin() as connection:
+            connection.exec_driver_sql(f"UPDATE vr_signatures SET content = '{{}}' WHERE id = '{some[3].id}'")
+            connection.exec_driver_sql(f"UPDATE vr_signatures SET sha256 = 'x' WHERE id = '{some[4].id}'")
+            connection.exec_driver_sql(f"DELETE FROM vr_signatures WHERE id = '{some[5].id}'")
+        # Another signature does not make up for a lost one, and a damaged one is replaced.
+        assert database.add([*signatures(1, 5), some[3]]) == 2
+        contents = database.read()
+        assert (contents.damaged, contents.lost) == ((some[4].id,), 1)
+        assert database.add(some, restore=True) == 2
+        contents = database.read()
+    assert (contents.damaged, contents.lost) == ((), 0)
+    assert {each.id for each in contents.signatures} == {each.id for each in [*some, *signatures(1, 5)]}
+
+
 @pytest.mark.parametrize(
     ("name", "error", "words"),
     [
@@ -200,6 +275,34 @@ def test_what_is_no_library_is_refused_by_name(tmp_path, name, error, words):
     place = name if "://" in name else str(tmp_path / name)
     with pytest.raises(error, match=words):
         Database(place, create=False)
+
+
+@pytest.mark.parametrize("create", [True, False])
+def test_a_file_of_another_program_is_left_as_it_is(tmp_path, create):
+    path = tmp_path / "other.db"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE theirs (x)")
+    connection.close()
+    content = path.read_bytes()
+    with pytest.raises(ConfigError, match="another program's" if create else "is no library"):
+        Database(str(path), create=create)
+    assert path.read_bytes() == content
+    assert [each.name for each in tmp_path.iterdir()] == ["other.db"]
+
+
+def test_a_library_is_logged_ahead(tmp_path):
+    path = tmp_path / "library.db"
+    for _ in range(2):
+        with Database(str(path)) as database:
+            database.add(signatures(1))
+        connection = sqlite3.connect(path)
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        # Copied by another tool, it may have come out of the mode.
+        connection.execute("PRAGMA journal_mode=DELETE")
+        connection.close()
+    read_only = f"sqlite:///file:{path}?mode=ro&uri=true"
+    with Database(read_only, create=False) as database:
+        assert len(database.read().signatures) == 1
 
 
 def test_a_password_is_in_no_message():

@@ -40,6 +40,8 @@ def test_an_id_is_of_the_contents_however_they_were_typed():
         (("collapse_type",), "total", "collapse_type: must be null or one of"),
         (("fingerprint",), [0.0], "fingerprint: must have 26 components"),
         (("fingerprint", 3), 1e300, "fingerprint[3]: must lie in"),
+        (("fingerprint", 3), 10**400, "fingerprint[3]: must lie in"),
+        (("origin", "strength"), -(10**400), "origin.strength: must lie in"),
         (("more",), 1, "has an unknown field 'more'"),
         (("origin", "source"), "another", "do not give its id"),
     ],

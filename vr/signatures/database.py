@@ -117,8 +117,13 @@ class Database:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def add(self, signatures: Sequence[Signature]) -> int:
-        """Adds signatures in one transaction and returns how many were not there yet; all are there after, or none.
+    def add(self, signatures: Sequence[Signature], *, restore: bool = False) -> int:
+        """Adds signatures in one transaction and returns how many were not there whole; all are there after, or none.
+
+        Args:
+          signatures: Damaged rows of theirs are replaced.
+          restore: Whether what is there afterwards counts as all that was written: rows that were lost are not told of
+            any longer.
 
         Raises:
           DataError: One is too long.
@@ -130,7 +135,7 @@ class Database:
             if len(content) > _MOST_CONTENT:
                 raise DataError("is too long", where=each.id)
             rows[each.id] = {"id": each.id, "content": content, "sha256": each.digest()}
-        return self._run(lambda: self._add(rows)) if rows else 0
+        return self._run(lambda: self._add(rows, restore)) if rows or restore else 0
 
     def read(self) -> Contents:
         """Returns everything, from one moment; rows that are not what was written are told apart.
@@ -158,6 +163,11 @@ class Database:
         if not found:
             if not create:
                 raise ConfigError("is no library", where=self.name, hint="`vr signatures add` makes one")
+            if self._is_sqlite and self._is_of_others():
+                raise ConfigError("holds another program's tables", where=self.name, hint="name a file of its own")
+        if self._is_sqlite:
+            self._log_ahead()
+        if not found:
             self._create()
         with self._engine.connect() as connection:
             state = connection.execute(sa.select(_STATE)).one_or_none()
@@ -165,10 +175,32 @@ class Database:
                 told = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar()
                 if told != "ok":
                     raise _damaged(self.name, str(told))
+        if state is not None and not _is_state(state):
+            raise _damaged(self.name, f"{_STATE.name} holds what was not written")
         if state is None or state.format != FORMAT:
             raise LibraryError(
                 f"is no library of format {FORMAT}", where=self.name, hint="use the version of vr that made it"
             )
+
+    def _is_of_others(self) -> bool:
+        # Of several that make one library at the same moment another may have been faster.
+        ours = ", ".join(f"'{table.name}'" for table in (_STATE, _SIGNATURES))
+        others = f"SELECT count(*) FROM sqlite_master WHERE tbl_name NOT IN ({ours})"
+        with self._engine.connect() as connection:
+            return bool(connection.exec_driver_sql(others).scalar_one())
+
+    def _log_ahead(self) -> None:
+        """Has readers and a writer not wait for each other; the mode is the file's, and stays."""
+        with self._engine.connect().execution_options(vr_begin="") as connection:
+            # Changing the mode needs the file for oneself; asking does not.
+            if connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal":
+                return
+            try:
+                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+            except DBAPIError as err:
+                # What may only be read is read as it is.
+                if _is_busy(err):
+                    raise
 
     def _create(self) -> None:
         try:
@@ -184,18 +216,27 @@ class Database:
                 if not connection.execute(sa.select(sa.func.count()).select_from(_STATE)).scalar_one():
                     raise
 
-    def _add(self, rows: dict[str, dict[str, str]]) -> int:
+    def _add(self, rows: dict[str, dict[str, str]], restore: bool) -> int:
         with self._writing() as connection:
             connection.execute(sa.update(_STATE).values(generation=_STATE.c.generation + 1))
-            known: set[str] = set()
+            whole: set[str] = set()
+            damaged: list[str] = []
             ids = list(rows)
             for first in range(0, len(ids), 500):
-                part = sa.select(_SIGNATURES.c.id).where(_SIGNATURES.c.id.in_(ids[first : first + 500]))
-                known |= set(connection.execute(part).scalars())
-            new = [row for id_, row in rows.items() if id_ not in known]
+                part = sa.select(_SIGNATURES).where(_SIGNATURES.c.id.in_(ids[first : first + 500]))
+                for row in connection.execute(part):
+                    if _whole(row.id, row.content, row.sha256) is None:
+                        damaged.append(row.id)
+                    else:
+                        whole.add(row.id)
+            for id_ in damaged:
+                connection.execute(sa.delete(_SIGNATURES).where(_SIGNATURES.c.id == id_))
+            new = [row for id_, row in rows.items() if id_ not in whole]
             if new:
                 connection.execute(sa.insert(_SIGNATURES), new)
-                connection.execute(sa.update(_STATE).values(num_signatures=_STATE.c.num_signatures + len(new)))
+            counted = sa.select(sa.func.count()).select_from(_SIGNATURES).scalar_subquery()
+            number = counted if restore else _STATE.c.num_signatures + len(new) - len(damaged)
+            connection.execute(sa.update(_STATE).values(num_signatures=number))
             return len(new)
 
     def _read(self) -> Contents:
@@ -232,7 +273,7 @@ class Database:
     def _writing(self) -> Iterator[sa.Connection]:
         with self._engine.connect() as connection:
             # SQLite would find out at its first write only that another is at it, and give up without waiting.
-            immediate = connection.execution_options(vr_immediate=True) if self._is_sqlite else connection
+            immediate = connection.execution_options(vr_begin="BEGIN IMMEDIATE") if self._is_sqlite else connection
             with immediate.begin():
                 yield immediate
 
@@ -264,6 +305,12 @@ def _whole(id_: str, content: str, sha256: str) -> Signature | None:
     except (DataError, ValueError, TypeError, RecursionError):
         return None
     return found if found.digest() == sha256 and found.content() == content else None
+
+
+def _is_state(state: sa.Row) -> bool:
+    # SQLite keeps whatever type a damaged row says it has.
+    numbers = (state.format, state.generation, state.num_signatures, state.index_generation)
+    return all(isinstance(each, int) for each in numbers) and isinstance(state.index_sha256, str)
 
 
 def _damaged(name: str, told: str) -> LibraryError:
@@ -314,16 +361,15 @@ def _engine(url: sa.URL, name: str) -> sa.Engine:
 def _prepare_sqlite(connection, _record) -> None:  # noqa: ANN001 - a driver's own connection
     # The driver must begin no transaction of its own accord: `_begin_sqlite` does.
     connection.isolation_level = None
+    # A damaged row has to be read to be told apart.
+    connection.text_factory = lambda content: content.decode(errors="replace")
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={int(1000 * BUSY_S)}")
-    # Changing the mode needs the file for oneself; asking does not.
-    if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        cursor.execute("PRAGMA journal_mode=WAL")
     # A commit is on the disk when it returns.
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    immediate = connection.get_execution_options().get("vr_immediate", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+    if begin := connection.get_execution_options().get("vr_begin", "BEGIN"):
+        connection.exec_driver_sql(begin)

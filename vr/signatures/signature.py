@@ -105,7 +105,7 @@ class Signature:
 
     @classmethod
     def from_document(cls, document: Any, where: str) -> "Signature":
-        """Returns the signature of a document that anybody may have written.
+        """Returns the signature of a document that anybody may have written; an empty id is made.
 
         Raises:
           DataError: Something is missing, unknown, ill-typed or out of range; `where` and the field are named.
@@ -122,6 +122,8 @@ class Signature:
         origin = origin | {
             name: _number(origin[name], f"{where}: origin.{name}") for name in ("real_share", "strength")
         }
+        if not 0.0 <= origin["real_share"] <= 1.0:
+            raise DataError("must lie in 0 to 1", where=f"{where}: origin.real_share")
         if outcome["label"] not in LABELS:
             raise DataError(f"must be one of {', '.join(LABELS)}", where=f"{where}: outcome.label")
         outcome = outcome | {
@@ -169,7 +171,8 @@ def _text(value: Any, where: str) -> None:
 
 
 def _number(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    # An integer may be too long for a float: it is not asked whether it is finite.
+    if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))):
         raise DataError("must be a finite number", where=where)
     if abs(value) > _MOST_NUMBER:
         raise DataError(f"must lie in -{_MOST_NUMBER:g} to {_MOST_NUMBER:g}", where=where)
