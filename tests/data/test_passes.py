@@ -53,7 +53,14 @@ def write_files(folder: Path, sizes: Sequence[int], table: pa.Table, ending: str
             pq.write_table(part, path, row_group_size=400)
         else:
             pacsv.write_csv(part, path)
+        age(path)
     return folder
+
+
+def age(path: Path) -> None:
+    """Makes a file an hour old: nothing is kept of one that was written this moment."""
+    then = path.stat().st_mtime_ns - 3_600_000_000_000
+    os.utime(path, ns=(then, then))
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +99,7 @@ def test_any_partitions_give_the_same_profile_and_sample(tmp_path_factory, rows,
     ends = sorted({0, *(min(cut, len(rows)) for cut in cuts), len(rows)})
     for a, b in zip(ends[:-1], ends[1:], strict=True):
         pq.write_table(table.slice(a, b - a), folder / f"{a:03d}.parquet", row_group_size=group)
+        age(folder / f"{a:03d}.parquet")
     source = open_source(folder)
     profiler = profiler_of(table_of(rows * 3))
     whole = profiler.run(source.batches())
@@ -166,6 +174,28 @@ def test_what_changed_is_read_again(large, tmp_path):
         engine = Counting()
         assert_same(run(other, folder, Passes(engine, 1_000, tmp_path / "kept")), other.run(table.to_batches()))
         assert len(engine.did) > 1
+
+
+def test_a_file_of_the_same_size_and_time_is_not_taken_for_the_old_one(large, tmp_path):
+    table, profiler, _ = large
+    folder = write_files(tmp_path / "data", [1_000], table)
+    path = folder / "part-00.parquet"
+    run(profiler, folder, Passes(Counting(), 1_000, tmp_path / "kept"))
+    told, content = path.stat(), path.read_bytes()
+    path.write_bytes(content)
+    os.utime(path, ns=(told.st_mtime_ns, told.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (told.st_size, told.st_mtime_ns)
+    engine = Counting()
+    run(profiler, folder, Passes(engine, 1_000, tmp_path / "kept"))
+    assert engine.did == [0]
+
+
+def test_nothing_is_kept_of_a_file_that_was_written_this_moment(large, tmp_path):
+    table, profiler, _ = large
+    folder, kept = write_files(tmp_path / "data", [500, 500], table), tmp_path / "kept"
+    os.utime(folder / "part-01.parquet")
+    run(profiler, folder, Passes(Counting(), 500, kept))
+    assert [path.name.split("-")[1:3] for path in kept.iterdir()] == [["0", "500"]]
 
 
 def test_a_damaged_state_is_done_again(large, tmp_path):
