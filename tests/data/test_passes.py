@@ -153,9 +153,13 @@ def test_only_appended_files_are_read(large, tmp_path):
     assert (said[0].files, said[0].num_files, said[0].next_row) == (3, 5, 2_300)
     # Files taken away again: what the longer dataset left out of its samples is read once more.
     (folder / "part-04.parquet").unlink()
-    assert_same(
-        run(profiler, folder, Passes(Counting(), 1_000, kept)), profiler.run(table.slice(0, 3_000).to_batches())
-    )
+    for reads in (True, False):
+        engine, said = Counting(), []
+        shorter = run(profiler, folder, Passes(engine, 1_000, kept), said)
+        assert_same(shorter, profiler.run(table.slice(0, 3_000).to_batches()))
+        # Once, for the states are replaced.
+        assert bool(engine.did) == reads
+        assert bool(said[0].next_row is None) != reads
 
 
 def test_what_changed_is_read_again(large, tmp_path):

@@ -1,8 +1,8 @@
 """States of partitions on the disk, found again by what they are of: files, rows, work and versions.
 
-A state is used only where the files have the same paths, sizes and times of change (on a disk also the same inodes), and
-lie at the same rows of the dataset; anything else is as good as absent. States hold sampled rows: they are as private as
-the data.
+A state is used only where the files have the same paths, sizes and times of change (on a disk also the same inodes),
+and lie at the same rows of the dataset; anything else is as good as absent. States hold sampled rows: they are as
+private as the data.
 """
 
 import hashlib
@@ -82,13 +82,18 @@ class KeptStates:
         return self._inputs(partition.parts) in self._known.get(partition.row_start, {}).get(partition.rows, ())
 
     def load(self, partition: Partition, work: Work[State]) -> State | None:
-        """Returns a partition's state, None where it is not there or damaged."""
+        """Returns a partition's state, None where it is not there, damaged, or of a sample that leaves out more.
+
+        The last is so where files were removed: those of the longer dataset kept fewer rows than the shorter one needs.
+        """
         if self._folder is None or partition not in self:
             return None
         path = self._path(partition)
         try:
             state = work.unpack(path.read_bytes())
         except (OSError, ValueError):
+            return None
+        if work.bound_of(state) < work.bound:
             return None
         # When it was last of use, for `trim`.
         with suppress(OSError):
