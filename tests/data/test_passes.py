@@ -1,6 +1,7 @@
 """Passes: the same integers however a dataset is cut, whatever of it was done before, and wherever it is done."""
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -242,13 +243,25 @@ def test_states_are_private_and_small_and_the_oldest_are_removed(large, tmp_path
     run(profiler, folder, Passes(Counting(), 500, kept))
     states = sorted(kept.glob("*.state"), key=lambda path: path.stat().st_mtime_ns)
     assert len(states) > 6
-    assert kept.stat().st_mode & 0o077 == 0
+    assert all(path.stat().st_mode & 0o077 == 0 for path in (kept, *states))
     # The samples of all partitions together are not much more than one: little of each state.
     sizes = [path.stat().st_size for path in states]
     trim(kept, sum(sizes[2:]))
     assert sorted(kept.iterdir()) == sorted(states[2:])
+    # What killed processes left, an hour and two days ago.
+    for name, hours in (("new", 1), ("old", 48)):
+        (kept / f".{states[0].name}.{name}").write_bytes(b"")
+        os.utime(kept / f".{states[0].name}.{name}", (time.time() - 3_600 * hours,) * 2)
     trim(kept, 0)
-    assert list(kept.iterdir()) == []
+    assert [path.suffix for path in kept.iterdir()] == [".new"]
+
+
+def test_files_in_a_folder_that_others_may_read_are_private(large, tmp_path):
+    table, profiler, _ = large
+    folder, kept = write_files(tmp_path / "data", [500], table), tmp_path / "kept"
+    kept.mkdir(mode=0o755)
+    run(profiler, folder, Passes(Counting(), 1_000, kept))
+    assert [path.stat().st_mode & 0o777 for path in kept.iterdir()] == [0o600]
 
 
 def test_rows_in_memory_are_one_partition_and_nothing_is_kept(large, tmp_path):

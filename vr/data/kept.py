@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ from vr.data.work import State, Work
 __all__ = ["KeptStates", "trim"]
 
 _SETTLED_NS = 2_000_000_000  # the coarsest clock of a disk: what is written twice within it may have one time
+_ABANDONED_S = 86_400.0
 _NAME = re.compile(r"([0-9a-f]{24})-([0-9]+)-([0-9]+)-([0-9a-f]{24})\.state")
 
 
@@ -124,8 +126,11 @@ class KeptStates:
         if any(part.file in self._unsettled for part in partition.parts):
             return
         path = self._path(partition)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
         with _written(self._folder):
+            # A name that no process on another machine takes, and a file that its owner alone may read.
+            handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=self._folder)
+            os.close(handle)
+            temporary = Path(name)
             try:
                 write_synced(temporary, content())
                 os.replace(temporary, path)
@@ -143,12 +148,19 @@ class KeptStates:
 
 
 def trim(folder: Path, most_bytes: int) -> None:
-    """Removes the states that were of no use for longest, until no more than `most_bytes` are left."""
+    """Removes the states that were of no use for longest, until no more than `most_bytes` are left.
+
+    What a process left that was killed while it wrote goes after a day.
+    """
     found = []
     for path in folder.glob("*.state"):
         with suppress(OSError):
             told = path.stat()
             found.append((told.st_mtime_ns, told.st_size, path))
+    for path in folder.glob(".*.state.*"):
+        with suppress(OSError):
+            if path.stat().st_mtime < time.time() - _ABANDONED_S:
+                path.unlink()
     left = sum(size for _, size, _ in found)
     for _, size, path in sorted(found):
         if left <= most_bytes:
