@@ -1,6 +1,7 @@
 """Passes: the same integers however a dataset is cut, whatever of it was done before, and wherever it is done."""
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -53,7 +54,14 @@ def write_files(folder: Path, sizes: Sequence[int], table: pa.Table, ending: str
             pq.write_table(part, path, row_group_size=400)
         else:
             pacsv.write_csv(part, path)
+        age(path)
     return folder
+
+
+def age(path: Path) -> None:
+    """Makes a file an hour old: nothing is kept of one that was written this moment."""
+    then = path.stat().st_mtime_ns - 3_600_000_000_000
+    os.utime(path, ns=(then, then))
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +100,7 @@ def test_any_partitions_give_the_same_profile_and_sample(tmp_path_factory, rows,
     ends = sorted({0, *(min(cut, len(rows)) for cut in cuts), len(rows)})
     for a, b in zip(ends[:-1], ends[1:], strict=True):
         pq.write_table(table.slice(a, b - a), folder / f"{a:03d}.parquet", row_group_size=group)
+        age(folder / f"{a:03d}.parquet")
     source = open_source(folder)
     profiler = profiler_of(table_of(rows * 3))
     whole = profiler.run(source.batches())
@@ -145,9 +154,13 @@ def test_only_appended_files_are_read(large, tmp_path):
     assert (said[0].files, said[0].num_files, said[0].next_row) == (3, 5, 2_300)
     # Files taken away again: what the longer dataset left out of its samples is read once more.
     (folder / "part-04.parquet").unlink()
-    assert_same(
-        run(profiler, folder, Passes(Counting(), 1_000, kept)), profiler.run(table.slice(0, 3_000).to_batches())
-    )
+    for reads in (True, False):
+        engine, said = Counting(), []
+        shorter = run(profiler, folder, Passes(engine, 1_000, kept), said)
+        assert_same(shorter, profiler.run(table.slice(0, 3_000).to_batches()))
+        # Once, for the states are replaced.
+        assert bool(engine.did) == reads
+        assert bool(said[0].next_row is None) != reads
 
 
 def test_what_changed_is_read_again(large, tmp_path):
@@ -166,6 +179,28 @@ def test_what_changed_is_read_again(large, tmp_path):
         engine = Counting()
         assert_same(run(other, folder, Passes(engine, 1_000, tmp_path / "kept")), other.run(table.to_batches()))
         assert len(engine.did) > 1
+
+
+def test_a_file_of_the_same_size_and_time_is_not_taken_for_the_old_one(large, tmp_path):
+    table, profiler, _ = large
+    folder = write_files(tmp_path / "data", [1_000], table)
+    path = folder / "part-00.parquet"
+    run(profiler, folder, Passes(Counting(), 1_000, tmp_path / "kept"))
+    told, content = path.stat(), path.read_bytes()
+    path.write_bytes(content)
+    os.utime(path, ns=(told.st_mtime_ns, told.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (told.st_size, told.st_mtime_ns)
+    engine = Counting()
+    run(profiler, folder, Passes(engine, 1_000, tmp_path / "kept"))
+    assert engine.did == [0]
+
+
+def test_nothing_is_kept_of_a_file_that_was_written_this_moment(large, tmp_path):
+    table, profiler, _ = large
+    folder, kept = write_files(tmp_path / "data", [500, 500], table), tmp_path / "kept"
+    os.utime(folder / "part-01.parquet")
+    run(profiler, folder, Passes(Counting(), 500, kept))
+    assert [path.name.split("-")[1:3] for path in kept.iterdir()] == [["0", "500"]]
 
 
 def test_a_damaged_state_is_done_again(large, tmp_path):
@@ -208,13 +243,25 @@ def test_states_are_private_and_small_and_the_oldest_are_removed(large, tmp_path
     run(profiler, folder, Passes(Counting(), 500, kept))
     states = sorted(kept.glob("*.state"), key=lambda path: path.stat().st_mtime_ns)
     assert len(states) > 6
-    assert kept.stat().st_mode & 0o077 == 0
+    assert all(path.stat().st_mode & 0o077 == 0 for path in (kept, *states))
     # The samples of all partitions together are not much more than one: little of each state.
     sizes = [path.stat().st_size for path in states]
     trim(kept, sum(sizes[2:]))
     assert sorted(kept.iterdir()) == sorted(states[2:])
+    # What killed processes left, an hour and two days ago.
+    for name, hours in (("new", 1), ("old", 48)):
+        (kept / f".{states[0].name}.{name}").write_bytes(b"")
+        os.utime(kept / f".{states[0].name}.{name}", (time.time() - 3_600 * hours,) * 2)
     trim(kept, 0)
-    assert list(kept.iterdir()) == []
+    assert [path.suffix for path in kept.iterdir()] == [".new"]
+
+
+def test_files_in_a_folder_that_others_may_read_are_private(large, tmp_path):
+    table, profiler, _ = large
+    folder, kept = write_files(tmp_path / "data", [500], table), tmp_path / "kept"
+    kept.mkdir(mode=0o755)
+    run(profiler, folder, Passes(Counting(), 1_000, kept))
+    assert [path.stat().st_mode & 0o777 for path in kept.iterdir()] == [0o600]
 
 
 def test_rows_in_memory_are_one_partition_and_nothing_is_kept(large, tmp_path):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from tests.data.test_passes import age
 from tests.doors.test_runs import broken_rows, but_run, real_rows
 from vr.config import compose
 from vr.pipeline.report import ValidationReport
@@ -39,6 +40,8 @@ def data(tmp_path_factory) -> Path:
     for i in range(2):
         pq.write_table(broken_rows(i), folder / "candidate" / f"{i}.parquet", row_group_size=200)
     pq.write_table(real_rows(9), folder / "reference.parquet", row_group_size=400)
+    for path in folder.rglob("*.parquet"):
+        age(path)
     return folder
 
 

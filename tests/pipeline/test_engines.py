@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from tests.data.test_passes import age
 from tests.data.test_profile import assert_same
 from tests.doors.test_runs import broken_rows, real_rows
 from vr.core.errors import ConfigError
@@ -22,6 +23,8 @@ def data(tmp_path) -> Path:
     for i in range(2):
         pq.write_table(broken_rows(i), tmp_path / "candidate" / f"{i}.parquet", row_group_size=200)
     pq.write_table(real_rows(9), tmp_path / "reference.parquet", row_group_size=400)
+    for path in tmp_path.rglob("*.parquet"):
+        age(path)
     return tmp_path
 
 
@@ -41,6 +44,7 @@ def test_with_a_cache_a_later_run_reads_appended_files_alone(data):
     _, said = taken(data, engine)
     assert said == []
     pq.write_table(broken_rows(7), data / "candidate" / "9.parquet", row_group_size=200)
+    age(data / "candidate" / "9.parquet")
     second, said = taken(data, engine)
     assert said == [
         "read reference: all 1,200 rows are as they were when they were last profiled; none is read again",

@@ -1,13 +1,16 @@
 """States of partitions on the disk, found again by what they are of: files, rows, work and versions.
 
-A state is used only where the files have the same paths, sizes and times of change, and lie at the same rows of the
-dataset; anything else is as good as absent. States hold sampled rows: they are as private as the data.
+A state is used only where the files have the same paths, sizes and times of change (on a disk also the same inodes),
+and lie at the same rows of the dataset; anything else is as good as absent. States hold sampled rows: they are as
+private as the data.
 """
 
 import hashlib
 import json
 import os
 import re
+import tempfile
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +26,8 @@ from vr.data.work import State, Work
 
 __all__ = ["KeptStates", "trim"]
 
+_SETTLED_NS = 2_000_000_000  # the coarsest clock of a disk: what is written twice within it may have one time
+_ABANDONED_S = 86_400.0
 _NAME = re.compile(r"([0-9a-f]{24})-([0-9]+)-([0-9]+)-([0-9a-f]{24})\.state")
 
 
@@ -43,7 +48,11 @@ class KeptStates:
         self._groups = source.group_rows or []
         # What cannot be told from its successor is not kept; neither is what was never a file.
         self._folder = folder if marks and all(changed is not None for *_, changed in marks) else None
-        self._lasting = [[_absolute(path), size, changed] for path, size, changed in marks]
+        now = time.time_ns()
+        # Written to once more, such a file could look as it does now.
+        self._unsettled = {i for i, (*_, changed) in enumerate(marks) if changed is None or changed > now - _SETTLED_NS}
+        self._now = [_mark(*mark) for mark in marks]
+        self._lasting = [[_absolute(path), *now] for (path, *_), now in zip(marks, self._now, strict=True)]
         self._marks = marks
         self._work = _short([work.digest, source.format, *source.types_of(work.columns)])
         self._known: dict[int, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
@@ -75,13 +84,18 @@ class KeptStates:
         return self._inputs(partition.parts) in self._known.get(partition.row_start, {}).get(partition.rows, ())
 
     def load(self, partition: Partition, work: Work[State]) -> State | None:
-        """Returns a partition's state, None where it is not there or damaged."""
+        """Returns a partition's state, None where it is not there, damaged, or of a sample that leaves out more.
+
+        The last is so where files were removed: those of the longer dataset kept fewer rows than the shorter one needs.
+        """
         if self._folder is None or partition not in self:
             return None
         path = self._path(partition)
         try:
             state = work.unpack(path.read_bytes())
         except (OSError, ValueError):
+            return None
+        if work.bound_of(state) < work.bound:
             return None
         # When it was last of use, for `trim`.
         with suppress(OSError):
@@ -90,6 +104,8 @@ class KeptStates:
 
     def save(self, partition: Partition, content: Callable[[], bytes]) -> None:
         """Keeps a partition's state: whole or not at all, whatever happens to this process.
+
+        Nothing is kept of a file that was written to just before it was read.
 
         Args:
           partition: Of the dataset.
@@ -102,12 +118,19 @@ class KeptStates:
         if self._folder is None:
             return
         for part in partition.parts:
-            path, size, changed = self._marks[part.file]
-            if not is_remote(path) and (changed_ns(path), os.path.getsize(local_path(path))) != (changed, size):
+            path = self._marks[part.file][0]
+            # The time first: it is an error where the file is gone.
+            changed = None if is_remote(path) else changed_ns(path)
+            if not is_remote(path) and _mark(path, os.path.getsize(local_path(path)), changed) != self._now[part.file]:
                 raise DataError("was written to while it was read", where=path, hint="run it again")
+        if any(part.file in self._unsettled for part in partition.parts):
+            return
         path = self._path(partition)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
         with _written(self._folder):
+            # A name that no process on another machine takes, and a file that its owner alone may read.
+            handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=self._folder)
+            os.close(handle)
+            temporary = Path(name)
             try:
                 write_synced(temporary, content())
                 os.replace(temporary, path)
@@ -125,18 +148,36 @@ class KeptStates:
 
 
 def trim(folder: Path, most_bytes: int) -> None:
-    """Removes the states that were of no use for longest, until no more than `most_bytes` are left."""
+    """Removes the states that were of no use for longest, until no more than `most_bytes` are left.
+
+    What a process left that was killed while it wrote goes after a day.
+    """
     found = []
     for path in folder.glob("*.state"):
         with suppress(OSError):
             told = path.stat()
             found.append((told.st_mtime_ns, told.st_size, path))
+    for path in folder.glob(".*.state.*"):
+        with suppress(OSError):
+            if path.stat().st_mtime < time.time() - _ABANDONED_S:
+                path.unlink()
     left = sum(size for _, size, _ in found)
     for _, size, path in sorted(found):
         if left <= most_bytes:
             return
         path.unlink(missing_ok=True)
         left -= size
+
+
+def _mark(path: str, size: int, changed: int | None) -> list[int | None]:
+    """Returns what tells a file from itself after it was written to, also where its time of change was set back."""
+    if is_remote(path):
+        return [size, changed]
+    try:
+        told = os.stat(local_path(path))
+    except OSError as err:
+        raise DataError("cannot be read any more", where=path, hint="it was there when it was opened") from err
+    return [size, changed, told.st_ctime_ns, told.st_ino]
 
 
 def _absolute(path: str) -> str:

@@ -1,8 +1,9 @@
 """One partition of a dataset told in plain values, and opened from them by another process or machine."""
 
+import json
 import os
 import platform
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -12,7 +13,7 @@ from pyarrow import fs
 from vr.core.errors import DataError
 from vr.data.config import Isolation, ReadingConfig, is_isolated
 from vr.data.formats.opening import open_reader
-from vr.data.formats.reader import InputFile
+from vr.data.formats.reader import InputFile, Reader
 from vr.data.isolation.reader import ReadingProcesses, open_isolated
 from vr.data.partition import Part, Partition
 from vr.data.source import Source
@@ -56,12 +57,7 @@ def open_share(told: dict[str, Any]) -> tuple[Source, Partition]:
     first = told["files"][0]["path"]
     filesystem = filesystem_of(Address.parse(first)) if is_remote(first) else fs.LocalFileSystem()
     files = [InputFile(**file, filesystem=filesystem, limits=limits) for file in told["files"]]
-    for file in files:
-        _check(file)
-    if is_isolated(limits.isolation):
-        _, readers = open_isolated(first, files, told["format"], _processes(tuple(sorted(told["limits"].items()))))
-    else:
-        readers = [open_reader(file, told["format"]) for file in files]
+    readers = _readers(_Files(files, told["format"], json.dumps([told["limits"], [_mark(file) for file in files]])))
     source = Source(
         uri=told["uri"],
         format=told["format"],
@@ -85,19 +81,42 @@ def open_share(told: dict[str, Any]) -> tuple[Source, Partition]:
     return source, Partition(tuple(parts), told["row_start"])
 
 
-def _check(file: InputFile) -> None:
+@dataclass(frozen=True)
+class _Files:
+    """Files to open; equal to others where these are the same files, unchanged, to be read in the same way."""
+
+    files: list[InputFile] = field(compare=False)
+    format: str
+    marks: str
+
+
+# One, for the next partition is most often of the same file, whose footer may be long.
+@lru_cache(maxsize=1)
+def _readers(of: _Files) -> list[Reader]:
+    limits = of.files[0].limits
+    if not is_isolated(limits.isolation):
+        return [open_reader(file, of.format) for file in of.files]
+    processes = _processes(tuple(sorted((asdict(limits) | {"isolation": limits.isolation.name}).items())))
+    return open_isolated(of.files[0].path, of.files, of.format, processes)[1]
+
+
+def _mark(file: InputFile) -> list[Any]:
+    """Returns what tells a file from another, and from itself before it was written to."""
     if not file.is_local:
-        return
+        return [file.path, file.size, file.modified_ns]
     try:
-        size = os.path.getsize(file.key)
+        told = os.stat(file.key)
     except OSError as err:
         raise DataError(
             f"is not there on the worker {platform.node()}",
             where=file.path,
             hint="workers need the same paths: a shared disk, or an s3:// or gs:// address",
         ) from err
-    if size != file.size:
-        raise DataError(f"has {size:,} bytes on a worker, not {file.size:,}", where=file.path, hint="run it again")
+    if told.st_size != file.size:
+        raise DataError(
+            f"has {told.st_size:,} bytes on a worker, not {file.size:,}", where=file.path, hint="run it again"
+        )
+    return [file.path, file.key, told.st_size, told.st_mtime_ns, told.st_ctime_ns, told.st_ino]
 
 
 def _schema(text: str) -> pa.Schema:

@@ -31,6 +31,11 @@ class Work(Protocol[State]):
         ...
 
     @property
+    def bound(self) -> np.uint64:
+        """Rows with a greater hash are left out of samples, see `vr.data.sample.bound_for`."""
+        ...
+
+    @property
     def digest(self) -> str:
         """What a partition's state depends on beside its rows, versions included."""
         ...
@@ -51,6 +56,10 @@ class Work(Protocol[State]):
 
     def is_complete(self, state: State) -> bool:
         """Whether the merged state is that of the whole dataset: bounds may have left out too much."""
+        ...
+
+    def bound_of(self, state: State) -> np.uint64:
+        """Returns the bound that a state's sample was drawn under."""
         ...
 
     def unbounded(self) -> "Work[State]":
@@ -107,6 +116,9 @@ class SampleWork:
     def is_complete(self, state: RowSample) -> bool:  # noqa: D102
         return state.is_complete
 
+    def bound_of(self, state: RowSample) -> np.uint64:  # noqa: D102
+        return state.bound
+
     def unbounded(self) -> "SampleWork":  # noqa: D102
         return replace(self, bound=TOP)
 
@@ -136,6 +148,10 @@ class ProfileWork:
         return self.profiler.codec.sources
 
     @property
+    def bound(self) -> np.uint64:  # noqa: D102
+        return self.profiler.bound
+
+    @property
     def digest(self) -> str:  # noqa: D102
         codec = hashlib.sha256(packed_codec(self.profiler.codec)).hexdigest()
         watch = hashlib.sha256(self.profiler.watch.tobytes()).hexdigest()
@@ -155,6 +171,9 @@ class ProfileWork:
 
     def is_complete(self, state: Profile) -> bool:  # noqa: D102
         return state.sample.is_complete
+
+    def bound_of(self, state: Profile) -> np.uint64:  # noqa: D102
+        return state.sample.bound
 
     def unbounded(self) -> "ProfileWork":  # noqa: D102
         return ProfileWork(replace(self.profiler, bound=TOP))

@@ -80,6 +80,9 @@ class _Datasets:
             with reading(request["where"]):
                 if "open" in request:
                     self._open(request)
+                elif "close" in request:
+                    for dataset in request["close"]:
+                        self._readers.pop(dataset, None)
                 else:
                     path, reader = self._readers[request["dataset"]][request["read"]]
                     self._read(path, reader, request)

@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
@@ -137,9 +138,11 @@ class _Dataset:
     """Files that one process after another may open, always with the same outcome."""
 
     _numbers = itertools.count()
+    _alive: "weakref.WeakValueDictionary[int, _Dataset]" = weakref.WeakValueDictionary()
 
     def __init__(self, uri: str, files: Sequence[InputFile], wanted: str | None, processes: ReadingProcesses):
         self.number = next(self._numbers)
+        self._alive[self.number] = self
         self.processes = processes
         self.format = ""
         self.described: list[Described] = []
@@ -156,12 +159,20 @@ class _Dataset:
         if self.number in process.opened:
             return process
         try:
+            self._close_others(process)
             self._open(process)
         except BaseException:
             process.kill()
             raise
         process.opened.add(self.number)
         return process
+
+    def _close_others(self, process: ReadingProcess) -> None:
+        """Lets go of what nobody can read any more: the footers of many files are more than a process may hold."""
+        if gone := [number for number in process.opened if number not in self._alive]:
+            where = self._files[0].path
+            process.send({"close": gone, "where": where}, where)
+            process.opened.difference_update(gone)
 
     def _open(self, process: ReadingProcess) -> None:
         first = self._files[0].path
