@@ -19,10 +19,11 @@ from vr.server import answers
 from vr.server._generated.vr.v1 import collapse_engine_pb2, job_pb2, validation_engine_pb2
 from vr.server.config import ServerConfig
 from vr.server.failures import Failure, Violation, to_rpc_status, unavailable
-from vr.server.jobs import Jobs, Validation
+from vr.server.jobs import Jobs
 from vr.server.metrics import Metrics
 from vr.server.reasons import REASONS
 from vr.server.tenants import Tenant, Tenants
+from vr.server.validation import Validation
 from vr.server.wire import enum_of, to_message
 
 __all__ = ["SERVICES", "Methods"]
@@ -53,7 +54,6 @@ class Methods(grpc.GenericRpcHandler):
     def __init__(self, config: ServerConfig, tenants: Tenants, jobs: Jobs, metrics: Metrics):
         self._config, self._tenants, self._jobs, self._metrics = config, tenants, jobs, metrics
         self._calls: Counter[str] = Counter()
-        self._stopping: set[asyncio.Task[None]] = set()
         self._handlers = {
             f"/{service}/{method.name}": self._handler(method)
             for service, descriptor in SERVICES.items()
@@ -191,13 +191,7 @@ class Methods(grpc.GenericRpcHandler):
         finally:
             validation.watchers -= 1
             if expired and owner and not validation.watchers and not validation.has_ended:
-                self._stop(validation)
-
-    def _stop(self, validation: Validation) -> None:
-        # In a task of its own: that of the call is over.
-        task = asyncio.get_running_loop().create_task(self._jobs.cancel(validation, "DEADLINE_EXCEEDED", abandon=True))
-        self._stopping.add(task)
-        task.add_done_callback(self._stopping.discard)
+                self._jobs.abandon(validation)
 
     async def _validate(self, request: Any, tenant: Tenant, context: Context) -> AsyncIterator[Message]:
         kind = validation_engine_pb2.ValidateResponse
@@ -248,23 +242,7 @@ class Methods(grpc.GenericRpcHandler):
             return await self._jobs.find(tenant, request.validation_id)
         job = _job(request.job, name)
         await _refuse_forbidden(job, tenant)
-        beginning = asyncio.get_running_loop().create_task(
-            self._jobs.begin(tenant, job, request.job.idempotency_key or None)
-        )
-        try:
-            return await asyncio.shield(beginning)
-        except asyncio.CancelledError:
-            # Half begun it could neither be stopped nor taken over.
-            beginning.add_done_callback(self._stop_unwatched)
-            raise
-
-    def _stop_unwatched(self, begun: "asyncio.Task[Validation]") -> None:
-        """Stops what a call began that went away before it could watch."""
-        if begun.cancelled() or begun.exception() is not None:
-            return
-        validation = begun.result()
-        if not validation.watchers and not validation.has_ended:
-            self._stop(validation)
+        return await self._jobs.begin(tenant, job, request.job.idempotency_key or None)
 
     async def _refuse_unknown(self, requests: Any, context: Context) -> None:
         self._metrics.rejections.labels("UNKNOWN_METHOD").inc()
