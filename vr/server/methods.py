@@ -12,16 +12,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import grpc
-import protovalidate
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 
 from vr.server import answers
 from vr.server._generated.vr.v1 import collapse_engine_pb2, job_pb2, validation_engine_pb2
 from vr.server.config import ServerConfig
-from vr.server.failures import Failure, Violation, to_rpc_status, unavailable
+from vr.server.failures import Failure, to_rpc_status, unavailable
 from vr.server.jobs import Jobs
 from vr.server.metrics import Metrics
 from vr.server.reasons import REASONS
+from vr.server.requests import job_of, parsed
 from vr.server.tenants import Tenant, Tenants
 from vr.server.validation import Validation
 from vr.server.wire import enum_of, to_message
@@ -72,7 +72,7 @@ class Methods(grpc.GenericRpcHandler):
 
             async def streamed(raw: bytes, context: Context) -> AsyncIterator[bytes]:
                 async with self._call(method.name, context) as tenant:
-                    async for message in stream(_parsed(kind, raw), tenant, context):
+                    async for message in stream(await parsed(kind, raw), tenant, context):
                         yield message.SerializeToString()
 
             return grpc.unary_stream_rpc_method_handler(streamed)
@@ -80,7 +80,7 @@ class Methods(grpc.GenericRpcHandler):
 
         async def called(raw: bytes, context: Context) -> bytes:
             async with self._call(method.name, context) as tenant:
-                return (await answer(_parsed(kind, raw), tenant, context)).SerializeToString()
+                return (await answer(await parsed(kind, raw), tenant, context)).SerializeToString()
 
         return grpc.unary_unary_rpc_method_handler(called)
 
@@ -102,6 +102,12 @@ class Methods(grpc.GenericRpcHandler):
         except GeneratorExit:
             code = "CANCELLED"
             raise
+        except OSError as err:
+            # Only the run store is read and written here.
+            code = REASONS["STORE_UNAVAILABLE"].code
+            _log.error("%s: the run store does not work: %s", name, err)
+            self._metrics.rejections.labels("STORE_UNAVAILABLE").inc()
+            await context.abort_with_status(to_rpc_status(Failure("STORE_UNAVAILABLE")))
         except Exception:  # noqa: BLE001 - whatever failed, the caller gets one of the table's statuses
             code = "INTERNAL"
             _log.exception("%s failed", name)
@@ -218,8 +224,9 @@ class Methods(grpc.GenericRpcHandler):
         with self._watching(validation, context, owner=request.HasField("job")):
             await context.send_initial_metadata(((_ID_HEADER, validation.id),))
             state = job_pb2.Progress(state=_state(validation.state))  # type: ignore[arg-type]
-            yield kind(validation_id=validation.id, sequence=request.after_sequence, progress=state)
-            sequence = request.after_sequence
+            # Another server, or this one before it was restarted, has numbers of its own.
+            sequence = min(request.after_sequence, validation.sequence)
+            yield kind(validation_id=validation.id, sequence=sequence, progress=state)
             async for number, event in validation.progress(sequence):
                 sequence, progress = number, to_message(event, job_pb2.Progress)
                 yield kind(validation_id=validation.id, sequence=sequence, progress=progress)
@@ -240,7 +247,7 @@ class Methods(grpc.GenericRpcHandler):
         """Returns the validation that a request asks about, or begins the one that it asks for."""
         if request.WhichOneof("target") == "validation_id":
             return await self._jobs.find(tenant, request.validation_id)
-        job = _job(request.job, name)
+        job = job_of(request.job, name)
         await _refuse_forbidden(job, tenant)
         return await self._jobs.begin(tenant, job, request.job.idempotency_key or None)
 
@@ -254,65 +261,6 @@ def _module_of(message: Any) -> Any:
         validation_engine_pb2.DESCRIPTOR.name: validation_engine_pb2,
         collapse_engine_pb2.DESCRIPTOR.name: collapse_engine_pb2,
     }[message.file.name]
-
-
-def _parsed(kind: Callable[[], Message], raw: bytes) -> Message:
-    """Returns a request that holds to the contract.
-
-    Raises:
-      Failure: with every field that does not.
-    """
-    message = kind()
-    try:
-        message.ParseFromString(raw)
-    except DecodeError:
-        raise Failure("MALFORMED_MESSAGE") from None
-    wrong = [
-        Violation(_path(each.proto.field), each.proto.message) for each in protovalidate.collect_violations(message)
-    ]
-    if wrong:
-        fields = ", ".join(dict.fromkeys(each.field for each in wrong))
-        raise Failure("BAD_REQUEST", f"{fields}: break the contract's constraints", wrong)
-    return message
-
-
-def _path(field: Any) -> str:
-    """Returns a field's path as `job.settings.overrides[0]`."""
-    words = []
-    for element in field.elements:
-        at = element.subscript
-        words.append(element.field_name + ("" if at is None else f"[{at.value}]"))
-    return ".".join(words)
-
-
-def _job(message: Any, name: str) -> dict[str, Any]:
-    """Returns what a call asks for as the store keeps it.
-
-    Raises:
-      Failure: if the call cannot be answered with such a cascade.
-    """
-    settings = message.settings
-    cascade = settings.cascade
-    if name == "PreScreenRisk":
-        if cascade not in ("", "none"):
-            _refuse_cascade("must be none or empty: nothing is trained before a pre-screen")
-        cascade = "none"
-    if name == "TrainCascade" and cascade == "none":
-        _refuse_cascade("must not be none: there would be nothing to train")
-    datasets = {
-        each: {"uri": dataset.uri, "format": dataset.format or None, "types": dict(dataset.types)}
-        for each in ("candidate", "reference")
-        if message.HasField(each) and (dataset := getattr(message, each))
-    }
-    return {
-        **datasets,
-        "settings": {"cascade": cascade, "seed": settings.seed, "overrides": list(settings.overrides)},
-        "time_limit_s": message.time_limit.ToMilliseconds() / 1000 if message.HasField("time_limit") else None,
-    }
-
-
-def _refuse_cascade(what: str) -> None:
-    raise Failure("BAD_REQUEST", f"job.settings.cascade {what}", [Violation("job.settings.cascade", what)])
 
 
 async def _refuse_forbidden(job: dict[str, Any], tenant: Tenant) -> None:
