@@ -265,6 +265,7 @@ class Jobs:
         begun, validation.state = time.monotonic(), "running"
         limit = min(validation.job.get("time_limit_s") or self._config.job_limit_s, self._config.job_limit_s)
         request = {
+            "id": validation.id,
             "job": validation.job,
             "grant": asdict(validation.tenant.grant),
             "output": str(self._store.output(*validation.place)),
