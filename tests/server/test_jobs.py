@@ -14,6 +14,7 @@ from vr.server.config import ServerConfig
 from vr.server.failures import Failure
 from vr.server.jobs import Jobs
 from vr.server.metrics import Metrics
+from vr.server.serve import Server
 from vr.server.store import RunStore, new_id
 from vr.server.tenants import Tenant
 from vr.server.validation import Validation
@@ -344,5 +345,27 @@ def test_what_was_swept_is_not_found(tmp_path):
         # The key is free again.
         await (await one.begin("key")).ended()
         assert one.children.begun == 2
+
+    played(test)
+
+
+def test_a_server_that_ends_at_once_leaves_its_work_before_its_children(tmp_path):
+    async def test():
+        server = Server(ServerConfig(store=str(tmp_path)), {})
+        one = Replica(tmp_path)
+        server.jobs, left = one.jobs, []
+
+        class Closed:
+            async def close(self):
+                left.append(dict(one.jobs._active))
+
+        server.children = Closed()  # type: ignore[assignment]
+        validation = await one.begin()
+        await until(lambda: one.children.begun == 1)
+        await server.leave()
+        assert left == [{}]
+        assert one.store.state(*validation.place)["state"] == "queued"
+        assert validation.failure is not None
+        assert validation.failure.reason == "DRAINING"
 
     played(test)

@@ -48,9 +48,12 @@ class RunStore:
 
     def check(self) -> None:
         """Raises OSError where nothing can be written."""
-        probe = self._root / f".probe.{os.getpid()}"
-        probe.write_bytes(b"")
-        probe.unlink()
+        # Process numbers are the same in many containers.
+        probe = self._root / f".probe.{os.urandom(8).hex()}"
+        try:
+            probe.write_bytes(b"")
+        finally:
+            probe.unlink(missing_ok=True)
 
     def create(self, tenant: str, id: str, job: dict[str, Any]) -> bool:
         """Keeps what was asked; returns False where the same was asked before.
@@ -89,7 +92,7 @@ class RunStore:
         folder = self._folder(tenant, id)
         if state["state"] == "finished":
             state = state | {"sha256": _digest((self.output(tenant, id) / "report.json").read_bytes())}
-        draft = folder / f".{_STATE}.{os.getpid()}"
+        draft = folder / f".{_STATE}.{os.urandom(8).hex()}"
         write_synced(draft, _sealed(state | {"at": time.time()}))
         os.replace(draft, folder / _STATE)
         sync_folder(folder)
