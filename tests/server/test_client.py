@@ -8,6 +8,7 @@ import pytest
 
 from vr.client import Client, ServiceError
 from vr.client.calls import Deadline
+from vr.core.errors import ConfigError
 from vr.server._generated.vr.v1 import validation_engine_pb2 as engine
 from vr.server.failures import Failure, to_rpc_status
 from vr.server.wire import to_message
@@ -125,3 +126,14 @@ def test_exit_codes_are_those_of_the_command_line():
 def test_a_deadline_never_falls_below_zero():
     assert Deadline(None).left is None
     assert Deadline(0).left == 0.0
+
+
+def test_a_token_is_not_sent_in_plain_text_beyond_this_machine():
+    for target in ("10.0.0.7:50051", "vr.example:50051"):
+        with pytest.raises(ConfigError, match="without TLS"):
+            Client(target, token="secret")
+        Client(target, token="secret", tls=True).close()
+        Client(target, token="secret", insecure=True).close()
+        Client(target).close()
+    for target in ("127.0.0.1:50051", "[::1]:50051", "localhost:50051"):
+        Client(target, token="secret").close()

@@ -133,6 +133,12 @@ class TestProgress:
         assert {each.tier for each in training} == {"one", "two"}
         assert any(each.loss is not None and each.rows_per_second for each in training)
 
+    def test_numbers_of_another_server_hide_nothing(self, server, trained):
+        request = engine.ValidateRequest(validation_id=trained[1].validation_id, after_sequence=2**64 - 1)
+        with server.channel as channel:
+            last = [*stream(server, request, channel)][-1]
+        assert last.WhichOneof("event") == "report"
+
     def test_a_stream_that_breaks_stops_nothing_and_is_attached_to_again(self, server, data, client):
         job = slow_job(data, idempotency_key="breaks")
         with server.channel as channel:
@@ -252,6 +258,15 @@ class TestRefusals:
             found.append((caught.value.code(), caught.value.details(), [str(each) for each in details.values()]))
         assert found == [found[0]] * len(found)
         assert found[0][0] is grpc.StatusCode.NOT_FOUND
+
+    def test_very_many_wrong_entries_are_refused_with_a_reason(self, server):
+        job = job_pb2.Job(candidate=job_pb2.Dataset(uri="/a", types={f"{each:06d}": "x" for each in range(40_000)}))
+        job.settings.overrides.extend(["no setting"] * 64)
+        code, details = refused(
+            server, "CollapseEngine/DetectCollapse", engine.ValidateRequest(job=job).SerializeToString()
+        )
+        assert (code, details["ErrorInfo"].reason) == ("INVALID_ARGUMENT", "BAD_REQUEST")
+        assert int(details["ErrorInfo"].metadata["more_violations"]) > 0
 
     def test_both_datasets_are_named(self, server):
         job = job_pb2.Job(candidate=job_pb2.Dataset(uri="/nowhere/a"), reference=job_pb2.Dataset(uri="/nowhere/b"))

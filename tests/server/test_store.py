@@ -1,6 +1,7 @@
 import os
 import random
 import time
+from pathlib import Path
 
 import pytest
 
@@ -104,3 +105,16 @@ def test_old_validations_go_and_held_ones_stay(store):
     assert store.job("local", old) is None
     assert store.job("local", held) == store.job("local", new) == JOB
     os.close(handle)
+
+
+def test_a_probe_of_another_server_is_no_fault(store, monkeypatch):
+    """Process numbers are the same in many containers, and a sweep may come between."""
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    written = Path.write_bytes
+
+    def and_taken_away(path, content):
+        written(path, content)
+        path.unlink()
+
+    monkeypatch.setattr(Path, "write_bytes", and_taken_away)
+    store.check()

@@ -5,6 +5,8 @@ import pytest
 from vr.core.errors import ConfigError
 from vr.server.addresses import ANYWHERE
 from vr.server.config import ServerConfig
+from vr.server.failures import Failure
+from vr.server.methods import Methods
 from vr.server.tenants import Tenants
 
 
@@ -48,6 +50,33 @@ def test_a_certificate_names_its_tenant(tmp_path):
     assert known.find(None, ["somebody.else"]) is None
 
 
+@pytest.mark.parametrize("line", [f'tokens = ["{digest("a-token")}"]', 'certificates = ["trainer.other"]'])
+def test_one_that_two_tenants_hold_is_refused(tmp_path, line):
+    with pytest.raises(ConfigError, match="too"):
+        tenants_of(tmp_path, TWO + f"[third]\n{line}\n")
+
+
+@pytest.mark.parametrize(
+    ("names", "tenant"),
+    [
+        ({"x509_subject_alternative_name": [b"trainer.other"], "x509_common_name": [b"nobody"]}, "other"),
+        ({"x509_common_name": [b"trainer.other"]}, "other"),
+        ({"x509_subject_alternative_name": [b"nobody"], "x509_common_name": [b"trainer.other"]}, None),
+    ],
+)
+def test_a_common_name_counts_only_by_itself(tmp_path, names, tenant):
+    class Context:
+        invocation_metadata = staticmethod(lambda: ())
+        auth_context = staticmethod(lambda: names)
+
+    methods = Methods(ServerConfig(), tenants_of(tmp_path, TWO), None, None)
+    if tenant is None:
+        with pytest.raises(Failure):
+            methods._tenant(Context())
+    else:
+        assert methods._tenant(Context()).name == tenant
+
+
 def test_loopback_alone_may_read_everything():
     assert Tenants.of(ServerConfig()).find(None, ()).grant == ANYWHERE
     assert Tenants.of(ServerConfig(host="0.0.0.0", insecure=True)).find(None, ()).grant.roots == ()
@@ -86,6 +115,9 @@ def test_tls_without_tenants_is_not_enough(tmp_path):
     for name in ("c", "k"):
         (tmp_path / name).write_text("")
     config = ServerConfig(host="0.0.0.0", certificate=str(tmp_path / "c"), private_key=str(tmp_path / "k"))
+    with pytest.raises(ConfigError, match="anybody may ask"):
+        config.refuse_exposure()
+    config.client_ca = str(tmp_path / "c")
     with pytest.raises(ConfigError, match="anybody may ask"):
         config.refuse_exposure()
 

@@ -1,5 +1,6 @@
 """The client: one method for each call of the service."""
 
+import re
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic import BaseModel
 from vr.client import results
 from vr.client.calls import Deadline, ServiceError, is_transient, retried
 from vr.client.job import Job
+from vr.core.errors import ConfigError
 from vr.pipeline.progress import Event, ProgressCallback
 from vr.pipeline.report import ValidationReport
 from vr.server._generated.vr.v1 import collapse_engine_pb2, validation_engine_pb2
@@ -20,6 +22,7 @@ from vr.server.wire import to_document
 __all__ = ["Client"]
 
 M = TypeVar("M", bound=BaseModel)
+_LOOPBACK = re.compile(r"(127\.\d+\.\d+\.\d+|\[::1\]|localhost):\d+")
 _MODULES = {"ValidationEngine": validation_engine_pb2, "CollapseEngine": collapse_engine_pb2}
 # A map has no order on the wire, and a report is read from the first dimension to the last.
 _DIMENSIONS = (
@@ -48,6 +51,9 @@ class Client:
     Every method takes a `Job`, which begins a validation, or the id of one. A job is sent under a key of its own, so
     that a call that is tried again begins nothing twice. All of them raise `vr.client.ServiceError`.
 
+    Raises:
+      ConfigError: for a token that would be sent unencrypted beyond this machine.
+
     Args:
       target: `HOST:PORT`.
       token: Sent as bearer token; needs TLS beyond loopback.
@@ -55,6 +61,7 @@ class Client:
       certificate: PEM file of the client's own certificate, for mTLS.
       private_key: Its key.
       tls: Encrypt, trusting what the system trusts.
+      insecure: Send a token unencrypted beyond this machine.
       timeout: Seconds for each call, attempts and waits included; None: as long as it takes.
       attempts: At most, of a call that fails for a reason that may pass.
     """
@@ -68,12 +75,20 @@ class Client:
         certificate: str | None = None,
         private_key: str | None = None,
         tls: bool = False,
+        insecure: bool = False,
         timeout: float | None = None,
         attempts: int = 6,
     ):
+        encrypts = bool(tls or authority or certificate)
+        if token is not None and not (encrypts or insecure or _LOOPBACK.fullmatch(target)):
+            raise ConfigError(
+                f"{target} is on another machine, and a token would be sent there without TLS",
+                where="server",
+                hint="give the authority (--ca) or tls (--tls), or say insecure (--insecure)",
+            )
         self._timeout, self._attempts = timeout, attempts
         self._metadata = () if token is None else (("authorization", f"Bearer {token}"),)
-        if tls or authority or certificate:
+        if encrypts:
             files = [
                 None if name is None else Path(name).read_bytes() for name in (authority, private_key, certificate)
             ]

@@ -54,6 +54,7 @@ def validate(
     ] = None,
     private_key: Annotated[str | None, typer.Option("--key", help="Its key.", show_default=False)] = None,
     tls: Annotated[bool, typer.Option("--tls", help="Encrypt, trusting what the system trusts.")] = False,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Send a token unencrypted beyond this machine.")] = False,
     timeout: Annotated[
         float | None, typer.Option("--timeout", help="Seconds to wait for at most.", show_default=False)
     ] = None,
@@ -80,6 +81,7 @@ def validate(
             certificate=certificate,
             private_key=private_key,
             tls=tls,
+            insecure=insecure,
             timeout=timeout,
         ) as client,
         show_progress(quiet=quiet) as show,

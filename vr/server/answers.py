@@ -14,6 +14,10 @@ __all__ = ["ANSWERS", "cascade_results", "whole_report"]
 
 Report = Mapping[str, Any]
 M = TypeVar("M", bound=Message)
+# What a request may say; the rest is the operator's: addresses of machines, caches, a database with its password.
+_OF_REQUESTS = frozenset(
+    ("seed", "data", "reference", "cascade", "codec", "detector", "localization", "recommendation", "sample")
+)
 _REMOVES = ("deduplicate", "drop_rows")
 
 
@@ -131,7 +135,9 @@ def cascade_results(report: Report) -> validation.CascadeResults:
 
 def whole_report(report: Report) -> report_pb2.ValidationReport:
     """Returns what Validate ends with."""
-    return to_message(report, report_pb2.ValidationReport)
+    run = report["run"]
+    configuration = {name: value for name, value in run["configuration"].items() if name in _OF_REQUESTS}
+    return to_message({**report, "run": {**run, "configuration": configuration}}, report_pb2.ValidationReport)
 
 
 # The unary calls that answer with a part of the report.

@@ -9,6 +9,7 @@ import errno
 import json
 import os
 import queue
+import re
 import signal
 import sys
 import threading
@@ -18,6 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from vr.core.errors import DataError, VrError
 from vr.server.addresses import Grant
@@ -108,7 +110,7 @@ class _Worker:
             )
             told = {"finished": {"verdict": report.verdict.value, "rows": report.dataset.rows}}
         except BaseException as error:  # noqa: BLE001 - nothing may end this process but what ends processes
-            told = {"failed": _told(error, fields)}
+            told = {"failed": _told(error, fields, request["output"])}
         say(told)
         self._reading = self._new_reading()
 
@@ -172,11 +174,11 @@ def _refuse_others(name: str, uri: str, grant: Grant) -> None:
     from vr.data.formats.locate import locate
     from vr.data.store.address import is_remote, local_path
 
+    with _unavailable(name):
+        files = locate(uri, any_name=True)[0]
     if is_remote(uri):
-        with _unavailable(name):
-            locate(uri, any_name=True)
         return
-    for file in locate(uri, any_name=True)[0]:
+    for file in files:
         if not grant.holds(local_path(file.path)):
             raise _Unavailable(name)
 
@@ -189,25 +191,49 @@ def _unavailable(name: str) -> Any:
         raise _Unavailable(name) from err
 
 
-def _told(error: BaseException, fields: Mapping[str, str]) -> dict[str, Any]:
-    """Returns an error as the server is told of it; anything that nobody foresaw goes to the log in full."""
+def _told(error: BaseException, fields: Mapping[str, str], output: str) -> dict[str, Any]:
+    """Returns an error as the server is told of it; anything that nobody foresaw with its traceback, for the log.
+
+    Args:
+      error: It.
+      fields: Addresses of the datasets, by the name of their field.
+      output: Where the validation is kept.
+    """
     if isinstance(error, _Unavailable):
         return {"kind": "Unavailable", "field": f"job.{error.args[0]}.uri"}
     if isinstance(error, VrError):
-        message, where = error.message, error.where or ""
+        kind, message, where = type(error).__name__, error.message, error.where or ""
+        field = "job.settings" if kind == "ConfigError" else "job" if isinstance(error, DataError) else None
         for name, uri in fields.items():
             if where.startswith(uri):
-                inner = where.removeprefix(uri).strip("/ ,")
-                message = f"{inner}: {message}" if inner else message
-                return {"kind": type(error).__name__, "message": message, "hint": error.hint, "field": f"job.{name}"}
+                where, field = where.removeprefix(uri).strip("/ ,"), f"job.{name}"
+                break
         message = f"{where}: {message}" if where else message
-        field = (
-            "job.settings" if type(error).__name__ == "ConfigError" else "job" if isinstance(error, DataError) else None
-        )
-        return {"kind": type(error).__name__, "message": message, "hint": error.hint, "field": field}
-    traceback.print_exception(error)
+        return {
+            "kind": kind,
+            "message": _without_places(message, fields, output),
+            "hint": error.hint and _without_places(error.hint, fields, output),
+            "field": field,
+        }
+    told = {"kind": "Internal", "message": "", "field": None}
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return {"kind": "DiskFull", "message": "no space left", "field": None}
-    if isinstance(error, MemoryError):
-        return {"kind": "MemoryError", "message": "not enough memory", "field": None}
-    return {"kind": "Internal", "message": "", "field": None}
+        told = {"kind": "DiskFull", "message": "no space left", "field": None}
+    elif isinstance(error, MemoryError):
+        told = {"kind": "MemoryError", "message": "not enough memory", "field": None}
+    return told | {"traceback": "".join(traceback.format_exception(error))}
+
+
+def _without_places(text: str, fields: Mapping[str, str], output: str) -> str:
+    """Returns a text without a request's addresses and the store's, whatever characters they hold."""
+    names = {}
+    for name, uri in fields.items():
+        path = unquote(uri.removeprefix("file://")).rstrip("/")
+        names |= dict.fromkeys((uri, path, os.path.realpath(path), os.path.basename(path)), f"the {name}")
+    # The store is the folder of the tenants' folders; its own name may be a word that a message needs.
+    store = Path(output).parent.parent.parent
+    names |= dict.fromkeys((output, str(store)), "<path>")
+    if not store.name.isalpha():
+        names[store.name] = "<path>"
+    for place in sorted((each for each in names if len(each) > 2), key=len, reverse=True):
+        text = re.sub(rf"(?<!\w){re.escape(place)}(?!\w)", names[place], text)
+    return text

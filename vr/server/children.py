@@ -94,6 +94,10 @@ class Child:
     async def work(self, request: Mapping[str, Any], tell: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
         """Returns what became of a validation: `{"finished": ...}` or `{"failed": ...}`.
 
+        Args:
+          request: What to do; its `id` stands beside what is logged of it.
+          tell: Told of progress.
+
         Raises:
           ChildDied: if the child ended over it.
         """
@@ -105,6 +109,9 @@ class Child:
                 # What it says of another validation must never be taken for this one's.
                 raise await self._killed()
             if "progress" not in told:
+                if (trace := told.get("failed", {}).pop("traceback", None)) is not None:
+                    named = {"validation_id": request["id"]} if "id" in request else {}
+                    _log.error("a validation failed in its child", extra={**named, "traceback": trace})
                 return told
             tell(told["progress"])
 

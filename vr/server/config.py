@@ -103,7 +103,8 @@ class ServerConfig:
                 where="server.host",
                 hint="give server.certificate and server.private_key, or say server.insecure=true",
             )
-        if self.tenants is None and self.client_ca is None:
+        # An authority says that it knows somebody, not who may read what.
+        if self.tenants is None:
             raise ConfigError(
                 f"{self.host} can be reached from other machines, and anybody may ask",
                 where="server.host",

@@ -18,6 +18,9 @@ __all__ = ["Failure", "Violation", "failure_of", "scrubbed", "to_rpc_status", "u
 # An absolute path of two parts or more, a user's home, or a store's address with what follows it.
 _PATH = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://|~/|(?<![\w.)])/(?=[\w.+-]+/))[^\s,;:'\"()\[\]]+")
 _MOST_TEXT = 1_000
+# gRPC sends a status in the trailing metadata, where 8 KiB pass: the message percent-encoded, the details in base64
+# with the message once more.
+_MOST_MESSAGE, _MOST_DETAILS, _MOST_FIELD = 1_200, 3_000, 200
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,8 @@ _OF_ERRORS = {
     "MemoryError": "OUT_OF_MEMORY",
     "CheckpointError": "STATE_DAMAGED",
     "StoreError": "STORE_UNAVAILABLE",
+    # The operator's library of signatures is none of the caller's.
+    "LibraryError": "INTERNAL",
     "AlreadyPublishedError": "STATE_DAMAGED",
     "DiskFull": "DISK_FULL",
     "Unavailable": "DATASET_UNAVAILABLE",
@@ -113,14 +118,14 @@ def scrubbed(text: str) -> str:
 def to_rpc_status(failure: Failure) -> grpc.Status:
     """Returns a failure as what `context.abort_with_status` takes."""
     reason = REASONS[failure.reason]
-    details: list[Message] = [
-        error_details_pb2.ErrorInfo(reason=failure.reason, domain=DOMAIN, metadata=dict(failure.metadata))
-    ]
+    metadata = dict(failure.metadata)
+    details: list[Message] = []
     if failure.violations:
-        bad = error_details_pb2.BadRequest()
-        for each in failure.violations:
-            bad.field_violations.add(field=each.field, description=scrubbed(each.description))
+        bad = _bad_request(failure.violations)
+        if left_out := len(failure.violations) - len(bad.field_violations):
+            metadata["more_violations"] = str(left_out + int(metadata.get("more_violations", 0)))
         details.append(bad)
+    details.insert(0, error_details_pb2.ErrorInfo(reason=failure.reason, domain=DOMAIN, metadata=metadata))
     if reason.retry_s is not None:
         delay = duration_pb2.Duration()
         delay.FromMilliseconds(round(reason.retry_s * 1000))
@@ -129,9 +134,36 @@ def to_rpc_status(failure: Failure) -> grpc.Status:
         quota = error_details_pb2.QuotaFailure()
         quota.violations.add(subject=failure.quota, description=reason.meaning)
         details.append(quota)
-    status = status_pb2.Status(code=getattr(code_pb2, reason.code), message=scrubbed(failure.message or reason.meaning))
+    status = status_pb2.Status(code=getattr(code_pb2, reason.code), message=_text_of(failure))
     for each in details:
         packed = any_pb2.Any()
         packed.Pack(each)
         status.details.append(packed)
     return rpc_status.to_status(status)
+
+
+def _text_of(failure: Failure) -> str:
+    return _clipped(scrubbed(failure.message or REASONS[failure.reason].meaning), _MOST_MESSAGE)
+
+
+def _bad_request(violations: Sequence[Violation]) -> error_details_pb2.BadRequest:
+    """Returns as many violations as a status holds, the first one at least."""
+    bad = error_details_pb2.BadRequest()
+    for each in violations:
+        bad.field_violations.add(
+            field=_clipped(each.field, _MOST_FIELD), description=_clipped(scrubbed(each.description), _MOST_MESSAGE)
+        )
+        if bad.ByteSize() > _MOST_DETAILS and len(bad.field_violations) > 1:
+            del bad.field_violations[-1]
+            break
+    return bad
+
+
+def _clipped(text: str, most: int) -> str:
+    """Returns a text that takes `most` bytes in a header, where all but ASCII is written as `%XX`."""
+    size = 0
+    for at, char in enumerate(text):
+        size += 1 if " " <= char <= "~" and char != "%" else 3 * len(char.encode(errors="replace"))
+        if size > most:
+            return text[: max(0, at - 3)] + "..."
+    return text

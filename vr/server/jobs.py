@@ -5,10 +5,9 @@ import contextlib
 import logging
 import os
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Coroutine, Mapping
+from dataclasses import asdict
+from typing import Any, TypeVar
 
 from vr.server.children import ChildDied, Children
 from vr.server.config import ServerConfig
@@ -17,80 +16,15 @@ from vr.server.metrics import Metrics
 from vr.server.reasons import REASONS
 from vr.server.store import RunStore, new_id
 from vr.server.tenants import Tenant
+from vr.server.validation import ABANDONED, ENDED, Validation
 
-__all__ = ["Jobs", "Validation"]
+__all__ = ["Jobs"]
 
 _log = logging.getLogger("vr.server")
-_EVENTS_KEPT = 512  # of each validation, for those who attach again
-_FOLLOW_S = 0.5  # between two looks at a validation that another server computes
+_FOLLOW_S = 0.5  # between two looks at what another server does: at a validation, or at whether one is to be cancelled
 _REMEMBERED = 256  # ended validations, for those who are about to ask for their reports
-ENDED = ("finished", "failed", "cancelled")
-# Left as it is by a call that expired or went away, or for want of something that may come back: whoever asks for it
-# again goes on with it, and nobody else does.
-ABANDONED = "abandoned"
-
-
-@dataclass(eq=False)
-class Validation:
-    """One validation as this server sees it.
-
-    Attributes:
-      state: `queued`, `running`, `finished`, `failed` or `cancelled`.
-      failure: Why it failed or was cancelled.
-      events: Progress with its number; the oldest are forgotten.
-      watchers: Calls that wait for it.
-      stop: What to end it with, where somebody asked for that.
-      abandoned: Whether it may go on for whoever asks again.
-    """
-
-    tenant: Tenant
-    id: str
-    job: dict[str, Any]
-    state: str = "queued"
-    failure: Failure | None = None
-    events: deque[tuple[int, dict[str, Any]]] = field(default_factory=lambda: deque(maxlen=_EVENTS_KEPT))
-    sequence: int = 0
-    watchers: int = 0
-    stop: Failure | None = None
-    abandoned: bool = False
-    task: asyncio.Task[None] | None = None
-    _changed: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether nothing will come any more."""
-        return self.state in ENDED or self.failure is not None
-
-    def tell(self, progress: dict[str, Any] | None = None) -> None:
-        """Wakes whoever watches, with progress where there is some."""
-        if progress is not None:
-            self.sequence += 1
-            self.events.append((self.sequence, progress | {"state": self.state}))
-        before, self._changed = self._changed, asyncio.Event()
-        before.set()
-
-    async def progress(self, after: int) -> AsyncIterator[tuple[int, dict[str, Any]]]:
-        """Yields progress after an event's number until the validation ends; who is slow misses some of it."""
-        while True:
-            changed = self._changed
-            for number, event in [each for each in self.events if each[0] > after]:
-                after = number
-                yield number, event
-            if self.has_ended and (not self.events or self.events[-1][0] <= after):
-                return
-            if changed is self._changed:
-                await changed.wait()
-
-    async def ended(self) -> None:
-        """Returns when the validation has finished.
-
-        Raises:
-          Failure: as it failed.
-        """
-        while not self.has_ended:
-            await self._changed.wait()
-        if self.failure is not None:
-            raise self.failure
+T = TypeVar("T")
+Outcome = tuple[str, Failure | None]
 
 
 class Jobs:
@@ -107,6 +41,7 @@ class Jobs:
         self._config, self._store, self._children, self._metrics = config, store, children, metrics
         self._active: dict[tuple[str, str], Validation] = {}
         self._ended: dict[tuple[str, str], Validation] = {}
+        self._stopping: set[asyncio.Task[None]] = set()
         self._draining = False
 
     async def begin(self, tenant: Tenant, job: dict[str, Any], key: str | None) -> Validation:
@@ -116,26 +51,20 @@ class Jobs:
           Failure: if there is no room for it.
         """
         id = new_id(tenant.name, key)
-        if key is not None and (known := await self._known(tenant, id)) is not None:
+        if key is not None and (known := await self._opened(tenant, id)) is not None:
             if known.job != job:
                 raise Failure("KEY_REUSED", metadata={"validation_id": id})
-            return known
-        self._refuse_excess(tenant)
+            return await _entered(known)
         # Counted before the disk is waited for, so that no two calls take the last place.
-        validation = self._active[tenant.name, id] = Validation(tenant, id, job)
+        self._refuse_excess(tenant)
+        validation = self._begun(Validation(tenant, id, job, owned=True), creates=True)
         try:
-            await asyncio.to_thread(self._store.create, tenant.name, id, job)
-            handle = await asyncio.to_thread(self._store.lock, tenant.name, id)
-        except BaseException as err:
-            del self._active[tenant.name, id]
-            validation.failure = err if isinstance(err, Failure) else Failure("STORE_UNAVAILABLE")
-            validation.tell()
-            if isinstance(err, OSError):
-                _log.error("the run store cannot be written: %s", err, extra={"validation_id": id})
-                raise Failure("STORE_UNAVAILABLE") from err
+            return await _entered(validation)
+        except asyncio.CancelledError:
+            # The call went away before it could watch; somebody else may have come to in the meantime.
+            if not validation.watchers:
+                self.abandon(validation)
             raise
-        self._start(validation, handle)
-        return validation
 
     async def find(self, tenant: Tenant, id: str) -> Validation:
         """Returns a validation of a tenant by its id; one whose server died is taken over.
@@ -143,13 +72,16 @@ class Jobs:
         Raises:
           Failure: if the tenant has none of that id.
         """
-        known = await self._known(tenant, id)
+        known = await self._opened(tenant, id)
         if known is None:
             raise Failure("VALIDATION_NOT_FOUND", metadata={"validation_id": id})
-        return known
+        return await _entered(known)
 
     async def cancel(self, validation: Validation, reason: str = "CANCELLED", *, abandon: bool = False) -> None:
         """Stops a validation; when this returns, its child is gone.
+
+        One that another server computes is stopped by that server where it is cancelled; otherwise this server stops
+        to wait for it.
 
         Args:
           validation: Which.
@@ -158,21 +90,33 @@ class Jobs:
         """
         if validation.has_ended or validation.task is None:
             return
-        validation.stop = Failure(reason, metadata={"validation_id": validation.id})
-        validation.abandoned = abandon
-        validation.task.cancel()
+        if reason == "CANCELLED" and not validation.owned:
+            await asyncio.to_thread(self._store.ask_to_cancel, *validation.place)
+        else:
+            validation.abandoned = abandon
+            _stop(validation, reason)
         await asyncio.wait([validation.task])
+
+    def abandon(self, validation: Validation) -> None:
+        """Begins to stop a validation whose calls expired or went away; it goes on for whoever asks again."""
+        # In a task of its own: that of the call is over.
+        stopping = self.cancel(validation, "DEADLINE_EXCEEDED", abandon=True)
+        task = asyncio.get_running_loop().create_task(stopping)
+        self._stopping.add(task)
+        task.add_done_callback(self._stopping.discard)
 
     async def report(self, validation: Validation) -> dict[str, Any]:
         """Returns the report of a finished validation."""
-        return await asyncio.to_thread(self._store.report, validation.tenant.name, validation.id)
+        return await asyncio.to_thread(self._store.report, *validation.place)
 
     async def resume(self, tenants: Mapping[str, Tenant]) -> None:
         """Takes over what a server that died left behind."""
         for name, id in await asyncio.to_thread(lambda: list(self._store.unfinished())):
             if name in tenants:
                 with contextlib.suppress(Failure, OSError):
-                    await self._known(tenants[name], id)
+                    # Nobody watches: what was abandoned in the meantime is left alone.
+                    if (known := await self._opened(tenants[name], id)) is not None:
+                        await known.entered.wait()
 
     async def drain(self, seconds: float) -> None:
         """Takes no more, gives what is under way some time, and leaves the rest for another server to resume."""
@@ -188,74 +132,131 @@ class Jobs:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many validations wait and how many are computed."""
-        states = [validation.state for validation in self._active.values()]
+        """How many validations wait here and how many are computed here."""
+        states = [validation.state for validation in self._owned()]
         return {state: states.count(state) for state in ("queued", "running")}
 
-    def _refuse_excess(self, tenant: Tenant) -> None:
+    def _owned(self, besides: Validation | None = None) -> list[Validation]:
+        return [each for each in self._active.values() if each.owned and each is not besides]
+
+    def _refuse_excess(self, tenant: Tenant, besides: Validation | None = None) -> None:
         if self._draining:
             raise Failure("DRAINING")
-        mine = sum(validation.tenant.name == tenant.name for validation in self._active.values())
-        if mine >= self._config.tenant_jobs:
+        owned = self._owned(besides)
+        if sum(validation.tenant.name == tenant.name for validation in owned) >= self._config.tenant_jobs:
             raise Failure("TENANT_JOBS", quota="tenant_jobs")
-        if len(self._active) >= self._config.queue + self._children.count:
+        if len(owned) >= self._config.queue + self._children.count:
             raise Failure("QUEUE_FULL", quota="queue")
 
-    async def _known(self, tenant: Tenant, id: str) -> Validation | None:
+    async def _opened(self, tenant: Tenant, id: str) -> Validation | None:
+        """Returns a validation that this server or the store knows; the disk is not waited for after the last look."""
         place = (tenant.name, id)
-        found = self._active.get(place) or self._ended.get(place)
-        if found is not None:
+        if (found := self._active.get(place)) is not None:
             return found
         job = await asyncio.to_thread(self._store.job, *place)
-        if job is None:
-            return None
-        state = await asyncio.to_thread(self._store.state, *place)
+        kept = {} if job is None else await asyncio.to_thread(self._store.state, *place)
         # Another call may have come to know it in the meantime.
-        if (found := self._active.get(place) or self._ended.get(place)) is not None:
+        if (found := self._active.get(place)) is not None:
             return found
-        validation = Validation(tenant, id, job, state["state"])
-        if state["state"] in ENDED:
-            validation.failure = None if state["state"] == "finished" else Failure.of_document(state["failure"])
+        if job is None:
+            # It was too old to be kept.
+            self._ended.pop(place, None)
+            return None
+        if (found := self._ended.get(place)) is not None:
+            return found
+        validation = Validation(tenant, id, job)
+        if kept["state"] in ENDED:
+            validation.state, validation.failure = _outcome_of(kept)
+            validation.entered.set()
             return validation
-        self._refuse_excess(tenant)
-        validation.state = "queued"
-        self._active[place] = validation
-        handle = await asyncio.to_thread(self._store.lock, *place)
-        self._start(validation, handle)
+        if self._draining:
+            raise Failure("DRAINING")
+        return self._begun(validation, creates=False)
+
+    def _begun(self, validation: Validation, *, creates: bool) -> Validation:
+        self._active[validation.place] = validation
+        validation.task = asyncio.get_running_loop().create_task(self._run(validation, creates=creates))
         return validation
 
-    def _start(self, validation: Validation, handle: int | None) -> None:
-        work = self._follow(validation) if handle is None else self._own(validation, handle)
-        validation.task = asyncio.get_running_loop().create_task(work)
-
-    async def _own(self, validation: Validation, handle: int) -> None:
-        """Computes a validation that this server holds the lock of."""
+    async def _run(self, validation: Validation, *, creates: bool) -> None:
+        """Makes a validation or opens it, and computes it, or waits while another server does."""
+        state, failure, handle = "queued", None, None
         try:
-            await self._compute(validation)
-            validation.state = "finished"
-        except Failure as failure:
-            passes = REASONS[failure.reason].retry_s is not None
-            validation.failure, validation.state = failure, ABANDONED if passes else "failed"
+            if creates:
+                await _whole(asyncio.to_thread(self._store.create, *validation.place, validation.job))
+            while True:
+                handle = await _whole(asyncio.to_thread(self._store.lock, *validation.place))
+                # What another server did until it let go, only the holder of the lock knows.
+                kept = await _whole(asyncio.to_thread(self._store.state, *validation.place))
+                if kept["state"] in ENDED or (handle is not None and self._is_left(validation, kept)):
+                    state, failure = _outcome_of(kept)
+                    return
+                if handle is not None:
+                    break
+                if _is_cancelled():
+                    raise asyncio.CancelledError
+                validation.owned = False
+                validation.entered.set()
+                await asyncio.sleep(_FOLLOW_S)
+            if not (validation.owned or validation.entered.is_set()):
+                self._refuse_excess(validation.tenant, besides=validation)
+            validation.owned = True
+            validation.entered.set()
+            state, failure = await self._computed(validation)
+            if state in (*ENDED, ABANDONED):
+                told = {"state": state} | ({} if failure is None else {"failure": failure.to_document()})
+                # Nobody is told of an end that the store does not know.
+                await _whole(asyncio.to_thread(self._store.keep, *validation.place, told))
         except asyncio.CancelledError:
-            validation.failure = validation.stop or Failure("DRAINING")
-            left = "queued" if validation.failure.reason == "DRAINING" else "cancelled"
-            validation.state = ABANDONED if validation.abandoned else left
+            # It was not begun here: it is another server's to stop.
+            state, failure = "queued", validation.stop or Failure("DRAINING")
+        except Failure as raised:
+            state, failure = "queued", raised
+        except OSError as err:
+            _log.error("the run store does not work: %s", err, extra={"validation_id": validation.id})
+            state, failure = "queued", Failure("STORE_UNAVAILABLE")
+        except Exception:  # noqa: BLE001 - whoever watches has to hear of any end
+            _log.exception("a validation failed", extra={"validation_id": validation.id})
+            state, failure = "queued", Failure("INTERNAL")
+        finally:
+            if handle is not None:
+                os.close(handle)
+            self._end(validation, state, failure)
+
+    @staticmethod
+    def _is_left(validation: Validation, kept: Mapping[str, Any]) -> bool:
+        return kept["state"] == ABANDONED and not validation.watchers
+
+    async def _computed(self, validation: Validation) -> Outcome:
+        """Computes a validation that this server holds the lock of, and returns what became of it."""
+        heeding = asyncio.get_running_loop().create_task(self._heed(validation))
+        try:
+            if _is_cancelled():
+                raise asyncio.CancelledError
+            await self._compute(validation)
+            return "finished", None
+        except Failure as raised:
+            passes = REASONS[raised.reason].retry_s is not None
+            state, failure = ABANDONED if passes else "failed", raised
+        except asyncio.CancelledError:
+            failure = validation.stop or Failure("DRAINING")
+            left = "queued" if failure.reason == "DRAINING" else "cancelled"
+            state = ABANDONED if validation.abandoned else left
         except Exception:  # noqa: BLE001 - the store has to hear of any end
             _log.exception("a validation failed", extra={"validation_id": validation.id})
-            validation.failure, validation.state = Failure("INTERNAL"), "failed"
-        try:
-            if validation.state in (*ENDED, ABANDONED):
-                failure = validation.failure
-                if failure is not None:
-                    failure.metadata = {**failure.metadata, "validation_id": validation.id}
-                told = {"state": validation.state} | ({} if failure is None else {"failure": failure.to_document()})
-                await asyncio.to_thread(self._store.keep, validation.tenant.name, validation.id, told)
-        except OSError as err:
-            _log.error("the run store cannot be written: %s", err, extra={"validation_id": validation.id})
-            validation.failure, validation.state = Failure("STORE_UNAVAILABLE"), "queued"
+            state, failure = "failed", Failure("INTERNAL")
         finally:
-            os.close(handle)
-            self._end(validation)
+            heeding.cancel()
+        failure.metadata = {**failure.metadata, "validation_id": validation.id}
+        return state, failure
+
+    async def _heed(self, validation: Validation) -> None:
+        """Stops a validation that is cancelled at another server."""
+        while True:
+            with contextlib.suppress(OSError):
+                if await asyncio.to_thread(self._store.is_to_be_cancelled, *validation.place):
+                    return _stop(validation, "CANCELLED")
+            await asyncio.sleep(_FOLLOW_S)
 
     async def _compute(self, validation: Validation) -> None:
         queued = time.monotonic()
@@ -264,9 +265,10 @@ class Jobs:
         begun, validation.state = time.monotonic(), "running"
         limit = min(validation.job.get("time_limit_s") or self._config.job_limit_s, self._config.job_limit_s)
         request = {
+            "id": validation.id,
             "job": validation.job,
             "grant": asdict(validation.tenant.grant),
-            "output": str(self._store.output(validation.tenant.name, validation.id)),
+            "output": str(self._store.output(*validation.place)),
         }
         deaths = 0
         try:
@@ -274,7 +276,7 @@ class Jobs:
                 while True:
                     try:
                         validation.tell({"stage": "begin", "done": 0.0, "message": "", "total": None})
-                        told = await child.work(request, lambda event: self._progressed(validation, event))
+                        told = await child.work(request, validation.tell)
                         break
                     except ChildDied as died:
                         deaths += 1
@@ -302,37 +304,55 @@ class Jobs:
         self._metrics.verdicts.labels(told["finished"]["verdict"]).inc()
         self._metrics.rows.inc(told["finished"]["rows"])
 
-    def _progressed(self, validation: Validation, event: dict[str, Any]) -> None:
-        validation.tell(event)
-
-    async def _follow(self, validation: Validation) -> None:
-        """Waits for a validation that another server computes, and takes it over where that server dies."""
-        place = (validation.tenant.name, validation.id)
-        try:
-            while True:
-                state = await asyncio.to_thread(self._store.state, *place)
-                if state["state"] in ENDED:
-                    validation.state = state["state"]
-                    if state["state"] != "finished":
-                        validation.failure = Failure.of_document(state["failure"])
-                    return self._end(validation)
-                handle = await asyncio.to_thread(self._store.lock, *place)
-                if handle is not None:
-                    return await self._own(validation, handle)
-                await asyncio.sleep(_FOLLOW_S)
-        except asyncio.CancelledError:
-            # It is the other server's to stop.
-            validation.failure = validation.stop or Failure("DRAINING")
-            self._end(validation)
-        except Failure as failure:
-            validation.failure = failure
-            self._end(validation)
-
-    def _end(self, validation: Validation) -> None:
-        place = (validation.tenant.name, validation.id)
-        self._active.pop(place, None)
-        if validation.state in ENDED:
-            self._ended[place] = validation
+    def _end(self, validation: Validation, state: str, failure: Failure | None) -> None:
+        validation.state, validation.failure = state, failure
+        if self._active.get(validation.place) is validation:
+            del self._active[validation.place]
+        if state in ENDED:
+            self._ended[validation.place] = validation
             while len(self._ended) > _REMEMBERED:
                 del self._ended[next(iter(self._ended))]
+        validation.entered.set()
         validation.tell()
+
+
+async def _entered(validation: Validation) -> Validation:
+    """Returns a validation when the store has it.
+
+    Raises:
+      Failure: if that came to nothing.
+    """
+    validation.watchers += 1
+    try:
+        await validation.entered.wait()
+    finally:
+        validation.watchers -= 1
+    if validation.failure is not None and validation.state not in ENDED:
+        raise validation.failure
+    return validation
+
+
+async def _whole(work: Coroutine[Any, Any, T]) -> T:
+    """Returns what `work` gives even where the task is cancelled meanwhile: a lock that was taken must not be lost."""
+    task = asyncio.get_running_loop().create_task(work)
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait([task])
+    return task.result()
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _stop(validation: Validation, reason: str) -> None:
+    validation.stop = Failure(reason, metadata={"validation_id": validation.id})
+    if validation.task is not None:
+        validation.task.cancel()
+
+
+def _outcome_of(kept: Mapping[str, Any]) -> Outcome:
+    """Returns how a validation ended, as the store tells it."""
+    failure = kept.get("failure")
+    return kept["state"], None if failure is None else Failure.of_document(failure)

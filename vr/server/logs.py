@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 __all__ = ["log_to_stderr"]
 
 
-_IDS = ("validation_id", "job_id")
+_MORE = ("validation_id", "job_id", "traceback")
 
 
 class _Lines(logging.Formatter):
@@ -19,7 +19,7 @@ class _Lines(logging.Formatter):
             "level": record.levelname.lower(),
             "event": record.getMessage(),
         }
-        told |= {name: id for name in _IDS if (id := getattr(record, name, None)) is not None}
+        told |= {name: value for name in _MORE if (value := getattr(record, name, None)) is not None}
         if record.exc_info:
             told["traceback"] = self.formatException(record.exc_info)
         return json.dumps(told)

@@ -12,17 +12,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import grpc
-import protovalidate
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 
 from vr.server import answers
 from vr.server._generated.vr.v1 import collapse_engine_pb2, job_pb2, validation_engine_pb2
 from vr.server.config import ServerConfig
-from vr.server.failures import Failure, Violation, to_rpc_status, unavailable
-from vr.server.jobs import Jobs, Validation
+from vr.server.failures import Failure, to_rpc_status, unavailable
+from vr.server.jobs import Jobs
 from vr.server.metrics import Metrics
 from vr.server.reasons import REASONS
+from vr.server.requests import job_of, parsed
 from vr.server.tenants import Tenant, Tenants
+from vr.server.validation import Validation
 from vr.server.wire import enum_of, to_message
 
 __all__ = ["SERVICES", "Methods"]
@@ -53,7 +54,6 @@ class Methods(grpc.GenericRpcHandler):
     def __init__(self, config: ServerConfig, tenants: Tenants, jobs: Jobs, metrics: Metrics):
         self._config, self._tenants, self._jobs, self._metrics = config, tenants, jobs, metrics
         self._calls: Counter[str] = Counter()
-        self._stopping: set[asyncio.Task[None]] = set()
         self._handlers = {
             f"/{service}/{method.name}": self._handler(method)
             for service, descriptor in SERVICES.items()
@@ -72,7 +72,7 @@ class Methods(grpc.GenericRpcHandler):
 
             async def streamed(raw: bytes, context: Context) -> AsyncIterator[bytes]:
                 async with self._call(method.name, context) as tenant:
-                    async for message in stream(_parsed(kind, raw), tenant, context):
+                    async for message in stream(await parsed(kind, raw), tenant, context):
                         yield message.SerializeToString()
 
             return grpc.unary_stream_rpc_method_handler(streamed)
@@ -80,7 +80,7 @@ class Methods(grpc.GenericRpcHandler):
 
         async def called(raw: bytes, context: Context) -> bytes:
             async with self._call(method.name, context) as tenant:
-                return (await answer(_parsed(kind, raw), tenant, context)).SerializeToString()
+                return (await answer(await parsed(kind, raw), tenant, context)).SerializeToString()
 
         return grpc.unary_unary_rpc_method_handler(called)
 
@@ -102,6 +102,12 @@ class Methods(grpc.GenericRpcHandler):
         except GeneratorExit:
             code = "CANCELLED"
             raise
+        except OSError as err:
+            # Only the run store is read and written here.
+            code = REASONS["STORE_UNAVAILABLE"].code
+            _log.error("%s: the run store does not work: %s", name, err)
+            self._metrics.rejections.labels("STORE_UNAVAILABLE").inc()
+            await context.abort_with_status(to_rpc_status(Failure("STORE_UNAVAILABLE")))
         except Exception:  # noqa: BLE001 - whatever failed, the caller gets one of the table's statuses
             code = "INTERNAL"
             _log.exception("%s failed", name)
@@ -114,11 +120,9 @@ class Methods(grpc.GenericRpcHandler):
     def _tenant(self, context: Context) -> Tenant:
         metadata = {key: value for key, value in context.invocation_metadata() or () if key == "authorization"}
         authority = context.auth_context() or {}
-        names = [
-            each.decode(errors="replace")
-            for key in ("x509_subject_alternative_name", "x509_common_name")
-            for each in authority.get(key, ())
-        ]
+        # Of a certificate with alternative names the common name says nothing (RFC 6125, 6.4.4).
+        alternatives = authority.get("x509_subject_alternative_name") or authority.get("x509_common_name") or ()
+        names = [each.decode(errors="replace") for each in alternatives]
         tenant = self._tenants.find(metadata.get("authorization"), names)
         if tenant is None:
             raise Failure("UNAUTHENTICATED")
@@ -191,13 +195,7 @@ class Methods(grpc.GenericRpcHandler):
         finally:
             validation.watchers -= 1
             if expired and owner and not validation.watchers and not validation.has_ended:
-                self._stop(validation)
-
-    def _stop(self, validation: Validation) -> None:
-        # In a task of its own: that of the call is over.
-        task = asyncio.get_running_loop().create_task(self._jobs.cancel(validation, "DEADLINE_EXCEEDED", abandon=True))
-        self._stopping.add(task)
-        task.add_done_callback(self._stopping.discard)
+                self._jobs.abandon(validation)
 
     async def _validate(self, request: Any, tenant: Tenant, context: Context) -> AsyncIterator[Message]:
         kind = validation_engine_pb2.ValidateResponse
@@ -224,8 +222,9 @@ class Methods(grpc.GenericRpcHandler):
         with self._watching(validation, context, owner=request.HasField("job")):
             await context.send_initial_metadata(((_ID_HEADER, validation.id),))
             state = job_pb2.Progress(state=_state(validation.state))  # type: ignore[arg-type]
-            yield kind(validation_id=validation.id, sequence=request.after_sequence, progress=state)
-            sequence = request.after_sequence
+            # Another server, or this one before it was restarted, has numbers of its own.
+            sequence = min(request.after_sequence, validation.sequence)
+            yield kind(validation_id=validation.id, sequence=sequence, progress=state)
             async for number, event in validation.progress(sequence):
                 sequence, progress = number, to_message(event, job_pb2.Progress)
                 yield kind(validation_id=validation.id, sequence=sequence, progress=progress)
@@ -246,25 +245,9 @@ class Methods(grpc.GenericRpcHandler):
         """Returns the validation that a request asks about, or begins the one that it asks for."""
         if request.WhichOneof("target") == "validation_id":
             return await self._jobs.find(tenant, request.validation_id)
-        job = _job(request.job, name)
+        job = job_of(request.job, name)
         await _refuse_forbidden(job, tenant)
-        beginning = asyncio.get_running_loop().create_task(
-            self._jobs.begin(tenant, job, request.job.idempotency_key or None)
-        )
-        try:
-            return await asyncio.shield(beginning)
-        except asyncio.CancelledError:
-            # Half begun it could neither be stopped nor taken over.
-            beginning.add_done_callback(self._stop_unwatched)
-            raise
-
-    def _stop_unwatched(self, begun: "asyncio.Task[Validation]") -> None:
-        """Stops what a call began that went away before it could watch."""
-        if begun.cancelled() or begun.exception() is not None:
-            return
-        validation = begun.result()
-        if not validation.watchers and not validation.has_ended:
-            self._stop(validation)
+        return await self._jobs.begin(tenant, job, request.job.idempotency_key or None)
 
     async def _refuse_unknown(self, requests: Any, context: Context) -> None:
         self._metrics.rejections.labels("UNKNOWN_METHOD").inc()
@@ -276,65 +259,6 @@ def _module_of(message: Any) -> Any:
         validation_engine_pb2.DESCRIPTOR.name: validation_engine_pb2,
         collapse_engine_pb2.DESCRIPTOR.name: collapse_engine_pb2,
     }[message.file.name]
-
-
-def _parsed(kind: Callable[[], Message], raw: bytes) -> Message:
-    """Returns a request that holds to the contract.
-
-    Raises:
-      Failure: with every field that does not.
-    """
-    message = kind()
-    try:
-        message.ParseFromString(raw)
-    except DecodeError:
-        raise Failure("MALFORMED_MESSAGE") from None
-    wrong = [
-        Violation(_path(each.proto.field), each.proto.message) for each in protovalidate.collect_violations(message)
-    ]
-    if wrong:
-        fields = ", ".join(dict.fromkeys(each.field for each in wrong))
-        raise Failure("BAD_REQUEST", f"{fields}: break the contract's constraints", wrong)
-    return message
-
-
-def _path(field: Any) -> str:
-    """Returns a field's path as `job.settings.overrides[0]`."""
-    words = []
-    for element in field.elements:
-        at = element.subscript
-        words.append(element.field_name + ("" if at is None else f"[{at.value}]"))
-    return ".".join(words)
-
-
-def _job(message: Any, name: str) -> dict[str, Any]:
-    """Returns what a call asks for as the store keeps it.
-
-    Raises:
-      Failure: if the call cannot be answered with such a cascade.
-    """
-    settings = message.settings
-    cascade = settings.cascade
-    if name == "PreScreenRisk":
-        if cascade not in ("", "none"):
-            _refuse_cascade("must be none or empty: nothing is trained before a pre-screen")
-        cascade = "none"
-    if name == "TrainCascade" and cascade == "none":
-        _refuse_cascade("must not be none: there would be nothing to train")
-    datasets = {
-        each: {"uri": dataset.uri, "format": dataset.format or None, "types": dict(dataset.types)}
-        for each in ("candidate", "reference")
-        if message.HasField(each) and (dataset := getattr(message, each))
-    }
-    return {
-        **datasets,
-        "settings": {"cascade": cascade, "seed": settings.seed, "overrides": list(settings.overrides)},
-        "time_limit_s": message.time_limit.ToMilliseconds() / 1000 if message.HasField("time_limit") else None,
-    }
-
-
-def _refuse_cascade(what: str) -> None:
-    raise Failure("BAD_REQUEST", f"job.settings.cascade {what}", [Violation("job.settings.cascade", what)])
 
 
 async def _refuse_forbidden(job: dict[str, Any], tenant: Tenant) -> None:

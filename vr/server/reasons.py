@@ -31,7 +31,7 @@ REASONS: dict[str, Reason] = {
     "BAD_REQUEST": Reason(
         "INVALID_ARGUMENT",
         "Fields of the request break the contract's constraints.",
-        "`BadRequest` names every one of them.",
+        "`BadRequest` names them; `more_violations` in the metadata counts those that it has no room for.",
     ),
     "MALFORMED_MESSAGE": Reason(
         "INVALID_ARGUMENT", "The bytes are no message of the method.", "Use the published .proto files."
@@ -121,7 +121,7 @@ _HEAD = """# Errors of the service
 
 Every failure is a `google.rpc.Status` with an `ErrorInfo` of domain `vr`; its `reason` is one of these. A reason that
 says when to try again carries `RetryInfo`; a limit carries `QuotaFailure`; fields that are wrong stand in `BadRequest`,
-all of them at once. Written by `python -m vr.server.reasons`.
+as many at once as a status holds. Written by `python -m vr.server.reasons`.
 
 Two failures come from gRPC itself, before the service sees the call, and carry no `ErrorInfo`: a message over
 `server.max_message_bytes` (RESOURCE_EXHAUSTED), and a deadline that passes at the client (DEADLINE_EXCEEDED).

@@ -2,6 +2,7 @@
 
 <store>/<tenant>/<id>/job.json      what was asked
                       state.json    how far it is; carries its own digest and the report's
+                      cancel        there where somebody asked another server to cancel it
                       lock          held by the server that works on it, and let go by the system if that dies
                       report/       the pipeline's output folder, with which an interrupted run resumes
 """
@@ -24,7 +25,7 @@ from vr.server.failures import Failure
 __all__ = ["RunStore", "new_id"]
 
 _ID = re.compile(r"v[0-9a-f]{32}")
-_JOB, _STATE, _LOCK, _OUTPUT = "job.json", "state.json", "lock", "report"
+_JOB, _STATE, _LOCK, _OUTPUT, _CANCEL = "job.json", "state.json", "lock", "report", "cancel"
 _AT_REST = ("finished", "failed", "cancelled", "abandoned")
 
 
@@ -47,9 +48,12 @@ class RunStore:
 
     def check(self) -> None:
         """Raises OSError where nothing can be written."""
-        probe = self._root / f".probe.{os.getpid()}"
-        probe.write_bytes(b"")
-        probe.unlink()
+        # Process numbers are the same in many containers.
+        probe = self._root / f".probe.{os.urandom(8).hex()}"
+        try:
+            probe.write_bytes(b"")
+        finally:
+            probe.unlink(missing_ok=True)
 
     def create(self, tenant: str, id: str, job: dict[str, Any]) -> bool:
         """Keeps what was asked; returns False where the same was asked before.
@@ -88,7 +92,7 @@ class RunStore:
         folder = self._folder(tenant, id)
         if state["state"] == "finished":
             state = state | {"sha256": _digest((self.output(tenant, id) / "report.json").read_bytes())}
-        draft = folder / f".{_STATE}.{os.getpid()}"
+        draft = folder / f".{_STATE}.{os.urandom(8).hex()}"
         write_synced(draft, _sealed(state | {"at": time.time()}))
         os.replace(draft, folder / _STATE)
         sync_folder(folder)
@@ -97,8 +101,10 @@ class RunStore:
         """Returns the report of a finished validation.
 
         Raises:
-          Failure: if it is not what was written.
+          Failure: if it is not what was written, or no longer there.
         """
+        if not (self._folder(tenant, id) / _JOB).exists():
+            raise Failure("VALIDATION_NOT_FOUND", metadata={"validation_id": id})
         try:
             content = (self.output(tenant, id) / "report.json").read_bytes()
         except FileNotFoundError:
@@ -116,10 +122,21 @@ class RunStore:
         handle = os.open(self._folder(tenant, id) / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             os.close(handle)
             return None
+        except OSError:
+            os.close(handle)
+            raise
         return handle
+
+    def ask_to_cancel(self, tenant: str, id: str) -> None:
+        """Asks whichever server holds a validation, now or next, to cancel it."""
+        (self._folder(tenant, id) / _CANCEL).touch()
+
+    def is_to_be_cancelled(self, tenant: str, id: str) -> bool:
+        """Returns whether somebody asked for that."""
+        return (self._folder(tenant, id) / _CANCEL).exists()
 
     def unfinished(self) -> Iterator[tuple[str, str]]:
         """Yields tenant and id of every validation that somebody may still wait for, older ones first."""

@@ -4,7 +4,7 @@ The tenants' file is TOML; of tokens it holds SHA-256 digests alone:
 
     [acme]
     tokens = ["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"]  # printf %s TOKEN | sha256sum
-    certificates = ["trainer.acme.example"]  # subject alternative names, or the common name
+    certificates = ["trainer.acme.example"]  # alternative names; where there are none, the common name
     roots = ["/data/acme"]
     buckets = ["s3://acme-data/synthetic"]
 """
@@ -98,7 +98,18 @@ def _parsed(path: Path) -> list[Tenant]:
         raise ConfigError(f"cannot be read ({err})", where="server.tenants", hint="see docs/service.md") from err
     if not document:
         raise ConfigError("names no tenant", where="server.tenants", hint="see docs/service.md")
-    return [_tenant(name, settings) for name, settings in document.items()]
+    tenants = [_tenant(name, settings) for name, settings in document.items()]
+    for kind, held in (("tokens", lambda each: each.digests), ("certificates", lambda each: each.certificates)):
+        owners: dict[str, str] = {}
+        for tenant in tenants:
+            for value in held(tenant):
+                if (owner := owners.setdefault(value, tenant.name)) != tenant.name:
+                    raise ConfigError(
+                        f"{kind}[{held(tenant).index(value)}] is {owner}'s too",
+                        where=f"server.tenants, {tenant.name}",
+                        hint="each tenant has its own",
+                    )
+    return tenants
 
 
 def _tenant(name: str, settings: Mapping[str, Any]) -> Tenant:

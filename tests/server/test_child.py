@@ -1,0 +1,77 @@
+"""What a child tells of errors, and what the server keeps of reports to itself."""
+
+import asyncio
+import json
+import logging
+
+import pytest
+
+from vr.core.errors import DataError
+from vr.server import answers
+from vr.server.addresses import Grant
+from vr.server.child import _refuse_others, _told, _Unavailable
+from vr.server.children import Child
+from vr.server.logs import _Lines
+
+
+def test_absent_and_forbidden_behind_a_glob_are_the_same(tmp_path):
+    root, secret = tmp_path / "root", tmp_path / "secret.csv"
+    root.mkdir()
+    secret.write_text("a\n1\n")
+    (root / "link.csv").symlink_to(secret)
+    grant = Grant.of([str(root)], [])
+    for uri in (f"{root}/li*.csv", f"{root}/no*.csv", f"{root}/no.csv", f"{root}/*/x.csv"):
+        with pytest.raises(_Unavailable):
+            _refuse_others("candidate", uri, grant)
+
+
+@pytest.mark.parametrize("uri", ["/data/a b/my file.csv", "/x.csv", "data/x.csv", "file:///data/a%20b.csv"])
+def test_places_are_not_told(uri):
+    output = "/srv/vr store/acme/v0/report"
+    path = uri.removeprefix("file://").replace("%20", " ")
+    error = DataError(f"{path}: broken, see {output}/x and /srv/vr store", where=uri, hint=f"look at {path}")
+    told = _told(error, {"candidate": uri}, output)
+    said = told["message"] + told["hint"]
+    for place in (path, path.rsplit("/", 1)[1], "vr store", "acme"):
+        assert place not in said
+    assert (told["field"], "broken" in said) == ("job.candidate", True)
+
+
+def test_words_stay():
+    error = DataError("column a of the store has no rows", where="/data/x.csv")
+    told = _told(error, {"candidate": "/data/x.csv"}, "/srv/store/acme/v0/report")
+    assert told["message"] == "column a of the store has no rows"
+
+
+def test_a_traceback_is_logged_beside_the_id(caplog):
+    class Told(Child):
+        async def _heard(self):
+            try:
+                raise ZeroDivisionError("/a/b")
+            except ZeroDivisionError as error:
+                return {"failed": _told(error, {}, "/s/t/v/report"), "number": 1}
+
+        def _send(self, told):
+            pass
+
+    child = Told(None)
+    with caplog.at_level(logging.ERROR, logger="vr.server"):
+        told = asyncio.run(child.work({"id": "v1"}, lambda event: None))
+    assert told["failed"] == {"kind": "Internal", "message": "", "field": None}
+    line = json.loads(_Lines().format(caplog.records[-1]))
+    assert line["validation_id"] == "v1"
+    assert "ZeroDivisionError" in line["traceback"]
+
+
+def test_a_report_tells_nothing_of_the_operators_settings():
+    configuration = {
+        "seed": 3,
+        "cascade": {"tiers": []},
+        "engine": {"address": "ray://inside:10001"},
+        "signatures": {"library": "postgresql://u:secret@db/x"},
+        "tracking": {"kind": "none"},
+    }
+    said = str(answers.whole_report({"run": {"seed": 3, "configuration": configuration}}))
+    assert "tiers" in said
+    for word in ("engine", "inside", "secret", "tracking"):
+        assert word not in said
