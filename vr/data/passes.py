@@ -44,11 +44,14 @@ class Passes:
       engine: Where.
       partition_rows: Rows of a partition, 0 for a number that goes by the columns.
       folder: Where partitions' states are kept, None where they are not.
+      keeps_whole: Whether a dataset that is one partition has its state kept, too: of use to later runs, and hardly to
+        this one.
     """
 
     engine: Engine = field(default_factory=lambda: LocalEngine(1))
     partition_rows: int = 0
     folder: Path | None = None
+    keeps_whole: bool = True
 
     def run(
         self,
@@ -74,8 +77,10 @@ class Passes:
         groups = source.group_rows
         if groups is None:  # only a pass would tell where its parts begin
             return work.run(source.batches(work.columns, batch_rows), 0, _threads(self.engine), on_rows)
-        kept = KeptStates(self.folder, source, work)
-        partitions = plan(groups, rows_at_most(self.partition_rows, len(work.columns)), kept.run_from)
+        most_rows = rows_at_most(self.partition_rows, len(work.columns))
+        is_cut = sum(map(sum, groups)) > most_rows
+        kept = KeptStates(self.folder if is_cut or self.keeps_whole else None, source, work)
+        partitions = plan(groups, most_rows, kept.run_from)
         merge: Any = work.merge
         pool: Pool[Any] = Pool(merge)
         missing, done = [], 0

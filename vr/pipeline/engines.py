@@ -35,7 +35,7 @@ def passes_of(
         if cache is not None and source is not None and source.files and reads(source.uri, cache, ["a.state"]):
             raise ConfigError(f"lies inside the dataset {source.uri}", where="engine.cache", hint="give another folder")
     if config.kind is EngineKind.local:
-        yield Passes(LocalEngine(threads), config.partition_rows, cache or folder)
+        yield Passes(LocalEngine(threads), config.partition_rows, cache or folder, keeps_whole=cache is not None)
     else:
         from vr.data.ray_engine import RayEngine
 
@@ -46,7 +46,7 @@ def passes_of(
             object_store_bytes=config.object_store_bytes,
         )
         try:
-            yield Passes(engine, config.partition_rows, cache or folder)
+            yield Passes(engine, config.partition_rows, cache or folder, keeps_whole=cache is not None)
         finally:
             engine.close()
     if cache is not None:
