@@ -106,7 +106,9 @@ def test_row_16_clients_that_do_not_read(quick, data):
     with Client(quick.address, timeout=300) as client:
         id = client.detect_collapse(Job(data / "broken.parquet", data / "reference.parquet")).validation_id
         before = rss()
-        channels = [quick.channel for _ in range(100)]
+        # Without this, all channels of one process share one connection.
+        own = [("grpc.use_local_subchannel_pool", 1)]
+        channels = [grpc.insecure_channel(quick.address, options=own) for _ in range(100)]
         # Asked for and never read: the report waits in the server's transport.
         held = [stream(quick, engine.ValidateRequest(validation_id=id), channel) for channel in channels]
         idle = [socket.create_connection(tuple(quick.address.split(":")), 10) for _ in range(200)]

@@ -3,13 +3,15 @@
 import asyncio
 import json
 import logging
+from dataclasses import replace
 
 import pytest
 
-from vr.core.errors import DataError
+from vr.config import compose
+from vr.core.errors import ConfigError, DataError
 from vr.server import answers
 from vr.server.addresses import Grant
-from vr.server.child import _refuse_others, _told, _Unavailable
+from vr.server.child import _bounded, _refuse_others, _told, _Unavailable
 from vr.server.children import Child
 from vr.server.logs import _Lines
 
@@ -75,3 +77,13 @@ def test_a_report_tells_nothing_of_the_operators_settings():
     assert "tiers" in said
     for word in ("engine", "inside", "secret", "tracking"):
         assert word not in said
+
+
+def test_a_request_is_bounded_and_an_operator_is_not():
+    base = compose([])
+    for section, name, value in (("localization", "max_rows", 20_001), ("sample", "rows", 1_000_001)):
+        asked = replace(base, **{section: replace(getattr(base, section), **{name: value})})
+        with pytest.raises(ConfigError, match="or less in a request"):
+            _bounded(asked, base)
+        assert _bounded(asked, asked) is asked
+    assert _bounded(base, base) is base

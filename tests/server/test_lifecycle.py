@@ -140,10 +140,12 @@ def test_tls_tenants_and_a_new_certificate(tmp_path, data):
         (tmp_path / f"{name}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     issue(tmp_path, "server", signer, "server")
     issue(tmp_path, "client", signer, "trainer.acme")
+    issue(tmp_path, "second", signer, "trainer.other")
     issue(tmp_path, "unknown", signer, "nobody")
     issue(tmp_path, "stranger", strangers, "trainer.acme")
     (tmp_path / "tenants.toml").write_text(
-        f'[acme]\ncertificates = ["trainer.acme"]\nroots = ["{data}"]\n[other]\nroots = ["{tmp_path}"]\n'
+        f'[acme]\ncertificates = ["trainer.acme"]\nroots = ["{data}"]\n'
+        f'[other]\ncertificates = ["trainer.other"]\nroots = ["{tmp_path}"]\n'
     )
     path = {name: str(tmp_path / name) for name in os.listdir(tmp_path)}
     words = (
@@ -165,6 +167,20 @@ def test_tls_tenants_and_a_new_certificate(tmp_path, data):
     with running(tmp_path / "run", *words) as server:
         assert ask(server.address, "client").reason == "VALIDATION_NOT_FOUND"
         assert ask(server.address, "unknown").reason == "UNAUTHENTICATED"
+        # Of one tenant's validation another learns nothing, and cannot end it.
+        files = {
+            name: {"certificate": path[f"{name}.crt"], "private_key": path[f"{name}.key"]}
+            for name in ("client", "second")
+        }
+        options = {"authority": path["ca.crt"], "attempts": 1, "timeout": 120}
+        with Client(server.address, **options, **files["client"]) as acme:
+            id = acme.detect_collapse(Job(data / "broken.parquet", data / "reference.parquet")).validation_id
+            with Client(server.address, **options, **files["second"]) as other:
+                for ask_of in (other.validate, other.cancel_validation, other.generate_recommendations):
+                    with pytest.raises(ServiceError) as caught:
+                        ask_of(id)
+                    assert caught.value.reason == "VALIDATION_NOT_FOUND"
+            assert acme.generate_recommendations(id).validation_id == id
         # Another authority's certificate by the same name does not get through TLS.
         assert ask(server.address, "stranger").code == "UNAVAILABLE"
         assert ask(server.address, "client", ca="other_ca").code == "UNAVAILABLE"

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from vr.core.errors import DataError, VrError
+from vr.core.errors import ConfigError, DataError, VrError
 from vr.server.addresses import Grant
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _TELL_EVERY_S = 0.5
+# A row of the report takes some 500 bytes, and a message 32 MiB at most.
+_MOST = {"localization.max_rows": 20_000, "localization.reference_rows": 20_000, "sample.rows": 1_000_000}
 Say = Callable[[dict[str, Any]], None]
 
 
@@ -121,7 +123,7 @@ class _Worker:
         words = [f"cascade={settings['cascade']}"] if settings["cascade"] else []
         # Composing takes a tenth of a second, and most requests change nothing that it would be needed for.
         if words or settings["overrides"]:
-            config = compose([*words, *settings["overrides"]], base=config)
+            config = _bounded(compose([*words, *settings["overrides"]], base=config), self._base)
         sections = {
             section: replace(getattr(config, section), **job[name])
             for section, name in (("data", "candidate"), ("reference", "reference"))
@@ -140,6 +142,20 @@ class _Worker:
         # A new one for each validation: no file of one tenant is read where another's was.
         taken, self._reading = self._reading, None
         return taken
+
+
+def _bounded(config: "Config", base: "Config") -> "Config":
+    """Returns what a request asks for, where neither memory nor the report grows out of bounds.
+
+    Raises:
+      ConfigError: where it does; the operator's own settings may lie beyond.
+    """
+    for where, most in _MOST.items():
+        section, name = where.split(".")
+        value, most = getattr(getattr(config, section), name), max(most, getattr(getattr(base, section), name))
+        if value > most:
+            raise ConfigError(f"must be {most} or less in a request, not {value}", where=where)
+    return config
 
 
 class _Teller:
