@@ -55,6 +55,21 @@ def test_a_kept_partition_stays_as_it_was(files, more, most):
     rows_of(after, files + more)
 
 
+def test_a_plan_is_linear_in_the_files_that_one_partition_holds():
+    class Rows(int):
+        added = 0
+
+        def __radd__(self, other):
+            Rows.added += 1
+            return Rows(int(self) + int(other))
+
+        __add__ = __radd__
+
+    (partition,) = plan([[Rows(1)] for _ in range(1_000)], 1 << 20)
+    assert len(partition.parts) == 1_000
+    assert Rows.added < 20_000
+
+
 def test_small_files_are_put_together_and_large_ones_cut_evenly():
     assert plan([[3], [3], [3], [25, 25, 25, 25]], 60) == [
         Partition((Part(0, None, 3), Part(1, None, 3), Part(2, None, 3)), 0),
