@@ -5,6 +5,7 @@ Work and partitions travel as bytes that `vr` packs itself, and states come back
 
 import json
 import os
+import platform
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +34,12 @@ def profile_partition(work: bytes, partition: bytes) -> bytes:
     where = request["share"]["files"][0]["path"]
     try:
         todo = _work(work)
+        if todo.digest != request["digest"]:
+            raise ConfigError(
+                f"the worker {platform.node()} has another version of vr, NumPy, pyarrow or scikit-learn",
+                where="engine.kind=ray",
+                hint="install the same ones on all machines of the cluster",
+            )
         source, part = open_share(request["share"])
         batches = source.batches(todo.columns, request["batch_rows"], part)
         return _STATE + todo.pack(todo.run(batches, part.row_start, 1))  # type: ignore[arg-type]
@@ -108,7 +115,7 @@ class RayEngine:
             num_cpus=1, max_retries=self._retries, scheduling_strategy="SPREAD", name="vr.profile_partition"
         )
         packed = ray.put(work.packed())
-        waiting = list(partitions)
+        digest, waiting = work.digest, list(partitions)
         under_way: dict[Any, Partition] = {}
         try:
             while waiting or under_way:
@@ -116,7 +123,7 @@ class RayEngine:
                 # in the object store are never more than these.
                 while waiting and len(under_way) < 2 * self._num_workers():
                     partition = waiting.pop(0)
-                    request = {"share": share(source, partition), "batch_rows": batch_rows}
+                    request = {"share": share(source, partition), "batch_rows": batch_rows, "digest": digest}
                     under_way[task.remote(packed, json.dumps(request).encode())] = partition
                 for done in ray.wait(list(under_way), num_returns=1, timeout=_WAIT_S)[0]:
                     partition = under_way.pop(done)
