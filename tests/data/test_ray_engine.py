@@ -118,6 +118,19 @@ def test_what_a_worker_cannot_read_is_the_same_error(engine, folder, tmp_path):
         Passes(engine).run(open_source(large_table(100)), SampleWork(["few"], 5, 1), 100, lambda done: None)
 
 
+def test_a_cluster_of_others_is_given_no_more_partitions_than_asked_for(monkeypatch):
+    import ray
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **options: None)
+    windows = []
+    for address in (None, "auto"):
+        engine = RayEngine(address, workers=3)
+        engine._connect()
+        windows.append(engine._window())
+    assert windows == [6, 3]
+
+
 def test_a_worker_of_other_versions_is_refused(folder):
     source = open_source(folder)
     assert source.group_rows is not None
