@@ -61,7 +61,7 @@ def known_before(role: str, known: Known, *, cached: bool) -> str:
     """Returns what to say of a dataset of which a part was done before, by an earlier run or by this one."""
     if known.next_row is None:
         done = "as they were when they were last profiled" if cached else "done before the run was interrupted"
-        return f"{role}: all {known.num_rows:,} rows are {done}; none is read again"
+        return f"{role}: all {known.num_rows:,} rows are {done}; none is profiled again"
     place = f"from row {known.next_row:,} on, in {known.next_file}"
     if cached:
         left = known.num_files - known.files
