@@ -32,8 +32,9 @@ def test_every_row_is_in_one_partition(files, most):
     for partition in partitions:
         # Longer only where there is nothing to cut.
         (part, *others) = partition.parts
-        cuttable = part.groups[1] - part.groups[0] > 1 if part.groups else len(files[part.file]) > 1
-        assert partition.rows <= most or (not others and not cuttable) or min(files[part.file]) == 0
+        first, stop = part.groups or (0, len(files[part.file]))
+        cuttable = sum(rows > 0 for rows in files[part.file][first:stop]) > 1
+        assert partition.rows <= most or (not others and not cuttable)
 
 
 @settings(max_examples=40)
@@ -53,6 +54,21 @@ def test_a_kept_partition_stays_as_it_was(files, more, most):
     after = plan(files + more, most, lambda file, row_start: ends.get((file, row_start), file))
     assert after[: len(before)] == before
     rows_of(after, files + more)
+
+
+def test_a_plan_is_linear_in_the_files_that_one_partition_holds():
+    class Rows(int):
+        added = 0
+
+        def __radd__(self, other):
+            Rows.added += 1
+            return Rows(int(self) + int(other))
+
+        __add__ = __radd__
+
+    (partition,) = plan([[Rows(1)] for _ in range(1_000)], 1 << 20)
+    assert len(partition.parts) == 1_000
+    assert Rows.added < 20_000
 
 
 def test_small_files_are_put_together_and_large_ones_cut_evenly():

@@ -1,5 +1,6 @@
 """A real Ray cluster of this machine: the report of engine=local, also where a worker is killed in the middle."""
 
+import json
 import os
 import signal
 import threading
@@ -16,9 +17,11 @@ from tests.data.test_passes import work_for, write_files
 from tests.data.test_profile import assert_same, large_table, profiler_of
 from vr.core.errors import ConfigError, DataError, VrError
 from vr.data.config import Isolation, ReadingConfig
+from vr.data.partition import plan
 from vr.data.passes import Passes
 from vr.data.profile import Profile
-from vr.data.ray_engine import RayEngine
+from vr.data.ray_engine import RayEngine, profile_partition
+from vr.data.shared import share
 from vr.data.source import open_source
 from vr.data.work import ProfileWork, SampleWork
 
@@ -113,6 +116,30 @@ def test_what_a_worker_cannot_read_is_the_same_error(engine, folder, tmp_path):
         Passes(engine, 400).run(source, work, 100, lambda done: None)
     with pytest.raises(ConfigError, match="is in memory"):
         Passes(engine).run(open_source(large_table(100)), SampleWork(["few"], 5, 1), 100, lambda done: None)
+
+
+def test_a_cluster_of_others_is_given_no_more_partitions_than_asked_for(monkeypatch):
+    import ray
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **options: None)
+    windows = []
+    for address in (None, "auto"):
+        engine = RayEngine(address, workers=3)
+        engine._connect()
+        windows.append(engine._window())
+    assert windows == [6, 3]
+
+
+def test_a_worker_of_other_versions_is_refused(folder):
+    source = open_source(folder)
+    assert source.group_rows is not None
+    work = SampleWork(source.schema.names, 50, 1)
+    for digest, kind in ((work.digest, b"S"), ("of another version", b"E")):
+        request = {"share": share(source, plan(source.group_rows, 400)[0]), "batch_rows": 100, "digest": digest}
+        answer = profile_partition(work.packed(), json.dumps(request).encode())
+        assert answer[:1] == kind
+    assert "another version of vr" in json.loads(answer[1:])["message"]
 
 
 def test_the_report_is_that_of_the_local_engine(engine, tmp_path):

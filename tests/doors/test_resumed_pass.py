@@ -68,7 +68,7 @@ def test_a_killed_validation_ends_with_the_report_of_an_uninterrupted_one(data, 
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".vr"]
     done = command(data, *words, tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    assert "reference: all 1,200 rows are done before the run was interrupted; none is read again" in done.stderr
+    assert "reference: all 1,200 rows are done before the run was interrupted; none is profiled again" in done.stderr
     wanted = "candidate: resumed with 800 of 2,400 rows done before, from row 800 on, in candidate/0.parquet"
     assert wanted in done.stderr
     first = ValidationReport.model_validate_json((tmp_path / "out" / "report.json").read_bytes())

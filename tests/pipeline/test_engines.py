@@ -47,10 +47,10 @@ def test_with_a_cache_a_later_run_reads_appended_files_alone(data):
     age(data / "candidate" / "9.parquet")
     second, said = taken(data, engine)
     assert said == [
-        "read reference: all 1,200 rows are as they were when they were last profiled; none is read again",
+        "read reference: all 1,200 rows are as they were when they were last profiled; none is profiled again",
         "profile candidate: 2 of 3 files are as they were when they were last profiled; only 1 is read, from row 2,400 "
         f"on, in {data}/candidate/9.parquet",
-        "profile reference: all 1,200 rows are as they were when they were last profiled; none is read again",
+        "profile reference: all 1,200 rows are as they were when they were last profiled; none is profiled again",
     ]
     apart, _ = taken(data, EngineConfig())
     assert_same(second.candidate_profile, apart.candidate_profile)
@@ -64,5 +64,16 @@ def test_with_a_cache_a_later_run_reads_appended_files_alone(data):
 def test_a_cache_keeps_to_its_size_and_out_of_the_data(data):
     taken(data, EngineConfig(cache=str(data / "cache"), cache_bytes=0))
     assert list((data / "cache").iterdir()) == []
+    # Also where the run fails, and where another program's folder is in the way.
+    taken(data, EngineConfig(cache=str(data / "cache")))
+    with (
+        pytest.raises(ZeroDivisionError),
+        passes_of(EngineConfig(cache=str(data / "cache"), cache_bytes=0), 1, None, []),
+    ):
+        raise ZeroDivisionError
+    assert list((data / "cache").iterdir()) == []
+    (data / "cache" / "a.state").mkdir()
+    with passes_of(EngineConfig(cache=str(data / "cache"), cache_bytes=0), 1, None, []):
+        pass
     with pytest.raises(ConfigError, match="engine.cache: lies inside the dataset"):
         taken(data, EngineConfig(cache=str(data / "candidate" / "cache")))

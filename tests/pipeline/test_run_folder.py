@@ -10,7 +10,7 @@ import pytest
 from tests.pipeline.sample_report import approve, reject
 from vr.core.errors import ConfigError, VrError
 from vr.data.source import open_source
-from vr.pipeline.run_folder import RunFolder, open_folder, refuse_inside, write_whole
+from vr.pipeline.run_folder import RunFolder, open_folder, refuse_inside, states_of, write_whole
 
 OLD, NEW = reject(), approve()
 SCHEMA = pa.schema({"row": pa.int64()})
@@ -285,3 +285,13 @@ class TestOutputInsideTheDataset:
     def test_frames_and_no_output_lie_nowhere(self, parts):
         refuse_inside(Path("parts"), [open_source(pa.table({"x": [1]})), None])
         refuse_inside(None, [open_source("parts")])
+
+
+def test_a_finished_run_clears_what_a_forced_one_left_that_was_killed(tmp_path):
+    out = tmp_path / "out"
+    RunFolder(out, {"a": 1}).publish(approve(), html=False)
+    RunFolder(out, {"a": 1}, force=True).stages("seeds", "key")["0"] = {"x": 1}
+    states_of(out).mkdir()
+    (states_of(out) / "a.state").write_bytes(b"rows")
+    assert RunFolder(out, {"a": 1}).finished() == approve()
+    assert [path.name for path in (out / ".vr").iterdir()] == ["finished"]

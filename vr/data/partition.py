@@ -65,14 +65,15 @@ def plan(
     """
     partitions: list[Partition] = []
     waiting: list[Part] = []
-    row_start = place = 0
+    row_start = place = held = 0  # held: rows of what waits
 
     def close(parts: list[Part]) -> None:
-        nonlocal row_start
+        nonlocal row_start, held
         if parts:
             partitions.append(Partition(tuple(parts), row_start))
             row_start += partitions[-1].rows
             waiting.clear()
+            held = 0
 
     while place < len(files):
         if not waiting and (stop := kept(place, row_start)) > place:
@@ -82,7 +83,7 @@ def plan(
         if not sum(files[place]):
             place += 1
             continue
-        rows, held = sum(files[place]), sum(part.rows or 0 for part in waiting)
+        rows = sum(files[place])
         if held and held + rows > most_rows:
             close(waiting)
             continue
@@ -91,8 +92,9 @@ def plan(
                 close([part])
         else:
             waiting.append(_whole(files, place))
+            held += rows
             # A long run of files ends here rather than with the first rows of the next one.
-            if 2 * (held + rows) >= most_rows:
+            if 2 * held >= most_rows:
                 close(waiting)
         place += 1
     close(waiting)

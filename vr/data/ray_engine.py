@@ -5,6 +5,7 @@ Work and partitions travel as bytes that `vr` packs itself, and states come back
 
 import json
 import os
+import platform
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +34,12 @@ def profile_partition(work: bytes, partition: bytes) -> bytes:
     where = request["share"]["files"][0]["path"]
     try:
         todo = _work(work)
+        if todo.digest != request["digest"]:
+            raise ConfigError(
+                f"the worker {platform.node()} has another version of vr, NumPy, pyarrow or scikit-learn",
+                where="engine.kind=ray",
+                hint="install the same ones on all machines of the cluster",
+            )
         source, part = open_share(request["share"])
         batches = source.batches(todo.columns, request["batch_rows"], part)
         return _STATE + todo.pack(todo.run(batches, part.row_start, 1))  # type: ignore[arg-type]
@@ -77,6 +84,7 @@ class RayEngine:
         self._workers = workers
         self._retries = retries
         self._object_store_bytes = object_store_bytes
+        self._has_started = False
         self._is_ours = False
 
     def close(self) -> None:
@@ -108,15 +116,14 @@ class RayEngine:
             num_cpus=1, max_retries=self._retries, scheduling_strategy="SPREAD", name="vr.profile_partition"
         )
         packed = ray.put(work.packed())
-        waiting = list(partitions)
+        digest, waiting = work.digest, list(partitions)
         under_way: dict[Any, Partition] = {}
         try:
             while waiting or under_way:
-                # A second one for each worker waits beside it: between two no worker is idle, and the results that wait
-                # in the object store are never more than these.
-                while waiting and len(under_way) < 2 * self._num_workers():
+                # The results that wait in the object store are never more than these.
+                while waiting and len(under_way) < self._window():
                     partition = waiting.pop(0)
-                    request = {"share": share(source, partition), "batch_rows": batch_rows}
+                    request = {"share": share(source, partition), "batch_rows": batch_rows, "digest": digest}
                     under_way[task.remote(packed, json.dumps(request).encode())] = partition
                 for done in ray.wait(list(under_way), num_returns=1, timeout=_WAIT_S)[0]:
                     partition = under_way.pop(done)
@@ -143,9 +150,14 @@ class RayEngine:
             raise error_of(json.loads(content[1:]), where)
         return content[1:]
 
-    def _num_workers(self) -> int:
-        # A cluster may grow while the pass runs.
-        return self._workers or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+    def _window(self) -> int:
+        """Returns how many partitions may be under way."""
+        # Others' processors would do what is more than was asked for.
+        if self._workers and not self._has_started:
+            return self._workers
+        # A second one for each worker waits beside it, so that between two no worker is idle. A cluster may grow while
+        # the pass runs.
+        return 2 * (self._workers or max(1, int(self._ray.cluster_resources().get("CPU", 1))))
 
     def _connect(self) -> None:
         ray = self._ray
@@ -163,6 +175,7 @@ class RayEngine:
                 where = "engine.address" if self._address else "engine.kind=ray"
                 raise VrError(f"no Ray cluster ({type(err).__name__}: {err})"[:400], where=where) from err
         self._is_ours = True
+        self._has_started = self._address is None
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """From settings to how passes are made, and what is said where a part of one needs no reading."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vr.core.errors import ConfigError
@@ -34,9 +34,10 @@ def passes_of(
     for source in sources:
         if cache is not None and source is not None and source.files and reads(source.uri, cache, ["a.state"]):
             raise ConfigError(f"lies inside the dataset {source.uri}", where="engine.cache", hint="give another folder")
-    if config.kind is EngineKind.local:
-        yield Passes(LocalEngine(threads), config.partition_rows, cache or folder, keeps_whole=cache is not None)
-    else:
+    try:
+        if config.kind is EngineKind.local:
+            yield Passes(LocalEngine(threads), config.partition_rows, cache or folder, keeps_whole=cache is not None)
+            return
         from vr.data.ray_engine import RayEngine
 
         engine = RayEngine(
@@ -49,15 +50,18 @@ def passes_of(
             yield Passes(engine, config.partition_rows, cache or folder, keeps_whole=cache is not None)
         finally:
             engine.close()
-    if cache is not None:
-        trim(cache, config.cache_bytes)
+    finally:
+        # Also after a run that failed: it may have kept as much as any. What cannot be removed is no error of this run.
+        if cache is not None:
+            with suppress(OSError):
+                trim(cache, config.cache_bytes)
 
 
 def known_before(role: str, known: Known, *, cached: bool) -> str:
     """Returns what to say of a dataset of which a part was done before, by an earlier run or by this one."""
     if known.next_row is None:
         done = "as they were when they were last profiled" if cached else "done before the run was interrupted"
-        return f"{role}: all {known.num_rows:,} rows are {done}; none is read again"
+        return f"{role}: all {known.num_rows:,} rows are {done}; none is profiled again"
     place = f"from row {known.next_row:,} on, in {known.next_file}"
     if cached:
         left = known.num_files - known.files

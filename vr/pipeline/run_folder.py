@@ -218,7 +218,9 @@ class RunFolder:
             finished, begun = (_read(path / _STATE / name) for name in ("finished", "begun"))
         self._is_finished = finished == self._digest and not force
         if self._is_finished:
-            shutil.rmtree(scratch_of(path), ignore_errors=True)
+            # Also what a forced run of the same left that did not get to its end.
+            self._forget()
+            tidy(path)
             return
         if not force:
             with _refused(path):
