@@ -305,6 +305,13 @@ def test_a_library_is_logged_ahead(tmp_path):
         assert len(database.read().signatures) == 1
 
 
+def test_the_home_folder_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with Database("~/library.db") as database:
+        assert database.path == tmp_path / "library.db"
+    assert (tmp_path / "library.db").is_file()
+
+
 def test_a_password_is_in_no_message():
     with pytest.raises(LibraryError) as caught:
         Database("postgresql://vr:secret@127.0.0.1:1/none?connect_timeout=2")

@@ -6,6 +6,7 @@ generation's row first: they wait for each other, and none is lost.
 """
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -331,7 +332,8 @@ def _is_busy(err: SQLAlchemyError) -> bool:
 
 def _url(place: str) -> sa.URL:
     if "://" not in place:
-        return sa.URL.create("sqlite", database=place)
+        # A shell expands `~` at the beginning of a word only, not in `signatures.library=~/ours.db`.
+        return sa.URL.create("sqlite", database=os.path.expanduser(place))
     try:
         url = sa.make_url(place)
     except ArgumentError as err:
