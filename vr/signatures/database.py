@@ -1,4 +1,4 @@
-"""Signatures in SQL: a SQLite file by default, any database of SQLAlchemy where several machines share one.
+"""Signatures in SQL: a SQLite file by default, PostgreSQL where several machines share one.
 
 Every row carries the SHA-256 of its content, and every transaction that writes raises the generation by one; so a
 damaged row is noticed when it is read, and an index of another generation is known to be one. Writers take the
@@ -81,7 +81,7 @@ class Database:
     """A library's database.
 
     Args:
-      place: Path of a SQLite file, which is made where there is none, or an SQLAlchemy URL.
+      place: Path of a SQLite file, which is made where there is none, or the URL of a SQLite or PostgreSQL database.
       create: Whether to make what is not there yet.
 
     Raises:
