@@ -82,7 +82,8 @@ def test_adding_again_adds_nothing(place):
             database.add(some)
     with Database(place, create=False) as database:
         assert len(database.read().signatures) == 5
-        assert database.generation() == 2
+        # What changes nothing leaves reports and the index of this generation good.
+        assert database.generation() == 1
 
 
 def test_writers_at_once_lose_nothing(place, repository):
