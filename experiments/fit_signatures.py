@@ -6,8 +6,10 @@ Minutes. Reads benchmarks/results/collapse/{labels,features}.parquet. Writes vr/
 vr/signatures/prescreen.json (the head with its error card) and benchmarks/results/signatures.json (what the
 documentation shows beside them; `python -m benchmarks.collapse.signatures_page` puts it there).
 
-Every figure comes from heads and libraries without the dataset and without the source (generator family, damage or
-harmless change) of the case that they answer for. How the probability is made, by the nearest signatures or by a head,
+Every figure of the error card comes from heads and libraries without the dataset and without the source (generator
+family, damage or harmless change) of the case that they answer for; so does whether a case is outside the library, but
+for real rows, which are compared with real rows. Families and depths are named by signatures of other datasets; the
+clusters describe, and are held out from nothing. How the probability is made, by the nearest signatures or by a head,
 is chosen for every such case anew, by inner folds that hold out datasets and sources of the rest.
 """
 

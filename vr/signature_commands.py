@@ -15,11 +15,11 @@ app = typer.Typer(name="signatures", help="Known datasets and what became of mod
 
 _Library = Annotated[
     str | None,
-    typer.Option("--library", "-l", metavar="FILE|URL", help="SQLite file or SQLAlchemy URL.", show_default="shipped"),
+    typer.Option("--library", "-l", metavar="FILE|URL", help="SQLite file or PostgreSQL URL.", show_default="shipped"),
 ]
 _OwnLibrary = Annotated[
     str,
-    typer.Option("--library", "-l", metavar="FILE|URL", help="SQLite file or SQLAlchemy URL.", show_default=False),
+    typer.Option("--library", "-l", metavar="FILE|URL", help="SQLite file or PostgreSQL URL.", show_default=False),
 ]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 _Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]

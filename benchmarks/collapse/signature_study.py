@@ -157,30 +157,37 @@ def outside(cases: Cases) -> dict[str, Any]:
 
     It is what all but one in twenty pairs of real samples of two datasets reach, each measured against its own
     reference: what is less alike than real rows are to anybody else's real rows is not known by its neighbour. Beside
-    it, how many cases have no such neighbour of another dataset and another source.
+    it, how many cases have no such neighbour of another dataset and another source; for each, the threshold is taken
+    anew from the pairs without its dataset.
     """
     x, real = points(cases), cases.sources == "real"
-    pairs, best = [], np.full(len(cases), np.nan)
+    best, below = np.full((2, len(cases)), np.nan)
+    pairs = similarity(np.stack([distances(each, x[real]) for each in x[real]]))
+    for dataset in np.unique(cases.datasets):
+        below[cases.datasets == dataset] = _threshold(pairs, cases.datasets[real], without=dataset)
     for i in range(len(cases)):
         near, other = similarity(distances(x[i], x)), cases.datasets != cases.datasets[i]
-        if real[i]:
-            pairs.append(near[other & real])
         # Real rows are what real rows are compared with; a generator's are not, its family being unknown.
         best[i] = near[other & ((cases.sources != cases.sources[i]) | real[i])].max()
-    threshold = round(float(np.percentile(np.concatenate(pairs), _REAL_PERCENTILE)), 4)
     groups = {"real": real, "healthy": ~real & cases.clear & ~cases.positive, "grey": ~cases.clear & ~real}
     groups["collapsed"] = cases.clear & cases.positive
     return {
-        "threshold": threshold,
+        "threshold": _threshold(pairs, cases.datasets[real]),
+        "thresholds_held_out": [float(below.min()), float(below.max())],
         "by_label": {
             name: {
                 "cases": int(rows.sum()),
-                "outside": int((best[rows] < threshold).sum()),
+                "outside": int((best[rows] < below[rows]).sum()),
                 "median_similarity": round(float(np.median(best[rows])), 4),
             }
             for name, rows in groups.items()
         },
     }
+
+
+def _threshold(pairs: np.ndarray, datasets: np.ndarray, without: str | None = None) -> float:
+    kept = (datasets[:, None] != datasets) & (datasets[:, None] != without) & (datasets != without)
+    return round(float(np.percentile(pairs[kept], _REAL_PERCENTILE)), 4)
 
 
 def look_alike(cases: Cases, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

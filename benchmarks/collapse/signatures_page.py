@@ -120,7 +120,11 @@ def _outside(found: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"| {name} | {each['cases']} | {each['outside']} ({share:.0f} %) | {each['median_similarity']:.2f} |"
         )
-    lines.append(f"\nThe threshold is a similarity of {found['threshold']:.2f}.")
+    least, most = found["thresholds_held_out"]
+    lines.append(
+        f"\nThe threshold is a similarity of {found['threshold']:.3f}; without a case's dataset {least:.3f} to "
+        f"{most:.3f}."
+    )
     return lines
 
 

@@ -189,6 +189,15 @@ def test_the_error_card_keeps_what_was_promised():
     assert "neither a case's dataset nor its generator" in load_prescreen().line
 
 
+def test_where_nothing_was_measured_nothing_is_alike():
+    from vr.detector.metric import Feature
+    from vr.signatures.library import open_library
+
+    missing = {name: Feature.missing("not measured") for name in NAMES}
+    screened = load_prescreen().screen(missing, open_library(SignaturesConfig()), 3)
+    assert (screened.probability, screened.matches, screened.outside) == (None, (), None)
+
+
 def test_a_section_without_a_measurement_says_so():
     section = PreScreenSection(status=Status.not_measured, reason="too few rows")
     assert BeforeTraining(section, []).message == "not measured: too few rows"

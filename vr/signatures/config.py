@@ -16,7 +16,7 @@ _PASSWORD = re.compile(r"[^:/]*:[^@]*@")
 class SignaturesConfig:
     """What a candidate's signature is compared with, and whether that may stop a run."""
 
-    library: str | None = None  # SQLite file or SQLAlchemy URL of signatures of one's own; None: the shipped ones alone
+    library: str | None = None  # SQLite file or PostgreSQL URL of signatures of one's own; None: the shipped ones alone
     shipped: bool = True  # whether the signatures that vr ships take part
     neighbours: int = 5  # how many of the nearest the report names
     stop: bool = False  # train nothing where the pre-screen says `stop`; the verdict is then that of the statistics

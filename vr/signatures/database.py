@@ -1,11 +1,12 @@
-"""Signatures in SQL: a SQLite file by default, any database of SQLAlchemy where several machines share one.
+"""Signatures in SQL: a SQLite file by default, PostgreSQL where several machines share one.
 
-Every row carries the SHA-256 of its content, and every transaction that writes raises the generation by one; so a
+Every row carries the SHA-256 of its content, and every transaction that changes them raises the generation by one; so a
 damaged row is noticed when it is read, and an index of another generation is known to be one. Writers take the
 generation's row first: they wait for each other, and none is lost.
 """
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -80,7 +81,7 @@ class Database:
     """A library's database.
 
     Args:
-      place: Path of a SQLite file, which is made where there is none, or an SQLAlchemy URL.
+      place: Path of a SQLite file, which is made where there is none, or the URL of a SQLite or PostgreSQL database.
       create: Whether to make what is not there yet.
 
     Raises:
@@ -218,7 +219,8 @@ class Database:
 
     def _add(self, rows: dict[str, dict[str, str]], restore: bool) -> int:
         with self._writing() as connection:
-            connection.execute(sa.update(_STATE).values(generation=_STATE.c.generation + 1))
+            # Writers wait for each other here; SQLite's do since they began.
+            before = connection.execute(sa.select(_STATE).with_for_update()).one().num_signatures
             whole: set[str] = set()
             damaged: list[str] = []
             ids = list(rows)
@@ -234,9 +236,12 @@ class Database:
             new = [row for id_, row in rows.items() if id_ not in whole]
             if new:
                 connection.execute(sa.insert(_SIGNATURES), new)
-            counted = sa.select(sa.func.count()).select_from(_SIGNATURES).scalar_subquery()
-            number = counted if restore else _STATE.c.num_signatures + len(new) - len(damaged)
-            connection.execute(sa.update(_STATE).values(num_signatures=number))
+            number = before + len(new) - len(damaged)
+            if restore:
+                number = connection.execute(sa.select(sa.func.count()).select_from(_SIGNATURES)).scalar_one()
+            if new or number != before:
+                raised = _STATE.c.generation + 1
+                connection.execute(sa.update(_STATE).values(generation=raised, num_signatures=number))
             return len(new)
 
     def _read(self) -> Contents:
@@ -331,7 +336,8 @@ def _is_busy(err: SQLAlchemyError) -> bool:
 
 def _url(place: str) -> sa.URL:
     if "://" not in place:
-        return sa.URL.create("sqlite", database=place)
+        # A shell expands `~` at the beginning of a word only, not in `signatures.library=~/ours.db`.
+        return sa.URL.create("sqlite", database=os.path.expanduser(place))
     try:
         url = sa.make_url(place)
     except ArgumentError as err:

@@ -38,8 +38,8 @@ class Screened:
       stop: Whether not to train.
       stop_from: Probability from which.
       fingerprint: Components, None where not defined.
-      matches: The nearest signatures, best first.
-      outside: Whether none of them is near enough to say anything; None of an empty library.
+      matches: The nearest signatures, best first; none where nothing was measured.
+      outside: Whether none of them is near enough to say anything; None where there are no matches.
       beyond: Labels of metrics outside of what the head was fitted to.
     """
 
@@ -76,7 +76,9 @@ class PreScreen:
         calibration = Calibration(self.version, {_SITUATION: self.calibrated})
         found = judge(features, SPECS, DetectorConfig(), with_reference=True, calibration=calibration)
         components = fingerprint(features)
-        matches = library.match(components, neighbours)
+        # What was measured nowhere looks like nothing, not like what has no shift anywhere.
+        measured = any(value is not None for value in components)
+        matches = library.match(components, neighbours) if measured else []
         return Screened(
             probability=found.probability,
             lower=found.lower,
