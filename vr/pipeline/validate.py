@@ -215,6 +215,7 @@ def _localize(
     from vr.data.hashing import hash_batch
     from vr.data.repeats import Repeats
     from vr.localization.localize import localize, score_duplicates_only
+    from vr.localization.missing import find_missing
     from vr.localization.scorer import RowScorer
     from vr.pipeline.row_scores import SCORES, bound_schema
 
@@ -253,6 +254,7 @@ def _localize(
                 duplicate_weight=weight or 0.0,
                 repeated=repeated,
                 seed=config.seed,
+                threads=config.engine.threads or os.cpu_count() or 1,
             )
             found = localize(
                 batches,
@@ -266,6 +268,8 @@ def _localize(
                 write=write,
                 on_batch=lambda done: rows_done("localize", done, num_rows, "rows scored"),
             )
+            missing = find_missing(intake.candidate, intake.reference, intake.columns, config.seed)
+            found = replace(found, missing=missing)
     return found, weight
 
 

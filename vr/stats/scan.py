@@ -20,6 +20,7 @@ _SHORTEST = 6  # rows of a stretch
 _GROWTH = 1.4  # of its length to the next
 _LONGEST = 0.25  # of the rows
 _CUT = 4.0  # deviations at which a reading is cut: one extreme row is an outlier and no stretch
+_MOST_STRETCHES = 8
 _SHRINKAGE = 0.1  # of the correlations towards none
 
 
@@ -28,28 +29,15 @@ class Scan:
     """What was found.
 
     Attributes:
-      evidence: float `[n]`, -log10 of the chi-squared tail of the best stretch through each row.
-      null: The same in random orders, float `[n * num_permutations]`.
-      greatest: Its greatest in each random order, float `[num_permutations]`.
-      best: int `[n, 2]`, first row and end of the best stretch through each row.
+      evidence: float `[n]`, -log10 of the chi-squared tail of the stretch that each row lies in, where that is one of
+        `stretches`; else of the best one through it, those aside.
+      null: The same of rows in random orders, float.
+      stretches: `(start, end, evidence)` beyond the greatest evidence of every random order, best first.
     """
 
     evidence: np.ndarray
     null: np.ndarray
-    greatest: np.ndarray
-    best: np.ndarray
-
-    def stretches(self) -> list[tuple[int, int, float]]:
-        """Returns `(start, end, evidence)` of stretches beyond every random order's, best first, none overlapping."""
-        threshold = self.greatest.max(initial=0.0)
-        found: list[tuple[int, int, float]] = []
-        for row in np.argsort(-self.evidence, kind="stable"):
-            if self.evidence[row] <= threshold:
-                break
-            start, end = (int(x) for x in self.best[row])
-            if all(end <= first or start >= last for first, last, _ in found):
-                found.append((start, end, float(self.evidence[row])))
-        return found
+    stretches: tuple[tuple[int, int, float], ...]
 
 
 def whitened(x: np.ndarray, base: np.ndarray) -> np.ndarray:
@@ -77,10 +65,43 @@ def scan(readings: np.ndarray, rng: np.random.Generator, num_permutations: int =
       num_permutations: Random orders.
     """
     n = len(readings)
-    evidence, best = _best_stretches(readings)
     null = [_best_stretches(readings[rng.permutation(n)])[0] for _ in range(num_permutations)]
-    greatest = np.array([each.max(initial=0.0) for each in null])
-    return Scan(evidence, np.concatenate([*null, np.zeros(0)]), greatest, best)
+    threshold = max((each.max(initial=0.0) for each in null), default=0.0)
+    rest, taken = readings.copy(), np.zeros(n)
+    stretches: list[tuple[int, int, float]] = []
+    while True:
+        evidence, best = _best_stretches(rest)
+        top = int(evidence.argmax()) if n else 0
+        if not n or evidence[top] <= threshold or len(stretches) == _MOST_STRETCHES:
+            break
+        start, end, found = _sharpened(rest, *(int(x) for x in best[top]))
+        stretches.append((start, end, found))
+        taken[start:end] = np.maximum(taken[start:end], found)
+        # Its rows aside: what overlaps a stretch is not itself one.
+        rest[start:end] = 0.0
+    return Scan(np.where(taken > 0.0, taken, evidence), np.concatenate([*null, np.zeros(0)]), tuple(stretches))
+
+
+def _sharpened(readings: np.ndarray, start: int, end: int) -> tuple[int, int, float]:
+    """Returns the stretch with either end moved, by up to an eighth of its length, to where the evidence is greatest."""
+    n, k = readings.shape
+    reach = max(2, (end - start) // 8 + 1)
+    first = max(0, start - reach)
+    sums = np.concatenate([np.zeros((1, k)), np.cumsum(readings[first : min(n, end + reach)], axis=0)])
+    starts = np.arange(first, min(start + reach, end - 2) + 1)
+    best = (start, end, -1.0)
+    for last in range(max(end - reach, start + reach + 2), min(n, end + reach) + 1):
+        able = starts[starts < last - 1]
+        if len(able):
+            statistic = np.square(sums[last - first] - sums[able - first]).sum(axis=1) / (last - able)
+            found = _tail(statistic, k)
+            i = int(found.argmax())
+            if found[i] > best[2]:
+                best = (int(able[i]), last, float(found[i]))
+    if best[2] < 0.0:
+        whole = readings[start:end].sum(axis=0)
+        return start, end, float(_tail(np.square(whole).sum() / (end - start), k))
+    return best
 
 
 def _best_stretches(readings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
