@@ -42,7 +42,7 @@ def scores(x: np.ndarray, y: np.ndarray, numeric: bool) -> np.ndarray:
         folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=0)
         lab = Datalab(data={"y": y}, label_name="y", task="classification", verbosity=0)
         known = {"pred_probs": cross_val_predict(model, x, y, cv=folds, method="predict_proba")}
-    lab.find_issues(features=x, **known)
+    lab.find_issues(features=x, **known, issue_types={issue: {} for issue in _ISSUES})
     issues = lab.get_issues()
     ranks = []
     for issue in _ISSUES:

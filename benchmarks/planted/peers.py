@@ -17,7 +17,7 @@ from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 from benchmarks.collapse.peers import Matrix
 from benchmarks.skill_loss import floats, is_number
 
-__all__ = ["DATALAB", "PEERS", "datalab_scores", "peer_scores"]
+__all__ = ["DATALAB", "PEERS", "Peers", "datalab_scores"]
 
 PEERS = ("isolation_forest", "local_outlier_factor", "nearest_reference", "two_sample_classifier")
 DATALAB = "datalab"
@@ -25,19 +25,25 @@ _NEIGHBOURS = 5
 _MOST_CLASSES = 20  # values of a numeric label that count as classes
 
 
-def peer_scores(candidate: pa.Table, reference: pa.Table) -> dict[str, np.ndarray]:
-    """Returns each method's score of every row of the candidate."""
-    matrix = Matrix(reference)
-    x, base = matrix.of(candidate), matrix.of(reference)
-    forest = IsolationForest(random_state=0).fit(base)
-    local = LocalOutlierFactor(n_neighbors=20, novelty=True).fit(base)
-    distance, _ = NearestNeighbors(n_neighbors=_NEIGHBOURS).fit(base).kneighbors(x)
-    return {
-        "isolation_forest": -forest.score_samples(x),
-        "local_outlier_factor": -local.score_samples(x),
-        "nearest_reference": distance.mean(axis=1),
-        "two_sample_classifier": _two_sample(x, base),
-    }
+class Peers:
+    """The methods, fitted to a reference."""
+
+    def __init__(self, reference: pa.Table):
+        self.matrix = Matrix(reference)
+        self.base = self.matrix.of(reference)
+        self.forest = IsolationForest(random_state=0).fit(self.base)
+        self.local = LocalOutlierFactor(n_neighbors=20, novelty=True).fit(self.base)
+        self.nearest = NearestNeighbors(n_neighbors=_NEIGHBOURS).fit(self.base)
+
+    def scores(self, candidate: pa.Table) -> dict[str, np.ndarray]:
+        """Returns each method's score of every row of the candidate."""
+        x = self.matrix.of(candidate)
+        return {
+            "isolation_forest": -self.forest.score_samples(x),
+            "local_outlier_factor": -self.local.score_samples(x),
+            "nearest_reference": self.nearest.kneighbors(x)[0].mean(axis=1),
+            "two_sample_classifier": _two_sample(x, self.base),
+        }
 
 
 def _two_sample(x: np.ndarray, base: np.ndarray) -> np.ndarray:

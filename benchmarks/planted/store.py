@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.planted.cases import DATASETS, cases_of, reference_of
-from benchmarks.planted.peers import DATALAB, PEERS, datalab_scores, peer_scores
+from benchmarks.planted.peers import DATALAB, PEERS, Peers, datalab_scores
 
 __all__ = ["RESULTS", "peers_of"]
 
@@ -42,13 +42,14 @@ def peers_of(dataset: str, python: str | None, folder: Path = RESULTS) -> dict[s
 
 def _make(dataset: str, python: str, path: Path) -> None:
     reference = reference_of(dataset)
+    peers = Peers(reference)
     files = {case.name: (case.make().table, DATASETS[dataset]) for case in cases_of(dataset)}
     found = datalab_scores(files, reference, python)
     versions = found.pop("versions")
     columns: dict[str, list] = {name: [] for name in ("case", *PEERS, DATALAB)}
     for name, (table, _) in files.items():
         columns["case"].append(np.full(table.num_rows, name))
-        for peer, scores in (peer_scores(table, reference) | {DATALAB: found[name]}).items():
+        for peer, scores in (peers.scores(table) | {DATALAB: found[name]}).items():
             columns[peer].append(_ranks(scores))
     joined = {name: np.concatenate(parts) for name, parts in columns.items()}
     cases = pa.array(joined.pop("case")).dictionary_encode()

@@ -62,10 +62,11 @@ class Evidence:
 
     def join(self, other: "Evidence") -> "Evidence":
         """Returns both, one after the other."""
-        pairs = zip(self._arrays(), other._arrays(), strict=True)
+        pairs = zip(self.arrays(), other.arrays(), strict=True)
         return Evidence(*(np.concatenate(both) for both in pairs))
 
-    def _arrays(self) -> tuple[np.ndarray, ...]:
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """Returns its arrays, in the order of its attributes."""
         return self.tails, self.which_pair, self.outside
 
 
