@@ -1,7 +1,7 @@
 """Which planted defects do the row scores find, beside what public methods find in the same files?
 
-    OMP_NUM_THREADS=1 python -m benchmarks.planted_defects                              # from the committed peers' ranks
-    OMP_NUM_THREADS=1 python -m benchmarks.planted_defects --datalab PYTHON             # makes ranks that are not there
+    OMP_NUM_THREADS=1 python -m benchmarks.planted_defects                     # from the committed peers' ranks
+    OMP_NUM_THREADS=1 python -m benchmarks.planted_defects --datalab PYTHON    # makes ranks that are not there
 
 Nine kinds of defects (`benchmarks/planted/plant.py`) in 1, 5 and 10 % of the rows of held-out real rows, against other
 real rows of the same dataset as the reference; no method is told which kind is planted. The head that weighs the

@@ -2,9 +2,9 @@
 
     python datalab.py FOLDER
 
-FOLDER holds NAME.npz with `x` (float `[n, p]`), `y` (the label) and `numeric`; for each it gets NAME.scores.npy. A row's
-score is the worst of its ranks among all rows by Datalab's label, outlier and near-duplicate scores. Imports nothing of
-this repository; the last line that it prints says which versions it ran with.
+FOLDER holds NAME.npz with `x` (float `[n, p]`), `y` (the label) and `numeric`; for each it gets NAME.scores.npy. A
+row's score is the worst of its ranks among all rows by Datalab's label, outlier and near-duplicate scores. Imports
+nothing of this repository; the last line that it prints says which versions it ran with.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """Writes the tables of docs/localization.md from benchmarks/results/planted_defects.json.
 
-    python -m benchmarks.planted.page
+python -m benchmarks.planted.page
 """
 
 import json

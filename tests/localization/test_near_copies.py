@@ -15,7 +15,7 @@ def frame(rows, seed):
 def read(columns):
     sides = open_source(pa.table(columns)), open_source(pa.table(frame(1_500, 0)))
     intake = take_in(*sides, Config(), 1, lambda *_: None)
-    near = NearCopies.fit(intake.candidate, intake.reference, intake.columns, intake.embedding, 2_000)
+    near = NearCopies.fit(intake.candidate, intake.reference, intake.columns, 2_000)
     return near, near.read(intake.candidate)
 
 

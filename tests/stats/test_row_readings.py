@@ -13,7 +13,9 @@ ORDINAL, SIZES = np.array([True, True, False]), np.array([6, 6, 3])
 def tied(seed, rows):
     rng = np.random.default_rng(seed)
     a = rng.integers(0, 6, rows)
-    return np.column_stack([a, np.clip(a + rng.integers(-1, 2, rows), 0, 5), rng.integers(0, 3, rows)]).astype(np.uint16)
+    return np.column_stack([a, np.clip(a + rng.integers(-1, 2, rows), 0, 5), rng.integers(0, 3, rows)]).astype(
+        np.uint16
+    )
 
 
 def test_a_combination_that_never_occurs_is_the_rarest_pair():
@@ -59,7 +61,9 @@ def test_evidence_of_a_cell_rises_outwards_and_beyond_the_range():
 
 def test_infinite_and_missing_numbers_have_finite_evidence():
     values = np.append(np.arange(99.0), np.nan)[:, None]
-    known = fit_typicality(np.append(np.ones(99), 0)[:, None].astype(np.uint16), values, np.ones(1, bool), np.array([3]))
+    known = fit_typicality(
+        np.append(np.ones(99), 0)[:, None].astype(np.uint16), values, np.ones(1, bool), np.array([3])
+    )
     found = known.read(np.array([[2], [1], [0]], np.uint16), np.array([[np.inf], [-np.inf], [np.nan]]))
     assert np.isfinite(found).all()
     assert (found[:2] > 4).all()

@@ -1,4 +1,4 @@
-"""Which columns make a row suspicious, and what the reference has there: a row's kind of defect decides where to look."""
+"""Which columns make a row suspicious, and what the reference has there; the kind of defect decides where to look."""
 
 import numpy as np
 
@@ -42,7 +42,9 @@ def explain(
         if name in ("out_of_range", "outlier"):
             blamed = _worst(quick.outer[i], np.arange(len(columns.names)), first)
             if name == "out_of_range":
-                told[name] = "; ".join(f"{cell(j)}, where the reference has {_range(j, reference, columns)}" for j in blamed)
+                told[name] = "; ".join(
+                    f"{cell(j)}, where the reference has {_range(j, reference, columns)}" for j in blamed
+                )
         elif name == "impossible_combination":
             pair = norms.pair_of(int(quick.which_pair[i]), int(flagged.rows[i]))
             if pair is not None and quick.pair[i] > 0.0:
@@ -89,8 +91,6 @@ def _together(pair: tuple[int, int], codes: np.ndarray, reference: Side, words: 
     a, b = (reference.codes[:, j] == codes[j] for j in pair)
     expected = a.mean() * b.mean() * len(reference)
     seen = int((a & b).sum())
-    found = "never" if seen == 0 else f"in {seen:,}"
-    if expected < 1.0:
-        return f"{words}: the reference has them together {found if seen == 0 else found + ' rows'}"
-    unit = "" if seen == 0 else " of its rows"
-    return f"{words}: the reference has them together {found}{unit}, where chance alone would give {expected:.0f}"
+    found = "never has them together" if seen == 0 else f"has them together in {seen:,} of {len(reference):,} rows"
+    chance = f", where chance alone would give {expected:.0f}" if expected >= 1.0 else ""
+    return f"{words}: the reference {found}{chance}"

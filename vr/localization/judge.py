@@ -1,9 +1,9 @@
 """From evidence to a row's score, confidence and kind of defect.
 
-The head's odds rank the rows. A row's score is one minus the tail probability of its odds among the reference's rows. Its
-confidence is the head's probability at the file's own share of wrong rows, which is estimated from its sample (Saerens,
-Latinne and Decaestecker 2002); but no more than one minus the share of rows with such odds that real data would show
-too (a tail false discovery rate, Efron and Tibshirani 2002).
+The head's odds rank the rows. A row's score is one minus the tail probability of its odds among the reference's rows.
+Its confidence is the head's probability at the file's own share of wrong rows, which is estimated from its sample
+(Saerens, Latinne and Decaestecker 2002); but no more than one minus the share of rows with such odds that real data
+would show too (a tail false discovery rate, Efron and Tibshirani 2002).
 
 An exact repeat is another matter: it is told by equality, not by rarity, and how many repeats are too many is known for
 the file alone. Its confidence is the share of repeats that the reference's own rate does not explain, and it takes no
@@ -46,8 +46,8 @@ class Readings:
     """What was found of each row.
 
     Attributes:
-      evidence: float64 `[n, len(DEFECTS) - 1]`, for each kind in `DEFECTS[1:]`: -log10 of how rare the row is among real
-        rows over how likely it is of that kind; an exact repeat has 4 or 0.
+      evidence: float64 `[n, len(DEFECTS) - 1]`, for each kind in `DEFECTS[1:]`: -log10 of how rare the row is among
+        real rows over how likely it is of that kind; an exact repeat has 4 or 0.
       rarity: float64 `[n]`, -log10 tail probability of the head's odds.
       odds: float64 `[n]`, log-odds of any defect by the head.
       judged: What it was found from.
@@ -100,6 +100,7 @@ class Judge:
       scale: Tail scale of its odds among the reference's rows.
       share: Of wrong rows in the file, repeats aside.
       rarities: Of the candidate's sample, ascending.
+      shown: For each of them the share of rows as rare that real data would not show, rising.
       duplicate_weight: Share of the candidate's repeats that the reference's own rate does not explain.
     """
 
@@ -107,12 +108,11 @@ class Judge:
     scale: TailScale
     share: float
     rarities: np.ndarray
+    shown: np.ndarray
     duplicate_weight: float
 
     @classmethod
-    def fit(
-        cls, head: Head, null: np.ndarray, own: Evidence, repeated: np.ndarray, duplicate_weight: float
-    ) -> "Judge":
+    def fit(cls, head: Head, null: np.ndarray, own: Evidence, repeated: np.ndarray, duplicate_weight: float) -> "Judge":
         """Fits to the reference's evidence and the candidate's sample.
 
         Args:
@@ -127,7 +127,8 @@ class Judge:
         odds = logsumexp(head.log_odds(own.tails), axis=1)[~repeated]
         # What the reference seems to have of wrong rows is what the head sees in real ones.
         share = max(_share(odds, head.share) - _share(ordinary, head.share), _LEAST_SHARE)
-        return cls(head, scale, share, np.sort(scale(odds)), duplicate_weight)
+        rarities = np.sort(scale(odds))
+        return cls(head, scale, share, rarities, _excess(rarities), duplicate_weight)
 
     def read(self, evidence: Evidence, repeated: np.ndarray) -> Readings:
         """Returns the readings of rows, of which `repeated` (bool `[n]`) repeat an earlier one exactly."""
@@ -151,12 +152,18 @@ class Judge:
     def confidence(self, readings: Readings) -> np.ndarray:
         """Returns how likely each row is wrong, 0 to 1."""
         probable = expit(readings.odds + logit(self.share) - logit(self.head.share))
-        known = max(1, len(self.rarities))
-        above = len(self.rarities) - np.searchsorted(self.rarities, readings.rarity, side="left")
-        # As few rows as two deviations allow: a handful of extreme rows in a healthy file is no excess.
-        observed = np.maximum(above - 2.0 * np.sqrt(above), 1e-9) / known
-        shown = np.clip(1.0 - 10.0**-readings.rarity / observed, 0.0, 1.0)
+        place = np.searchsorted(self.rarities, readings.rarity, side="right") - 1
+        shown = np.append(self.shown, 0.0)[place]
         return np.where(readings.repeat, self.duplicate_weight, np.minimum(probable, shown))
+
+
+def _excess(rarities: np.ndarray) -> np.ndarray:
+    """Returns for each of the ascending rarities the share of rows so rare or rarer that real data would not show."""
+    above = len(rarities) - np.searchsorted(rarities, rarities, side="left")
+    # As few rows as two deviations allow: a handful of extreme rows in a healthy file is no excess.
+    observed = np.maximum(above - 2.0 * np.sqrt(above), 1e-9) / max(1, len(rarities))
+    # Rarer is no less suspicious, however few rows are rarer still.
+    return np.maximum.accumulate(np.clip(1.0 - 10.0**-rarities / observed, 0.0, 1.0))
 
 
 def _share(odds: np.ndarray, prior: float) -> float:

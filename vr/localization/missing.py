@@ -88,7 +88,7 @@ def find_missing(candidate: Side, reference: Side, columns: Columns, seed: int) 
             continue
         if _chance(counts, [len(place) for place in places]) * len(leaves) > _LEVEL:
             continue
-        names, conditions = _in_words(limits, columns, (sides[0].codes == 0).any(axis=0))
+        names, conditions = _in_words(limits, columns, sides[0].codes)
         inside = np.flatnonzero(tree.apply(sides[0].codes.astype(np.float32)) == leaf)[:_EXAMPLES]
         found.append(
             MissingRegion(
@@ -127,23 +127,28 @@ def _chance(counts: list[int], totals: list[int]) -> float:
 
 
 def _in_words(
-    limits: dict[int, tuple[float, float]], columns: Columns, nulls: np.ndarray
+    limits: dict[int, tuple[float, float]], columns: Columns, reference: np.ndarray
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     names, words = [], []
     for j, (low, high) in sorted(limits.items()):
         codes = np.arange(int(columns.num_codes[j]))
-        codes = codes[(codes > low) & (codes <= high) & ((codes > 0) | nulls[j])]
+        # Of the outermost codes of numbers only the null may be named; a category only where it occurs.
+        seen = np.isin(codes, reference[:, j])
+        codes = codes[(codes > low) & (codes <= high) & (seen | (bool(columns.ordinal[j]) & (codes > 0)))]
         names.append(columns.names[j])
-        words.append(f"{columns.names[j]} {_condition(codes, columns.labels[j], bool(columns.ordinal[j]))}")
+        words.append(
+            f"{columns.names[j]} {_condition(codes, columns.labels[j], bool(columns.ordinal[j]), reference[:, j])}"
+        )
     return tuple(names), tuple(words)
 
 
-def _condition(codes: np.ndarray, labels: list[str], ordinal: bool) -> str:
+def _condition(codes: np.ndarray, labels: list[str], ordinal: bool, reference: np.ndarray) -> str:
     if len(codes) == 1:
         return f"is {labels[codes[0]]}"
     if not ordinal:
-        shorter = codes if len(codes) <= len(labels) // 2 else np.setdiff1d(np.arange(len(labels)), codes)
-        spelt = [labels[code] for code in shorter if code < len(labels)]
+        others = np.setdiff1d(reference, codes)
+        shorter = codes if len(codes) <= len(others) else others
+        spelt = [labels[code] for code in shorter]
         more = f" and {len(spelt) - _NAMED} more" if len(spelt) > _NAMED else ""
         return f"{'is one of' if shorter is codes else 'is none of'} {', '.join(spelt[:_NAMED])}{more}"
     null = " or null" if codes[0] == 0 else ""

@@ -6,15 +6,17 @@ so that its readings have exactly the distribution of the null where it is an or
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from vr.detector.inputs import Columns, Side, informative_columns
 from vr.localization.evidence import TailScale
+from vr.localization.plain_points import PlainPoints
 from vr.stats.conditionals import Conditionals, fit_conditionals
 from vr.stats.contradictions import Contradictions, fit_contradictions
-from vr.stats.coverage import nearest_distances
+from vr.stats.coverage import nearest_distances, nearest_neighbours
+from vr.stats.grain import Grain, fit_grain
 from vr.stats.linear_dependence import LinearDependence, fit_linear_dependence
 from vr.stats.typicality import Typicality, fit_typicality
 
@@ -22,6 +24,7 @@ __all__ = ["FOLDS", "Closer", "Norms", "Quick", "fold_of"]
 
 FOLDS = 2
 _MOST_ROWS = 5_000  # of the reference that take part
+_FAR, _SMALL = 100.0, 0.05  # deviations: beyond which nothing is farther, and that nothing is told from
 _MOST_COLUMNS = 24  # that are predicted from the others
 
 
@@ -55,11 +58,15 @@ class Closer:
       surprise: float `[n]`, sum over the predicted columns of -log p(cell | other cells).
       cells: float `[n, p]`, tail evidence of each predicted column's own surprise.
       distance: float `[n]`, to the nearest reference row.
+      local: float `[n]`, log of that distance, as rows are written, over the nearest row's own to its nearest.
+      grain: float `[n]`, how far from where real numbers stand its numbers do.
     """
 
     surprise: np.ndarray
     cells: np.ndarray
     distance: np.ndarray
+    local: np.ndarray
+    grain: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,10 @@ class _Fold:
     contradictions: Contradictions
     dependence: LinearDependence
     typicality: Typicality
+    grain: Grain
     points: np.ndarray
+    plain: np.ndarray
+    spacing: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -80,10 +90,12 @@ class Norms:
       predicted: Positions of the columns that are predicted.
       quick: Readings of these rows, each against the half that it is not in.
       closer: Likewise.
+      plain: Makes points of rows as they are written.
     """
 
     rows: Side
     predicted: np.ndarray
+    plain: PlainPoints
     quick: Quick
     closer: Closer
     _folds: tuple[_Fold, ...]
@@ -104,23 +116,29 @@ class Norms:
         rows = reference.take(np.sort(rng.permutation(len(reference))[:_MOST_ROWS]))
         predicted = informative_columns(rows, columns, _MOST_COLUMNS)
         fold = rng.permutation(len(rows)) % FOLDS
+        plain = PlainPoints.fit(rows, columns)
         parts, kinds = list(columns.parts.values()), (columns.ordinal, columns.num_codes)
         folds = []
         for k in range(FOLDS):
             base = rows.take(np.flatnonzero(fold != k))
+            written = plain.of(base)[:max_points]
+            spacing = nearest_distances(written, written, 1, exclude_self=True)[:, 0]
             folds.append(
                 _Fold(
                     fit_conditionals(base.codes, *kinds, parts, predicted, int(rng.integers(2**31)), threads),
                     fit_contradictions(base.codes, *kinds, parts, predicted),
                     fit_linear_dependence(base.codes, *kinds, predicted),
                     fit_typicality(base.codes, base.values, columns.numeric, columns.num_codes),
+                    fit_grain(base.values, columns.numeric),
                     base.features[:max_points],
+                    written,
+                    np.log(np.minimum(spacing, _FAR) + _SMALL),
                 )
             )
-        closer = _closer(folds, rows, fold)
+        closer = _closer(folds, rows, plain.of(rows), fold)
         scales = tuple(TailScale.fit(column) for column in closer.cells.T)
         quick = _quick(folds, rows.codes, rows.values, fold)
-        return cls(rows, predicted, quick, _scaled(closer, scales), tuple(folds), scales)
+        return cls(rows, predicted, plain, quick, _scaled(closer, scales), tuple(folds), scales)
 
     def read(self, codes: np.ndarray, values: np.ndarray, rows: np.ndarray) -> Quick:
         """Returns the quick readings of a candidate's rows `[n, d]` with their numbers, int64 `[n]`."""
@@ -128,7 +146,7 @@ class Norms:
 
     def read_closer(self, side: Side) -> Closer:
         """Returns the other readings of a candidate's rows."""
-        return _scaled(_closer(self._folds, side, fold_of(side.rows)), self._scales)
+        return _scaled(_closer(self._folds, side, self.plain.of(side), fold_of(side.rows)), self._scales)
 
     def likeliest(self, codes: np.ndarray, rows: np.ndarray, column: int) -> np.ndarray:
         """Returns the code that each row's other cells make likeliest in a column, -1 where it is not predicted."""
@@ -158,17 +176,21 @@ def _quick(folds: Sequence[_Fold], codes: np.ndarray, values: np.ndarray, fold: 
     return result
 
 
-def _closer(folds: Sequence[_Fold], side: Side, fold: np.ndarray) -> Closer:
+def _closer(folds: Sequence[_Fold], side: Side, plain: np.ndarray, fold: np.ndarray) -> Closer:
     """Returns the readings, the cells' surprises as they are."""
-    surprise, distance = np.zeros((len(side), len(folds[0].conditionals.columns))), np.zeros(len(side))
+    surprise = np.zeros((len(side), len(folds[0].conditionals.columns)))
+    distance, local, grain = np.zeros(len(side)), np.zeros(len(side)), np.zeros(len(side))
     for k, models in enumerate(folds):
         mine = np.flatnonzero(fold == k)
         if len(mine):
             surprise[mine] = models.conditionals.surprise(side.codes[mine])
             distance[mine] = nearest_distances(side.features[mine], models.points, 1)[:, 0]
-    return Closer(surprise.sum(axis=1), surprise, distance)
+            apart, nearest = nearest_neighbours(plain[mine], models.plain, 1)
+            local[mine] = np.log(np.minimum(apart[:, 0], _FAR) + _SMALL) - models.spacing[np.maximum(nearest[:, 0], 0)]
+            grain[mine] = models.grain.read(side.values[mine])
+    return Closer(surprise.sum(axis=1), surprise, distance, local, grain)
 
 
 def _scaled(closer: Closer, scales: Sequence[TailScale]) -> Closer:
     cells = [scale(surprise) for scale, surprise in zip(scales, closer.cells.T, strict=True)]
-    return Closer(closer.surprise, np.column_stack(cells), closer.distance)
+    return replace(closer, cells=np.column_stack(cells))

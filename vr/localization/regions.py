@@ -97,7 +97,8 @@ class Blocks:
 def find_regions(blocks: Blocks, known: Sequence[Region] = (), deviations: float = 5.0) -> list[Region]:
     """Returns `known` regions, and runs of blocks whose mean evidence lies far above the file's median block.
 
-    Far is over `deviations` standard errors; runs that meet a known region are it, with coarser edges, and left out. A defect all over the file is no region: the comparison is with the file itself, not with the reference.
+    Far is over `deviations` standard errors; runs that meet a known region are it, with coarser edges, and left out. A
+    defect all over the file is no region: the comparison is with the file itself, not with the reference.
     """
     usual = np.median(blocks.mean)
     usual_kinds = np.median(blocks.kinds / np.maximum(blocks.rows, 1)[:, None], axis=0)

@@ -1,8 +1,8 @@
 """All that speaks against a row, on one scale: -log10 of each reading's tail probability among real rows.
 
 Quick readings are made of every row; distances, conditional surprises and near copies of at most
-`localization.max_distance_rows`, the least likely ones by the quick readings; stretches of the file are looked for among
-the candidate's sample, in the order of its rows.
+`localization.max_distance_rows`, the least likely ones by the quick readings; stretches of the file are looked for
+among the candidate's sample, in the order of its rows.
 """
 
 from dataclasses import dataclass, replace
@@ -30,6 +30,8 @@ EVIDENCE = (
     "surprise",  # all cells together, each given the others
     "cell",  # most surprising cell
     "second",  # second most surprising cell
+    "local",  # distance to the nearest reference row over that row's own to its nearest
+    "grain",  # numbers that stand where real numbers do not
     "near",  # closeness to an earlier row
     "stretch",  # of rows off the rest in these readings
     "shifted",  # of rows off the rest in their cells
@@ -147,7 +149,7 @@ class RowEvidence:
         rng = np.random.default_rng([seed, 11])
         norms = norms or Norms.fit(reference, columns, reference_rows, seed, threads)
         ratios = tuple(_fit_fold(candidate, reference, fold, rng) for fold in range(FOLDS))
-        near = NearCopies.fit(candidate, reference, columns, embedding, 2 * reference_rows)
+        near = NearCopies.fit(candidate, reference, columns, 2 * reference_rows)
         base = norms.rows
         nulls = _readings(_log_ratio(ratios, base.codes, base.rows), norms.quick, norms.closer)
         scales = [TailScale.fit(null) for null in nulls.T]
@@ -156,7 +158,9 @@ class RowEvidence:
         own_closer = norms.read_closer(candidate)
         ratio = _log_ratio(ratios, candidate.codes, candidate.rows)
         own = _readings(ratio, own_quick, own_closer)
-        telling = [EVIDENCE.index(name) for name in ("ratio", "dependence", "pair", "distance", "surprise")]
+        telling = [
+            EVIDENCE.index(name) for name in ("ratio", "dependence", "pair", "distance", "surprise", "local", "grain")
+        ]
         points = slice(0, _SCANNED_POINTS)
         views = [
             (own[:, telling], nulls[:, telling]),
@@ -181,9 +185,7 @@ class RowEvidence:
             scales=tuple(scales),
             null=np.column_stack(tails),
             stretches=_stretches(scans, candidate, scales[-2:], columns, embedding),
-            scanned=np.column_stack(
-                [scale(found.evidence) for scale, found in zip(scales[-2:], scans, strict=True)]
-            ),
+            scanned=np.column_stack([scale(found.evidence) for scale, found in zip(scales[-2:], scans, strict=True)]),
             rows=candidate.rows,
             far_enough=-np.inf,
         )
@@ -250,7 +252,7 @@ def _quick_readings(ratio: np.ndarray, quick: Quick) -> np.ndarray:
 def _closer_readings(closer: Closer) -> np.ndarray:
     cells = closer.cells if closer.cells.shape[1] > 1 else np.column_stack([closer.cells, np.zeros(len(closer.cells))])
     top = np.partition(cells, -2, axis=1)
-    return np.column_stack([closer.distance, closer.surprise, top[:, -1], top[:, -2]])
+    return np.column_stack([closer.distance, closer.surprise, top[:, -1], top[:, -2], closer.local, closer.grain])
 
 
 def _readings(ratio: np.ndarray, quick: Quick, closer: Closer) -> np.ndarray:
@@ -268,7 +270,8 @@ def _stretches(
             both = (tail, 0.0) if view == 0 else (0.0, tail)
             for other in [one for one in found if one[0] < end and start < one[1]]:
                 found.remove(other)
-                start, end = min(start, other[0]), max(end, other[1])
+                # The edges of the one that is surer of itself.
+                start, end = (start, end) if tail > max(other[2]) else other[:2]
                 both = max(both[0], other[2][0]), max(both[1], other[2][1])
             found.append((start, end, both))
     found.sort(key=lambda one: (-sum(one[2]), one[0]))

@@ -309,7 +309,9 @@ def localization_section(found: Localized, num_rows: int, limited: str | None) -
             for f in found.findings
         ],
         regions=[
-            Region(row_start=r.row_start, row_end=r.row_end, defect=r.defect, score=_unit(r.score), columns=list(r.columns))
+            Region(
+                row_start=r.row_start, row_end=r.row_end, defect=r.defect, score=_unit(r.score), columns=list(r.columns)
+            )
             for r in found.regions
         ],
         missing_regions=[

@@ -1,9 +1,9 @@
 """How badly a row fits the linear dependence between columns: its log-likelihood apart from the columns' own.
 
 Every column is a few features (`fit_column_basis`: polynomials of its rank, indicators of its categories). With the
-inverse covariance P of all features and D, that of each column's features by themselves, x' (P - D) x is twice the log of
-what independent columns would make of the row over what dependent ones do, were the features Gaussian. Where dependence
-is weak and spread over many columns it sees what trees on a few hundred rows do not, at the price of one product.
+inverse covariance P of all features and D, that of each column's features by themselves, x' (P - D) x is twice the log
+of what independent columns would make of the row over what dependent ones do, were the features Gaussian. Where
+dependence is weak and spread over many columns it sees what trees on a few hundred rows do not, for one product.
 """
 
 from dataclasses import dataclass

@@ -83,7 +83,7 @@ def scan(readings: np.ndarray, rng: np.random.Generator, num_permutations: int =
 
 
 def _sharpened(readings: np.ndarray, start: int, end: int) -> tuple[int, int, float]:
-    """Returns the stretch with either end moved, by up to an eighth of its length, to where the evidence is greatest."""
+    """Returns the stretch with either end moved, by up to an eighth of its length, to the greatest evidence."""
     n, k = readings.shape
     reach = max(2, (end - start) // 8 + 1)
     first = max(0, start - reach)
