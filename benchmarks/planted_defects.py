@@ -21,12 +21,14 @@ import pyarrow.parquet as pq
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from benchmarks.measure import save
-from benchmarks.planted.cases import DATASETS, family_of
+from benchmarks.planted.cases import DATASETS, family_of, reference_of
 from benchmarks.planted.fitting import Observed, fit_head
 from benchmarks.planted.observe import observed_of
 from benchmarks.planted.page import write_tables
 from benchmarks.planted.plant import KINDS
 from benchmarks.planted.store import RESULTS, peers_of
+from vr.data.hashing import hash_batch
+from vr.data.repeats import Repeats
 from vr.localization import head as head_module
 from vr.localization.head import Head
 from vr.localization.judge import DEFECTS, Judge
@@ -48,13 +50,19 @@ def duplicate_weight(repeated: np.ndarray, ordinary: float) -> float:
     return 0.0 if share - ordinary <= 0.01 else (share - ordinary) / share
 
 
+def ordinary_repeats(dataset: str, num_rows: int) -> float:
+    """Returns the share of so many reference rows that repeat an earlier one of them."""
+    rows = reference_of(dataset).slice(0, num_rows)
+    return float(Repeats().mark(hash_batch(rows.combine_chunks().to_batches()[0], rows.column_names)).mean())
+
+
 def measure(observed: Sequence[Observed], head: Head) -> list[dict]:
     """Returns for each file of a dataset how well its planted rows are ranked, their kinds, and the confidences."""
-    ordinary = float(next(one for one in observed if one.kind == "none").repeated.mean())
+    ordinary = ordinary_repeats(observed[0].case.partition("-")[0], len(observed[0].wrong))
     result = []
     for one in observed:
         weight = duplicate_weight(one.repeated, ordinary)
-        judge = Judge.fit(head, one.null, one.evidence, one.repeated, weight)
+        judge = Judge.fit(head, one.null, one.evidence, one.repeated, weight, ordinary)
         readings = judge.read(one.evidence, one.repeated)
         confidence = judge.confidence(readings)
         place = np.minimum((confidence * _BINS).astype(int), _BINS - 1)

@@ -9,7 +9,6 @@ import pyarrow as pa
 from benchmarks.planted.cases import Case, cases_of, material_of, reference_of
 from benchmarks.planted.fitting import Observed
 from vr.cascade.config import preset
-from vr.data.codec import Coded
 from vr.data.hashing import hash_batch
 from vr.data.repeats import Repeats
 from vr.data.source import open_source
@@ -72,8 +71,9 @@ def observe(dataset: str, case: Case | None, norms: dict[bytes, Norms]) -> Obser
         seed=config.seed,
         norms=norms[key],
     )
-    own = evidence.read(Coded(intake.candidate.codes, intake.candidate.values), intake.candidate.rows)
-    return _observed(dataset, case, wrong, own, evidence.null, _repeated(table, list(intake.codec.sources)))
+    assert evidence.sample is not None
+    repeated = _repeated(table, list(intake.codec.sources))
+    return _observed(dataset, case, wrong, evidence.sample, evidence.null, repeated)
 
 
 def _repeated(table: pa.Table, columns: list[str]) -> np.ndarray:

@@ -1,9 +1,10 @@
-"""Readings of single rows: contradictions of pairs, linear dependence, typicality."""
+"""Readings of single rows: contradictions of pairs, linear dependence, typicality, grain."""
 
 import numpy as np
 import pytest
 
 from vr.stats.contradictions import fit_contradictions
+from vr.stats.grain import fit_grain
 from vr.stats.linear_dependence import fit_linear_dependence
 from vr.stats.typicality import fit_typicality
 
@@ -68,3 +69,18 @@ def test_infinite_and_missing_numbers_have_finite_evidence():
     assert np.isfinite(found).all()
     assert (found[:2] > 4).all()
     assert found[2] == pytest.approx(-np.log10(2 / 101))
+
+
+def test_numbers_between_those_that_people_report_stand_out():
+    rng = np.random.default_rng(0)
+    reported = 100.0 * rng.integers(1, 40, 1_500) + np.where(rng.random(1_500) < 0.05, rng.integers(1, 99, 1_500), 0)
+    grain = fit_grain(reported[:1_000, None], np.ones(1, bool))
+    real, smooth = reported[1_000:, None], rng.integers(100, 4_000, (500, 1)).astype(float)
+    assert np.median(grain.read(smooth)) > np.quantile(grain.read(real), 0.9)
+    assert grain.read(np.array([[np.nan], [np.inf]])).shape == (2,)
+
+
+def test_numbers_that_never_repeat_have_no_grain():
+    x = np.random.default_rng(0).standard_normal((500, 1))
+    grain = fit_grain(x, np.ones(1, bool))
+    assert grain.read(x[:10]).tolist() == [0.0] * 10

@@ -5,9 +5,10 @@ Its confidence is the head's probability at the file's own share of wrong rows, 
 (Saerens, Latinne and Decaestecker 2002); but no more than one minus the share of rows with such odds that real data
 would show too (a tail false discovery rate, Efron and Tibshirani 2002).
 
-An exact repeat is another matter: it is told by equality, not by rarity, and how many repeats are too many is known for
-the file alone. Its confidence is the share of repeats that the reference's own rate does not explain, and it takes no
-part in the confidence of other rows.
+An exact repeat is another matter: it is told by equality, and how many repeats are too many is known for the file
+alone. Its score is how rare repeats are in the reference, or that of one in 10,000 where they are too many; its
+confidence is the share of repeats that the reference's own rate does not explain, and it takes no part in the confidence
+of other rows.
 """
 
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ DEFECTS = (
 )
 _REPEAT = DEFECTS.index("exact_duplicate") - 1  # of the evidence's columns
 _NOTABLE = 1.3  # evidence of one in twenty
-_REPEATED = 4.0  # evidence of a repeat that the reference's rate does not explain
+_REPEATED = 4.0  # evidence of a repeat that the reference's rate does not explain, and the most of any
 _LEAST_SHARE = 1e-4  # of wrong rows that a file is thought to have
 
 
@@ -47,7 +48,7 @@ class Readings:
 
     Attributes:
       evidence: float64 `[n, len(DEFECTS) - 1]`, for each kind in `DEFECTS[1:]`: -log10 of how rare the row is among
-        real rows over how likely it is of that kind; an exact repeat has 4 or 0.
+        real rows over how likely it is of that kind; of an exact repeat the rarity alone.
       rarity: float64 `[n]`, -log10 tail probability of the head's odds.
       odds: float64 `[n]`, log-odds of any defect by the head.
       judged: What it was found from.
@@ -65,7 +66,7 @@ class Readings:
 
     @cached_property
     def repeat(self) -> np.ndarray:
-        """Rows that repeat an earlier one where the reference's rate does not explain it, bool `[n]`."""
+        """Rows that repeat an earlier one where that is rare among real rows, bool `[n]`."""
         return self.evidence[:, _REPEAT] > _NOTABLE
 
     @cached_property
@@ -102,6 +103,7 @@ class Judge:
       rarities: Of the candidate's sample, ascending.
       shown: For each of them the share of rows as rare that real data would not show, rising.
       duplicate_weight: Share of the candidate's repeats that the reference's own rate does not explain.
+      duplicate_rate: Share of the reference's rows, at equal size, that repeat others; 1 where it is not known.
     """
 
     head: Head
@@ -110,9 +112,18 @@ class Judge:
     rarities: np.ndarray
     shown: np.ndarray
     duplicate_weight: float
+    duplicate_rate: float
 
     @classmethod
-    def fit(cls, head: Head, null: np.ndarray, own: Evidence, repeated: np.ndarray, duplicate_weight: float) -> "Judge":
+    def fit(
+        cls,
+        head: Head,
+        null: np.ndarray,
+        own: Evidence,
+        repeated: np.ndarray,
+        duplicate_weight: float,
+        duplicate_rate: float = 1.0,
+    ) -> "Judge":
         """Fits to the reference's evidence and the candidate's sample.
 
         Args:
@@ -121,6 +132,7 @@ class Judge:
           own: Evidence of the candidate's sample.
           repeated: bool, its rows that repeat an earlier row.
           duplicate_weight: 0 to 1, see the attribute.
+          duplicate_rate: Likewise.
         """
         ordinary = logsumexp(head.log_odds(null), axis=1)
         scale = TailScale.fit(ordinary)
@@ -128,7 +140,7 @@ class Judge:
         # What the reference seems to have of wrong rows is what the head sees in real ones.
         share = max(_share(odds, head.share) - _share(ordinary, head.share), _LEAST_SHARE)
         rarities = np.sort(scale(odds))
-        return cls(head, scale, share, rarities, _excess(rarities), duplicate_weight)
+        return cls(head, scale, share, rarities, _excess(rarities), duplicate_weight, duplicate_rate)
 
     def read(self, evidence: Evidence, repeated: np.ndarray) -> Readings:
         """Returns the readings of rows, of which `repeated` (bool `[n]`) repeat an earlier one exactly."""
@@ -145,8 +157,11 @@ class Judge:
         # A combination that real rows have too, only less often, is of none of the kinds that are planted.
         ratio = evidence.tails[:, EVIDENCE.index("ratio")]
         kinds[:, DEFECTS.index("over_represented") - 1] = np.where(rarity > 0.0, np.minimum(ratio, rarity) - 0.5, 0.0)
-        # Whether repeats are too many is known for the file, not for the row: all of them count, or none.
-        kinds[:, _REPEAT] = np.where(repeated & (self.duplicate_weight > 0.0), _REPEATED, 0.0)
+        # Whether repeats are too many is known for the file, not for the row: all of them count alike. Where they are
+        # not, a repeat is as rare as the reference's are.
+        known = max(self.duplicate_rate, 1.0 / max(1, len(self.scale.null)))
+        rare = _REPEATED if self.duplicate_weight > 0.0 else min(_REPEATED, -np.log10(known))
+        kinds[:, _REPEAT] = np.where(repeated, rare, 0.0)
         return Readings(np.maximum(kinds, 0.0), rarity, odds, evidence)
 
     def confidence(self, readings: Readings) -> np.ndarray:

@@ -24,6 +24,7 @@ _COVERED = 0.5  # of its share that the candidate has at most
 _LEVEL = 0.01  # chance of any false region in a report
 _MOST = 20
 _EXAMPLES = 3
+_MOST_CELLS = 24  # of an example, those of the conditions first
 _NAMED = 6  # categories of a condition that are spelt
 
 
@@ -97,7 +98,7 @@ def find_missing(candidate: Side, reference: Side, columns: Columns, seed: int) 
                 shares[0],
                 shares[1],
                 tuple(int(row) for row in sides[0].rows[inside]),
-                tuple(_cells(sides[0], int(i), columns) for i in inside),
+                tuple(_cells(sides[0], int(i), columns, sorted(limits)) for i in inside),
             )
         )
     return sorted(found, key=lambda region: -region.missing_share)[:_MOST]
@@ -168,8 +169,10 @@ def _ends(label: str) -> tuple[str, str]:
     return bare, high or bare
 
 
-def _cells(side: Side, i: int, columns: Columns) -> dict[str, str]:
+def _cells(side: Side, i: int, columns: Columns, first: list[int]) -> dict[str, str]:
     from vr.localization.reasons import spelt
 
-    cells = (spelt(j, side.codes[i], side.values[i], columns).partition(" = ") for j in columns.parts)
+    owner = {j: head for head, parts in columns.parts.items() for j in parts}
+    order = list(dict.fromkeys([*(owner[j] for j in first), *columns.parts]))[:_MOST_CELLS]
+    cells = (spelt(j, side.codes[i], side.values[i], columns).partition(" = ") for j in order)
     return {name: value for name, _, value in cells}

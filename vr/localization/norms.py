@@ -68,6 +68,11 @@ class Closer:
     local: np.ndarray
     grain: np.ndarray
 
+    def take(self, positions: np.ndarray) -> "Closer":
+        """Returns those of the rows at `positions`."""
+        columns = (self.surprise, self.cells, self.distance, self.local, self.grain)
+        return Closer(*(column[positions] for column in columns))
+
 
 @dataclass(frozen=True)
 class _Fold:

@@ -103,6 +103,7 @@ class RowEvidence:
       scanned: For the candidate's sample rows, evidence of either kind of stretch, float `[n, 2]`.
       rows: int64 `[n]`, the sample's row numbers, ascending.
       far_enough: Sum of quick evidence below which nothing closer is read (very large files only).
+      sample: Evidence against the candidate's sample; None only while it is gathered.
     """
 
     columns: Columns
@@ -116,6 +117,7 @@ class RowEvidence:
     scanned: np.ndarray
     rows: np.ndarray
     far_enough: float
+    sample: Evidence | None = None
 
     @classmethod
     def fit(
@@ -189,29 +191,44 @@ class RowEvidence:
             rows=candidate.rows,
             far_enough=-np.inf,
         )
+        tails = result._quick_tails(ratio, own_quick)
         if num_rows > max_distance_rows:
-            quick = result._quick_tails(ratio, own_quick).sum(axis=1)
-            return replace(result, far_enough=float(np.quantile(quick, 1.0 - max_distance_rows / num_rows)))
-        return result
+            far_enough = float(np.quantile(tails.sum(axis=1), 1.0 - max_distance_rows / num_rows))
+            result = replace(result, far_enough=far_enough)
+        outside = result._outside(candidate.codes)
+        looked = result._looked(tails, outside)
+        closer = own_closer.take(looked)
+        sample = result._gather(tails, looked, closer, candidate.take(looked), candidate.rows)
+        return replace(result, sample=Evidence(sample, own_quick.which_pair, outside))
 
     def read(self, coded: Coded, rows: np.ndarray) -> Evidence:
         """Returns the evidence against candidate rows with the numbers `rows` (int64 `[n]`, ascending)."""
         quick = self.norms.read(coded.codes, coded.values, rows)
-        tails = np.zeros((len(coded), len(EVIDENCE)))
-        tails[:, :_QUICK] = self._quick_tails(self.log_ratio(coded.codes, rows), quick)
+        tails = self._quick_tails(self.log_ratio(coded.codes, rows), quick)
         outside = self._outside(coded.codes)
-        looked = np.flatnonzero((tails[:, :_QUICK].sum(axis=1) >= self.far_enough) | outside)
+        looked = self._looked(tails, outside)
+        side = Side.of(coded.take(looked), self.embedding, rows[looked])
+        closer = self.norms.read_closer(side)
+        return Evidence(self._gather(tails, looked, closer, side, rows), quick.which_pair, outside)
+
+    def _looked(self, tails: np.ndarray, outside: np.ndarray) -> np.ndarray:
+        return np.flatnonzero((tails.sum(axis=1) >= self.far_enough) | outside)
+
+    def _gather(
+        self, quick: np.ndarray, looked: np.ndarray, closer: Closer, side: Side, rows: np.ndarray
+    ) -> np.ndarray:
+        """Returns all tails of `rows`, of which those at `looked` were read closer."""
+        tails = np.zeros((len(rows), len(EVIDENCE)))
+        tails[:, :_QUICK] = quick
         if len(looked):
-            side = Side.of(coded.take(looked), self.embedding, rows[looked])
-            closer = _closer_readings(self.norms.read_closer(side))
-            for i, reading in enumerate(closer.T, _QUICK):
+            for i, reading in enumerate(_closer_readings(closer).T, _QUICK):
                 tails[looked, i] = self.scales[i](reading)
             i = EVIDENCE.index("near")
             # The more rows there are to be near to, the nearer is the nearest by chance.
             crowding = np.log10(self.near.crowding)
             tails[looked, i] = np.maximum(self.scales[i](self.near.read(side)) - crowding, 0.0)
         tails[:, -2:] = self._along(rows)
-        return Evidence(tails, quick.which_pair, outside)
+        return tails
 
     def log_ratio(self, codes: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Returns log p(candidate) / p(reference) of each row by the model that did not see its fold, `[n]`."""
@@ -224,12 +241,13 @@ class RowEvidence:
     def _along(self, rows: np.ndarray) -> np.ndarray:
         """Returns the evidence of stretches for rows by their numbers, float `[n, 2]`."""
         result = np.zeros((len(rows), 2))
-        place = np.searchsorted(self.rows, rows)
-        known = np.flatnonzero((place < len(self.rows)) & (self.rows[np.minimum(place, len(self.rows) - 1)] == rows))
-        result[known] = self.scanned[place[known]]
         for stretch in self.stretches:
             part = slice(*np.searchsorted(rows, [stretch.start, stretch.end]))
             result[part] = np.maximum(result[part], stretch.evidence)
+        # What was scanned itself is known better.
+        place = np.searchsorted(self.rows, rows)
+        known = np.flatnonzero((place < len(self.rows)) & (self.rows[np.minimum(place, len(self.rows) - 1)] == rows))
+        result[known] = self.scanned[place[known]]
         return result
 
     def _outside(self, codes: np.ndarray) -> np.ndarray:
@@ -262,30 +280,32 @@ def _readings(ratio: np.ndarray, quick: Quick, closer: Closer) -> np.ndarray:
 def _stretches(
     scans: list[Scan], candidate: Side, scales: list[TailScale], columns: Columns, embedding: Embedding
 ) -> tuple[Stretch, ...]:
-    """Returns the stretches of either view by row number, those that overlap as one, best first."""
-    found: list[tuple[int, int, tuple[float, float]]] = []
-    for view, (each, scale) in enumerate(zip(scans, scales, strict=True)):
-        for start, end, evidence in each.stretches:
-            tail = float(scale(np.array([evidence]))[0])
-            both = (tail, 0.0) if view == 0 else (0.0, tail)
-            for other in [one for one in found if one[0] < end and start < one[1]]:
-                found.remove(other)
-                # The edges of the one that is surer of itself.
-                start, end = (start, end) if tail > max(other[2]) else other[:2]
-                both = max(both[0], other[2][0]), max(both[1], other[2][1])
-            found.append((start, end, both))
-    found.sort(key=lambda one: (-sum(one[2]), one[0]))
+    """Returns the stretches of either view by row number, those that overlap as one, surest first."""
+    each = [(evidence, view, start, end) for view, one in enumerate(scans) for start, end, evidence in one.stretches]
+    found: list[tuple[int, int, list[float]]] = []
+    for evidence, view, start, end in sorted(each, key=lambda one: (-one[0], one[1:])):
+        tail = float(scales[view](np.array([evidence]))[0])
+        inside = next((o for o in found if min(end, o[1]) - max(start, o[0]) >= 0.5 * (end - start)), None)
+        if inside is not None:
+            inside[2][view] = max(inside[2][view], tail)
+            continue
+        for first, last, _ in found:
+            # The surer one keeps the rows that both have.
+            start, end = (last, end) if first <= start < last else (start, end)
+            start, end = (start, first) if first < end <= last else (start, end)
+        if end - start >= 2:
+            found.append((start, end, [tail, 0.0] if view == 0 else [0.0, tail]))
     owner = np.array([j for j, *_ in embedding.ordinal], int)
     owner = np.append(owner, [j for j, table, _ in embedding.onehot for _ in range(int(table.max()) + 1)]).astype(int)
     first = {j: head for head, parts in columns.parts.items() for j in parts}
     features = candidate.features
-    centre, spread = np.median(features, axis=0), np.maximum(features.std(axis=0), 1e-6)
+    centre, spread = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-6)
     result = []
     for start, end, evidence in found:
         shift = np.abs((features[start:end] - centre).mean(axis=0)) / spread
         worst = dict.fromkeys(first[int(owner[i])] for i in np.argsort(-shift, kind="stable") if shift[i] > 0.5)
         rows = int(candidate.rows[start]), int(candidate.rows[end - 1]) + 1
-        result.append(Stretch(*rows, evidence, tuple(worst)[:3]))
+        result.append(Stretch(*rows, (evidence[0], evidence[1]), tuple(worst)[:3]))
     return tuple(result)
 
 

@@ -39,6 +39,7 @@ class RowScorer:
         reference_rows: int,
         max_distance_rows: int,
         duplicate_weight: float,
+        duplicate_rate: float = 1.0,
         repeated: np.ndarray,
         seed: int,
         threads: int = 1,
@@ -56,6 +57,7 @@ class RowScorer:
           reference_rows: Points that distances are measured to.
           max_distance_rows: Rows of the candidate that are worth a closer look.
           duplicate_weight: Share of the candidate's repeats that the reference's own rate does not explain, 0 to 1.
+          duplicate_rate: Share of the reference's rows, at equal size, that repeat others; 1 where it is not known.
           repeated: bool `[len(candidate)]`, sample rows that repeat an earlier row.
           seed: Of whatever is drawn.
           threads: Forests at a time.
@@ -74,8 +76,10 @@ class RowScorer:
             threads=threads,
             norms=norms,
         )
-        own = evidence.read(Coded(candidate.codes, candidate.values), candidate.rows)
-        return cls(evidence, Judge.fit(head or load_head(), evidence.null, own, repeated, duplicate_weight))
+        assert evidence.sample is not None
+        head = head or load_head()
+        judge = Judge.fit(head, evidence.null, evidence.sample, repeated, duplicate_weight, duplicate_rate)
+        return cls(evidence, judge)
 
     @property
     def columns(self) -> Columns:

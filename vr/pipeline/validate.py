@@ -220,7 +220,9 @@ def _localize(
     from vr.pipeline.row_scores import SCORES, bound_schema
 
     num_rows = intake.candidate_profile.rows
-    weight = _duplicate_excess(features.get("entropy_stability.duplicate_fraction"))
+    copies = features.get("entropy_stability.duplicate_fraction")
+    weight = _duplicate_excess(copies)
+    rate = 1.0 if copies is None or copies.null_mean is None else copies.null_mean
     batches = candidate.batches(intake.codec.sources, config.data.batch_rows)
     reference = intake.reference_profile
     schema = bound_schema(
@@ -252,6 +254,7 @@ def _localize(
                 reference_rows=config.localization.reference_rows,
                 max_distance_rows=config.localization.max_distance_rows,
                 duplicate_weight=weight or 0.0,
+                duplicate_rate=rate,
                 repeated=repeated,
                 seed=config.seed,
                 threads=config.engine.threads or os.cpu_count() or 1,
