@@ -7,8 +7,8 @@ would show too (a tail false discovery rate, Efron and Tibshirani 2002).
 
 An exact repeat is another matter: it is told by equality, and how many repeats are too many is known for the file
 alone. Its score is how rare repeats are in the reference, or that of one in 10,000 where they are too many; its
-confidence is the share of repeats that the reference's own rate does not explain, and it takes no part in the confidence
-of other rows.
+confidence is the share of repeats that the reference's own rate does not explain, and it takes no part in the
+confidence of other rows.
 """
 
 from dataclasses import dataclass

@@ -24,7 +24,8 @@ __all__ = ["FOLDS", "Closer", "Norms", "Quick", "fold_of"]
 
 FOLDS = 2
 _MOST_ROWS = 5_000  # of the reference that take part
-_FAR, _SMALL = 100.0, 0.05  # deviations: beyond which nothing is farther, and that nothing is told from
+_NEIGHBOURS = 5  # among the reference's rows as they are written
+_SMALL = 0.05  # deviations that no distance is told from
 _MOST_COLUMNS = 24  # that are predicted from the others
 
 
@@ -57,20 +58,22 @@ class Closer:
     Attributes:
       surprise: float `[n]`, sum over the predicted columns of -log p(cell | other cells).
       cells: float `[n, p]`, tail evidence of each predicted column's own surprise.
-      distance: float `[n]`, to the nearest reference row.
-      local: float `[n]`, log of that distance, as rows are written, over the nearest row's own to its nearest.
+      distance: float `[n]`, to the nearest reference row, ranks for numbers.
+      far: float `[n]`, mean distance to the nearest reference rows as they are written.
+      local: float `[n]`, log of it over those rows' own (a local outlier factor, Breunig et al. 2000).
       grain: float `[n]`, how far from where real numbers stand its numbers do.
     """
 
     surprise: np.ndarray
     cells: np.ndarray
     distance: np.ndarray
+    far: np.ndarray
     local: np.ndarray
     grain: np.ndarray
 
     def take(self, positions: np.ndarray) -> "Closer":
         """Returns those of the rows at `positions`."""
-        columns = (self.surprise, self.cells, self.distance, self.local, self.grain)
+        columns = (self.surprise, self.cells, self.distance, self.far, self.local, self.grain)
         return Closer(*(column[positions] for column in columns))
 
 
@@ -127,7 +130,8 @@ class Norms:
         for k in range(FOLDS):
             base = rows.take(np.flatnonzero(fold != k))
             written = plain.of(base)[:max_points]
-            spacing = nearest_distances(written, written, 1, exclude_self=True)[:, 0]
+            near = min(_NEIGHBOURS, len(written) - 1)
+            spacing = nearest_distances(written, written, near, exclude_self=True).mean(axis=1)
             folds.append(
                 _Fold(
                     fit_conditionals(base.codes, *kinds, parts, predicted, int(rng.integers(2**31)), threads),
@@ -137,7 +141,7 @@ class Norms:
                     fit_grain(base.values, columns.numeric),
                     base.features[:max_points],
                     written,
-                    np.log(np.minimum(spacing, _FAR) + _SMALL),
+                    np.log(spacing + _SMALL),
                 )
             )
         closer = _closer(folds, rows, plain.of(rows), fold)
@@ -184,16 +188,17 @@ def _quick(folds: Sequence[_Fold], codes: np.ndarray, values: np.ndarray, fold: 
 def _closer(folds: Sequence[_Fold], side: Side, plain: np.ndarray, fold: np.ndarray) -> Closer:
     """Returns the readings, the cells' surprises as they are."""
     surprise = np.zeros((len(side), len(folds[0].conditionals.columns)))
-    distance, local, grain = np.zeros(len(side)), np.zeros(len(side)), np.zeros(len(side))
+    distance, far, local, grain = np.zeros((4, len(side)))
     for k, models in enumerate(folds):
         mine = np.flatnonzero(fold == k)
         if len(mine):
             surprise[mine] = models.conditionals.surprise(side.codes[mine])
             distance[mine] = nearest_distances(side.features[mine], models.points, 1)[:, 0]
-            apart, nearest = nearest_neighbours(plain[mine], models.plain, 1)
-            local[mine] = np.log(np.minimum(apart[:, 0], _FAR) + _SMALL) - models.spacing[np.maximum(nearest[:, 0], 0)]
+            apart, nearest = nearest_neighbours(plain[mine], models.plain, min(_NEIGHBOURS, len(models.plain) - 1))
+            far[mine] = apart.mean(axis=1)
+            local[mine] = np.log(far[mine] + _SMALL) - models.spacing[nearest].mean(axis=1)
             grain[mine] = models.grain.read(side.values[mine])
-    return Closer(surprise.sum(axis=1), surprise, distance, local, grain)
+    return Closer(surprise.sum(axis=1), surprise, distance, far, local, grain)
 
 
 def _scaled(closer: Closer, scales: Sequence[TailScale]) -> Closer:

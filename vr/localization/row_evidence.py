@@ -26,11 +26,12 @@ EVIDENCE = (
     "pair",  # rarest pair of codes against chance
     "outer",  # outermost cell in its column
     "outers",  # all cells together
-    "distance",  # to the nearest reference row
+    "distance",  # to the nearest reference row by ranks
     "surprise",  # all cells together, each given the others
     "cell",  # most surprising cell
     "second",  # second most surprising cell
-    "local",  # distance to the nearest reference row over that row's own to its nearest
+    "far",  # mean distance to the nearest reference rows as they are written
+    "local",  # the same over those rows' own
     "grain",  # numbers that stand where real numbers do not
     "near",  # closeness to an earlier row
     "stretch",  # of rows off the rest in these readings
@@ -270,7 +271,9 @@ def _quick_readings(ratio: np.ndarray, quick: Quick) -> np.ndarray:
 def _closer_readings(closer: Closer) -> np.ndarray:
     cells = closer.cells if closer.cells.shape[1] > 1 else np.column_stack([closer.cells, np.zeros(len(closer.cells))])
     top = np.partition(cells, -2, axis=1)
-    return np.column_stack([closer.distance, closer.surprise, top[:, -1], top[:, -2], closer.local, closer.grain])
+    return np.column_stack(
+        [closer.distance, closer.surprise, top[:, -1], top[:, -2], closer.far, closer.local, closer.grain]
+    )
 
 
 def _readings(ratio: np.ndarray, quick: Quick, closer: Closer) -> np.ndarray:

@@ -14,7 +14,7 @@ from vr.stats.predictability import ColumnBasis, fit_column_basis
 
 __all__ = ["LinearDependence", "fit_linear_dependence"]
 
-_RIDGE = 0.1  # of a feature's variance
+_RIDGE = 0.03  # of a feature's variance, and more where there are few rows for the features
 _MAX_CODES = 12
 
 
@@ -53,7 +53,8 @@ def fit_linear_dependence(
     centre, spread = x.mean(axis=0), x.std(axis=0)
     kept = np.flatnonzero(spread > 1e-6)
     x = (x[:, kept] - centre[kept]) / spread[kept]
-    covariance = x.T @ x / max(1, len(x)) + _RIDGE * np.eye(len(kept))
+    rows = max(1, len(x))
+    covariance = x.T @ x / rows + (_RIDGE + 0.1 * len(kept) / rows) * np.eye(len(kept))
     form, groups = np.linalg.inv(covariance), basis.groups[kept]
     for j in np.unique(groups):
         own = np.ix_(groups == j, groups == j)
