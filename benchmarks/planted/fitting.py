@@ -50,7 +50,11 @@ class Observed:
 
 
 def fit_head(observed: Sequence[Observed], seed: int = 0) -> Head:
-    """Returns the head of some files; exact duplicates are told by equality and take no part."""
+    """Returns the head of some files; exact duplicates are told by equality and take no part.
+
+    Raises:
+      ValueError: They have no rows of some kind.
+    """
     rng = np.random.default_rng(seed)
     rows, labels = [], []
     for one in observed:
@@ -61,6 +65,9 @@ def fit_head(observed: Sequence[Observed], seed: int = 0) -> Head:
         rows.append(one.evidence.tails[kept])
         labels.append(label[kept])
     x, y = features(np.concatenate(rows)), np.concatenate(labels)
+    absent = [name for i, name in enumerate(CLASSES, 1) if not (y == i).any()]
+    if absent:
+        raise ValueError(f"no row was planted of the kinds {', '.join(absent)}")
     model = LogisticRegression(C=_PENALTY, max_iter=150, tol=1e-3).fit(x / 2.0, y)
     weights, bias = model.coef_ / 2.0, model.intercept_
     # Against no defect, and with the sound rows that were left out put back.

@@ -13,7 +13,7 @@ from benchmarks.planted.observe import observe
 from benchmarks.planted.plant import KINDS, Material, plant
 from benchmarks.planted.store import peers_of
 from benchmarks.planted_defects import measure
-from vr.localization.head import Head, load_head
+from vr.localization.head import load_head
 
 
 def table(rows, seed):
@@ -62,8 +62,8 @@ def test_the_scores_find_what_is_planted_in_a_small_dataset():
     assert found["none"]["confidence"][-1][0] + found["none"]["confidence"][-2][0] <= 0.01 * len(files[0].wrong)
     for kind in kinds:
         assert found[kind]["scores"]["vr"][0] > 0.9
-    again = fit_head(files)
-    assert Head.of(again.to_document()).log_odds(files[1].evidence.tails).shape == (len(files[1].wrong), 7)
+    with pytest.raises(ValueError, match="near_duplicate"):
+        fit_head(files)
 
 
 def test_peers_ranks_are_committed_for_every_file():

@@ -13,7 +13,7 @@ from vr.pipeline.config import Config
 from vr.pipeline.validate import validate
 
 ROWS = 2_000
-BEYOND, TOGETHER, STRETCH = np.arange(50, 70), np.arange(400, 420), slice(1_000, 1_120)
+BEYOND, TOGETHER, STRETCH = np.arange(11, 900, 41), np.arange(23, 1_000, 41), slice(1_000, 1_120)
 
 
 def table(rows, seed):

@@ -12,7 +12,7 @@ References:
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import chdtrc
+from scipy.special import chdtrc, gammaln
 
 __all__ = ["Scan", "scan", "whitened"]
 
@@ -23,6 +23,7 @@ _CUT = 4.0  # deviations at which a reading is cut: one extreme row is an outlie
 _MOST_STRETCHES = 8
 _MOST_POINTS = 4_096  # of a longer sample, groups of neighbouring rows are scanned
 _DEVIATIONS = 3.7  # above the mean of the random orders' greatest: a Gumbel variable is above it once in 200
+_LONGEST_ROW = 0.98  # quantile of ordinary rows' distances from the centre at which a row is cut
 _SHRINKAGE = 0.1  # of the correlations towards none
 
 
@@ -55,7 +56,11 @@ def whitened(x: np.ndarray, base: np.ndarray) -> np.ndarray:
     turn = vectors / np.sqrt(values)
     ordinary, own = ordinary @ turn, own @ turn
     own = own - np.median(own, axis=0)
-    return own / np.maximum(np.maximum(own.std(axis=0), ordinary.std(axis=0)), 1e-6)
+    spread = np.maximum(np.maximum(own.std(axis=0), ordinary.std(axis=0)), 1e-6)
+    own = own / spread
+    # Nor may a few extreme rows make every order look full of stretches.
+    longest = np.quantile(np.linalg.norm((ordinary - ordinary.mean(axis=0)) / spread, axis=1), _LONGEST_ROW)
+    return own * np.minimum(1.0, longest / np.maximum(np.linalg.norm(own, axis=1), 1e-12))[:, None]
 
 
 def scan(readings: np.ndarray, rng: np.random.Generator, num_permutations: int = 15) -> Scan:
@@ -138,5 +143,10 @@ def _best_stretches(readings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _tail(statistic: np.ndarray, k: int) -> np.ndarray:
-    """Returns -log10 P(chi-squared of k degrees >= statistic), at most 300."""
-    return -np.log10(np.maximum(chdtrc(k, statistic), 1e-300))
+    """Returns -log10 P(chi-squared of k degrees >= statistic), also where that is too small for a float."""
+    half = np.maximum(np.asarray(statistic, float) / 2.0, 1e-9)
+    # The tail's leading terms, good where the statistic is far beyond k, as it is there.
+    order = k / 2.0 - 1.0
+    far = half - order * np.log(half) + gammaln(k / 2.0) - np.log1p(np.maximum(order / half, 0.0))
+    near = chdtrc(k, statistic)
+    return np.where(near > 1e-250, -np.log10(np.maximum(near, 1e-300)), far / np.log(10.0))
