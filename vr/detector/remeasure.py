@@ -51,7 +51,12 @@ class Remeasured:
 
 
 def remeasure(
-    inputs: Inputs, features: Mapping[str, Feature], situation: str, changed: Changed, num_splits: int
+    inputs: Inputs,
+    features: Mapping[str, Feature],
+    situation: str,
+    changed: Changed,
+    num_splits: int,
+    first: int = 0,
 ) -> Remeasured:
     """Measures again what the head of `situation` reads.
 
@@ -60,11 +65,12 @@ def remeasure(
       features: By qualified name.
       situation: Which head, `trained` or `untrained`.
       changed: The candidate with an action done.
-      num_splits: Splits to measure on, the first ones.
+      num_splits: Splits to measure on.
+      first: Which is the first of them; of a mix, forests learn from other rows for each.
     """
     if not inputs.splits:
         return Remeasured(None, reason=inputs.splits_reason or "needs a reference")
-    sides = [_side(split, changed) for split in inputs.splits[:num_splits]]
+    sides = [_side(split, changed) for split in inputs.splits[first : first + num_splits]]
     if any(side is None for side in sides):
         return Remeasured(None, reason="fewer rows would be left than are compared with the reference")
     whole = [side for side in sides if side is not None]
@@ -75,11 +81,11 @@ def remeasure(
         if before is None or before.value is None:
             continue
         if name == _FOREST:
-            change = _change_of_skill(inputs, before.value, changed)
+            change = _change_of_skill(inputs, before.value, changed, first)
             if change is None:
                 return Remeasured(None, reason="fewer rows would be left than forests learn from")
         else:
-            change = inputs.change_of(name.partition(".")[2], whole)
+            change = inputs.change_of(name.partition(".")[2], whole, first)
         if change is None:
             held.append(name)
         else:
@@ -112,14 +118,14 @@ def _joined(a: Side, b: Side) -> Side:
     return Side(both(a.codes, b.codes), both(a.values, b.values), both(a.features, b.features), both(a.rows, b.rows))
 
 
-def _change_of_skill(inputs: Inputs, before: float, changed: Changed) -> float | None:
-    """Returns by how much the share of skill lost moves, by the first draw of rows; None of too few of them."""
+def _change_of_skill(inputs: Inputs, before: float, changed: Changed, draw: int) -> float | None:
+    """Returns by how much the share of skill lost moves, by one draw of rows; None of too few of them."""
     test = skill_test(inputs)
     if test is None:
         return None
     codes = changed.side.codes[changed.kept][:, inputs.pair_columns]
     if changed.real_share:
-        return test.lost_in_mix(codes, changed.real_share, inputs.threads) - before
+        return test.lost_in_mix(codes, changed.real_share, inputs.threads, draw) - before
     if len(codes) < _ENOUGH * test.train_rows:
         return None
     as_it_was = inputs.observed["skill"][0]["skill_lost_trees"]
