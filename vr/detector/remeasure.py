@@ -66,7 +66,7 @@ def remeasure(
       situation: Which head, `trained` or `untrained`.
       changed: The candidate with an action done.
       num_splits: Splits to measure on.
-      first: Which is the first of them; of a mix, forests learn from other rows for each.
+      first: Which is the first of them; forests learn from rows drawn anew for each.
     """
     if not inputs.splits:
         return Remeasured(None, reason=inputs.splits_reason or "needs a reference")
@@ -128,9 +128,13 @@ def _change_of_skill(inputs: Inputs, before: float, changed: Changed, draw: int)
         return test.lost_in_mix(codes, changed.real_share, inputs.threads, draw) - before
     if len(codes) < _ENOUGH * test.train_rows:
         return None
-    as_it_was = inputs.observed["skill"][0]["skill_lost_trees"]
+    observed, whole = inputs.observed["skill"], inputs.candidate.codes[:, inputs.pair_columns]
     if len(codes) < test.train_rows:
         # Fewer rows teach less, whichever they are: as many of the unchanged candidate.
-        some = np.random.default_rng([inputs.seed, 18]).permutation(len(inputs.candidate))[: len(codes)]
-        as_it_was = test.lost(inputs.candidate.codes[some][:, inputs.pair_columns], inputs.threads, num_draws=1).share
-    return test.lost(codes, inputs.threads, num_draws=1).share - as_it_was
+        some = np.random.default_rng([inputs.seed, 18, *([draw] if draw else [])]).permutation(len(whole))[: len(codes)]
+        as_it_was = test.lost(whole[some], inputs.threads, num_draws=1, first=draw).share
+    elif draw < len(observed):
+        as_it_was = observed[draw]["skill_lost_trees"]
+    else:
+        as_it_was = test.lost(whole, inputs.threads, num_draws=1, first=draw).share
+    return test.lost(codes, inputs.threads, num_draws=1, first=draw).share - as_it_was

@@ -79,21 +79,23 @@ class SkillTest:
     seed: int
     num_folds: int
 
-    def lost(self, codes: np.ndarray, threads: int = 1, num_draws: int = _DRAWS) -> SkillLost:
+    def lost(self, codes: np.ndarray, threads: int = 1, num_draws: int = _DRAWS, first: int = 0) -> SkillLost:
         """Returns what is lost by learning from `codes`, unsigned `[m, d]`, instead of from as many real rows.
 
         Args:
           codes: The candidate's rows; `train_rows` of them are drawn, all where there are fewer.
           threads: Columns at a time.
           num_draws: Forests of each column, on rows drawn anew.
+          first: Which draw is the first.
         """
         draws = [
             np.random.default_rng([self.seed, 3, i]).permutation(len(codes))[: self.train_rows]
-            for i in range(num_draws)
+            for i in range(first, first + num_draws)
         ]
 
         def learnt(j: int) -> list[float]:
-            return [_loss(self.basis, codes[rows], self.codes, j, self.seed + i) for i, rows in enumerate(draws)]
+            pairs = enumerate(draws, start=self.seed + first)
+            return [_loss(self.basis, codes[rows], self.codes, j, seed) for seed, rows in pairs]
 
         gaps = np.array(_over(self.columns, learnt, threads)).reshape(-1, num_draws) - self.losses[:, None]
         shares = tuple(_share(gap, self.losses, self.prior) for gap in gaps.T)
