@@ -1,6 +1,7 @@
 """What to do about a candidate, and what each action would do to its risk: done to the sample, and measured again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -12,17 +13,38 @@ from vr.data.schema import ColumnKind
 from vr.data.source import Source
 from vr.detector.inputs import Inputs, Side
 from vr.detector.metric import Feature, MetricSpec
+from vr.detector.mixes import judge_mixes, measure_mixes
 from vr.detector.remeasure import Changed, remeasure
 from vr.detector.verdict import Judgement, judge
 from vr.localization.localize import Localized, Sampled
 from vr.pipeline.config import Config
 from vr.pipeline.intake import Intake
-from vr.recommendation.actions import Action, Effect, recommend, with_effects
+from vr.recommendation.actions import Action, Effect, recommend, with_effects, with_prices
 from vr.recommendation.edits import in_ranges
+from vr.recommendation.mix_plan import MixPlan, plan_mix
 from vr.recommendation.ranges import Beyond, beyond_reference
 from vr.recommendation.vocabulary import AddRealRows, Clip, Deduplicate, DropRows, Executable
 
-__all__ = ["advise"]
+__all__ = ["Advice", "advise"]
+
+# Standard deviation of the planner's share about the share found by training at every mix, which its draws do not show
+# (benchmarks/mix_planner.py).
+_MIX_ERROR = 0.1
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What to do.
+
+    Attributes:
+      actions: Most useful first.
+      mix: The share of real rows that is enough; None where it was not sought.
+      mix_reason: Why not.
+    """
+
+    actions: list[Action]
+    mix: MixPlan | None
+    mix_reason: str | None
 
 
 def advise(
@@ -35,7 +57,8 @@ def advise(
     specs: Mapping[str, MetricSpec],
     found: Localized,
     duplicate_excess: float | None,
-) -> list[Action]:
+    on_share: Callable[[int], None] | None = None,
+) -> Advice:
     """Returns what to do, most useful first, the effect of the first `recommendation.measured` actions measured.
 
     Args:
@@ -48,7 +71,9 @@ def advise(
       specs: What they are.
       found: Scores of all rows.
       duplicate_excess: Share of the repeats that the reference's own rate does not explain; None without a reference.
+      on_share: Told how many shares of real rows are measured, where the share that is enough is sought.
     """
+    mix, mix_reason = _mix(inputs, config, judgement, features, specs, on_share)
     coverage = features.get("entropy_stability.coverage_deficit")
     missing = None
     if coverage is not None and coverage.value is not None and coverage.null_mean is not None:
@@ -64,6 +89,7 @@ def advise(
         missing_mass=missing,
         reference_rows=None if intake.reference_profile is None else intake.reference_profile.rows,
         beyond=_beyond(intake),
+        mix=mix,
     )
     effects = []
     for action in actions[: config.recommendation.measured]:
@@ -81,7 +107,39 @@ def advise(
             continue
         after = judge(again.features, specs, config.detector, with_reference=True)
         effects.append(_effect(after, [specs[name].label for name in again.held], changed))
-    return with_effects(actions, effects, None if judgement.probability is None else 100.0 * judgement.probability)
+    risk = None if judgement.probability is None else 100.0 * judgement.probability
+    priced = with_prices(
+        with_effects(actions, effects, risk),
+        config.recommendation.prices,
+        num_rows=intake.candidate_profile.rows,
+        num_columns=len(intake.codec.sources),
+        risk=risk,
+    )
+    return Advice(priced, mix, mix_reason)
+
+
+def _mix(
+    inputs: Inputs,
+    config: Config,
+    judgement: Judgement,
+    features: Mapping[str, Feature],
+    specs: Mapping[str, MetricSpec],
+    on_share: Callable[[int], None] | None,
+) -> tuple[MixPlan | None, str | None]:
+    """Returns the share of real rows that is enough, or None and why it was not sought."""
+    wanted = config.recommendation
+    if not wanted.mix_draws:
+        return None, "not asked for (plan=mix)"
+    if not inputs.splits:
+        return None, inputs.splits_reason
+    if judgement.verdict == "approve":
+        return None, "the candidate is approved as it is"
+    shares = np.arange(1, wanted.mix_steps + 1) / (wanted.mix_steps + 1)
+    mixes = measure_mixes(inputs, features, specs, shares.tolist(), wanted.mix_draws, on_share)
+    risks = None if mixes.reason else judge_mixes(mixes, specs, config.detector)
+    if risks is None:
+        return None, mixes.reason or "nothing that the verdict reads could be measured of the mixes"
+    return plan_mix(risks.shares, risks.risk, risks.by_draw, risks.review_from, _MIX_ERROR), None
 
 
 def _beside(candidate: Source, intake: Intake) -> list[str]:

@@ -21,11 +21,13 @@ __all__ = [
     "Interval",
     "LocalizationSection",
     "Metric",
+    "MixSection",
     "OwnMetric",
     "Plot",
     "PreScreenSection",
     "Recommendation",
     "Region",
+    "RemediesSection",
     "RowFinding",
     "RunSection",
     "SignatureMatch",
@@ -35,7 +37,7 @@ __all__ = [
     "write_atomically",
 ]
 
-SCHEMA_VERSION = "1.4.0"
+SCHEMA_VERSION = "1.5.0"
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -183,7 +185,11 @@ class LocalizationSection(_Model):
 
 
 class Recommendation(_Model):
-    """One thing to do; `action` is what `vr fix` executes, `basis` how the expected risk was measured."""
+    """One thing to do; `action` is what `vr fix` executes, `basis` how the expected risk was measured.
+
+    `price` is in the currency of the remedies' section; `on_front` says whether no other action, nor doing nothing, has
+    a risk and a price as low, None where its risk was not measured.
+    """
 
     priority: int
     category: str
@@ -194,6 +200,31 @@ class Recommendation(_Model):
     basis: str = ""
     cost: dict[str, Any]
     action: dict[str, Any]
+    price: Finite | None = None
+    on_front: bool | None = None
+
+
+class MixSection(_Model):
+    """The smallest share of real rows at which the verdict becomes `approve`, as statistics alone see it.
+
+    `real_rows` are those to put beside all of the candidate's; `approve_below` is the risk below which a mix is
+    approved. `share` has no upper end where that may lie beyond every share that was measured.
+    """
+
+    status: Status
+    reason: str | None = None
+    share: Interval | None = None
+    real_rows: int | None = None
+    approve_below: Percent | None = None
+    evidence: list[Plot] = []
+
+
+class RemediesSection(_Model):
+    """What all remedies together show: the share of real rows that is enough, and what each buys and costs."""
+
+    currency: str
+    mix: MixSection
+    evidence: list[Plot] = []
 
 
 class ColumnSummary(_Model):
@@ -331,6 +362,8 @@ class ValidationReport(_Model):
     scaling: dict[str, Any]
     localization: LocalizationSection
     recommendations: list[Recommendation]
+    # None in reports before 1.5.0.
+    remedies: RemediesSection | None = None
     dataset: DatasetSection
     reference: DatasetSection | None
     run: RunSection

@@ -123,7 +123,7 @@ SECTIONS = {
     "real rows average one half. It joins the odds of a classifier, the distance to the reference, and copies of "
     "the row. row_scores.parquet has every row.",
     "recommendations": "Ordered by what to do first; vr fix executes them. A risk afterwards is that of the sample "
-    "with this action alone done to it.",
+    "with this action alone done to it. Prices come from the run's price table, which is yours to set.",
     "diversity": "How much variety the candidate holds. Numbers with a null are compared with the reference at the "
     "same number of rows; missing mass and exact duplicates are those of the two whole files.",
     "signatures": "What was known before any model was trained: how far the cheap statistics lie from their nulls, and "

@@ -21,6 +21,7 @@ from vr.pipeline.report import (
     Plot,
     PreScreenSection,
     Recommendation,
+    RemediesSection,
     ValidationReport,
 )
 
@@ -116,6 +117,7 @@ class ActionView:
     unknown: str
     basis: str
     cost: list[tuple[str, str]]
+    price: list[tuple[str, str]]
 
 
 def metric_rows(metrics: Mapping[str, Metric], *, scored: bool = True) -> list[MetricRow]:
@@ -227,8 +229,9 @@ def _names(names: list[str], limit: int) -> str:
     return text + (f" and {len(names) - limit:,} more" if len(names) > limit else "")
 
 
-def action_views(recommendations: list[Recommendation]) -> list[ActionView]:
-    """Returns the recommendations by priority."""
+def action_views(recommendations: list[Recommendation], remedies: RemediesSection | None) -> list[ActionView]:
+    """Returns the recommendations by priority, their prices in the remedies' currency."""
+    currency = "" if remedies is None else clip(remedies.currency, 12)
     ordered = sorted(recommendations, key=lambda item: item.priority)
     return [
         ActionView(
@@ -240,9 +243,39 @@ def action_views(recommendations: list[Recommendation]) -> list[ActionView]:
             clip((item.expected_risk_score and item.expected_risk_score.reason) or "", 120),
             clip(item.basis, 400),
             [(label(k), scalar(v, 80)) for k, v in list(item.cost.items())[:6] if v is not None],
+            _price(item, currency),
         )
         for item in ordered[:MAX_ACTIONS]
     ]
+
+
+def _price(item: Recommendation, currency: str) -> list[tuple[str, str]]:
+    if item.price is None:
+        return []
+    front = {True: ", on the front", False: ", beaten by another action", None: ""}[item.on_front]
+    return [("Price", f"{number(item.price)} {currency}{front}".strip())]
+
+
+def remedies_view(section: RemediesSection | None, shelf: PlotShelf) -> dict[str, Any]:
+    """Returns the front of risk and price, and the mix with real rows that would be approved."""
+    if section is None:
+        return {"front": PlotGroup([], 0), "mix": [], "curve": PlotGroup([], 0)}
+    front, mix = shelf.place(section.evidence), section.mix
+    if mix.share is None or mix.approve_below is None:
+        return {"front": front, "mix": [], "curve": PlotGroup([], 0)}
+    share, level = mix.share, f"{mix.share.level:.0%}"
+    upper = "more than was measured" if share.upper is None else f"{share.upper:.0%}"
+    facts = [
+        (
+            "Real rows in the mix",
+            "none of the shares measured is enough" if share.value is None else f"{share.value:.0%}",
+        ),
+        (f"Interval at {level}", "" if share.lower is None else f"{share.lower:.0%} to {upper}"),
+        ("Real rows beside all of these", "" if mix.real_rows is None else count(mix.real_rows)),
+        ("Approved below a risk of", number(mix.approve_below)),
+        ("Why", clip(mix.reason or "", 200)),
+    ]
+    return {"front": front, "mix": [fact for fact in facts if fact[1]], "curve": shelf.place(mix.evidence)}
 
 
 def _risk(expected: Interval | None) -> str:

@@ -1,0 +1,128 @@
+"""The recommendations as the report holds them: risks, prices, the front of both, and the mix that would do."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from vr.pipeline.advice import Advice
+from vr.pipeline.report import Interval, MixSection, Plot, Recommendation, RemediesSection, Status
+from vr.recommendation.actions import Action, Effect
+from vr.recommendation.mix_plan import MixPlan, real_rows_for
+from vr.recommendation.vocabulary import to_document
+
+__all__ = ["recommendation_sections", "remedies_section"]
+
+_LEVEL = 0.9
+
+
+def recommendation_sections(actions: Sequence[Action]) -> list[Recommendation]:
+    """Returns the actions in order, each with the risk that was measured of it, or with the reason why none was."""
+    return [
+        Recommendation(
+            priority=index + 1,
+            category=action.category,
+            title=action.title,
+            description=action.description,
+            affected_rows=action.affected_rows,
+            expected_risk_score=_expected(action.effect),
+            basis=action.effect.basis,
+            cost=action.cost,
+            action=to_document(action.action),
+            price=None if action.price is None else _cents(action.price.total),
+            on_front=action.on_front,
+        )
+        for index, action in enumerate(actions)
+    ]
+
+
+def remedies_section(advice: Advice, currency: str, num_rows: int, risk: float | None) -> RemediesSection:
+    """Returns what the actions show together.
+
+    Args:
+      advice: The actions, and the mix.
+      currency: Of their prices.
+      num_rows: Of the candidate.
+      risk: As it is, 0 to 100.
+    """
+    front = _front(advice.actions, currency, risk)
+    return RemediesSection(
+        currency=currency,
+        mix=_mix_section(advice.mix, advice.mix_reason, num_rows),
+        evidence=[] if front is None else [front],
+    )
+
+
+def _expected(effect: Effect) -> Interval:
+    value, lower, upper = (None if x is None else round(x, 3) for x in (effect.risk, effect.lower, effect.upper))
+    return Interval(value=value, lower=lower, upper=upper, level=_LEVEL, reason=effect.reason)
+
+
+def _cents(price: float) -> float:
+    """Returns a price to a hundredth, or to two digits where that would be nothing."""
+    return round(price, 2) if price >= 0.1 or price == 0.0 else float(f"{price:.2g}")
+
+
+def _mix_section(mix: MixPlan | None, reason: str | None, num_rows: int) -> MixSection:
+    if mix is None:
+        return MixSection(status=Status.not_measured, reason=reason)
+    share, lower, upper = (None if end is None else round(end, 4) for end in (mix.share, mix.lower, mix.upper))
+    return MixSection(
+        status=Status.measured,
+        reason=mix.reason,
+        share=Interval(value=share, lower=lower, upper=upper, level=mix.level, reason=mix.reason),
+        real_rows=None if mix.share is None else real_rows_for(mix.share, num_rows),
+        approve_below=round(mix.threshold, 3),
+        evidence=[
+            Plot(
+                id="mix-plan",
+                kind="lines",
+                title="Risk over the share of real rows",
+                caption="The candidate mixed with reference rows that judge nothing meanwhile, at equal numbers of "
+                "rows and as statistics alone see it; the verdict is approve below the line.",
+                data={
+                    "x_label": "share of real rows",
+                    "y_label": "risk",
+                    "x_scale": "linear",
+                    "y_scale": "linear",
+                    "series": [
+                        _series("mix", mix.shares, mix.risk, arm="candidate"),
+                        _series("approved below", [0.0, 1.0], [mix.threshold, mix.threshold], arm="null"),
+                    ],
+                },
+            )
+        ],
+    )
+
+
+def _series(name: str, x: Any, y: Any, **more: Any) -> dict[str, Any]:
+    return {"name": name, "x": [round(float(v), 4) for v in x], "y": [round(float(v), 3) for v in y], **more}
+
+
+def _front(actions: Sequence[Action], currency: str, risk: float | None) -> Plot | None:
+    """Returns risk over price of what was measured, None of nothing."""
+    points = [(each, each.price.total, each.effect) for each in actions if each.price and each.effect.risk is not None]
+    if not points or risk is None:
+        return None
+    series = [_series("as it is", [0.0], [risk], arm="reference")]
+    for word, on in (("on the front", True), ("beaten by another", False)):
+        found = [(price, effect) for each, price, effect in points if bool(each.on_front) is on]
+        if found:
+            ends = {
+                "lower": [round(effect.lower or 0.0, 3) for _, effect in found],
+                "upper": [round(100.0 if effect.upper is None else effect.upper, 3) for _, effect in found],
+            }
+            mark = {"mark": "interval"} | ({"arm": "candidate"} if on else {})
+            series.append(_series(word, [p for p, _ in found], [e.risk for _, e in found], **ends, **mark))
+    return Plot(
+        id="risk-and-price",
+        kind="points",
+        title="What each action buys and costs",
+        caption="Risk after each action by itself over its price; nothing is both cheaper and safer than what lies on "
+        "the front. Prices are those of the run's price table.",
+        data={
+            "x_label": f"price, {currency}",
+            "y_label": "risk afterwards",
+            "x_scale": "linear",
+            "y_scale": "linear",
+            "series": series,
+        },
+    )
