@@ -264,12 +264,10 @@ def remedies_view(section: RemediesSection | None, shelf: PlotShelf) -> dict[str
     if mix.share is None or mix.approve_below is None:
         return {"front": front, "mix": [], "curve": PlotGroup([], 0)}
     share, level = mix.share, f"{mix.share.level:.0%}"
+    enough = "none of the shares measured is enough" if share.value is None else f"{share.value:.0%}"
     upper = "more than was measured" if share.upper is None else f"{share.upper:.0%}"
     facts = [
-        (
-            "Real rows in the mix",
-            "none of the shares measured is enough" if share.value is None else f"{share.value:.0%}",
-        ),
+        ("Real rows in the mix", enough),
         (f"Interval at {level}", "" if share.lower is None else f"{share.lower:.0%} to {upper}"),
         ("Real rows beside all of these", "" if mix.real_rows is None else count(mix.real_rows)),
         ("Approved below a risk of", number(mix.approve_below)),
