@@ -35,7 +35,7 @@ from vr.recommendation.mix_plan import plan_mix
 FOLDER = Path("outputs/mix_planner")
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 DRAWS = 4
-SEEDS = 5
+SEEDS = 4
 THRESHOLDS = (0.05, 0.1, 0.15)  # of harm: below it healthy, the middle, above it collapsed
 MIDDLE = 0.1
 NEAR = 0.1
