@@ -28,9 +28,9 @@ from benchmarks.mending.work import done, run_all
 from synthetic.table import stream
 from vr.detector.calibration import load_calibration
 from vr.detector.config import DetectorConfig
-from vr.detector.mixes import Mixes, judge_mixes, measure_mixes
+from vr.detector.mixes import Mixes, judge_mixes, measure_mixes, skill_of_mixes
 from vr.detector.registry import DIMENSIONS
-from vr.recommendation.mix_plan import plan_mix
+from vr.recommendation.mix_plan import MixPlan, plan_by_risk, plan_by_skill
 
 FOLDER = Path("outputs/mix_planner")
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -144,16 +144,23 @@ def judged(result: dict[str, Any], *, apart: bool, error: float = 0.0) -> dict[s
     case = result["case"]
     calibration = apart_calibration(case["dataset"], case["source"]) if apart else load_calibration()
     features = tuple(tuple(from_row(draw) for draw in draws) for draws in result["planner"])
-    risks = judge_mixes(Mixes(np.array([0.0, *SHARES]), features), SPECS, DetectorConfig(), calibration)
-    if risks is None:
+    mixes = Mixes(np.array([0.0, *SHARES]), features)
+    risks, lost = judge_mixes(mixes, SPECS, DetectorConfig(), calibration), skill_of_mixes(mixes)
+    if risks is None or lost is None:
         raise RuntimeError(f"{case['case']}: nothing that the head reads was measured")
-    plan = plan_mix(risks.shares, risks.risk, risks.by_draw, risks.review_from, error)
+    by_risk = plan_by_risk(risks.shares, risks.risk, risks.by_draw, risks.review_from, error)
+    by_skill = plan_by_skill(mixes.shares, lost.mean(axis=0), lost, MIDDLE, error)
+    return {
+        "by_risk": _document(by_risk) | {"risk": risks.risk.round(2).tolist(), "review_from": risks.review_from},
+        "by_skill": _document(by_skill) | {"lost": lost.mean(axis=0).round(4).tolist()},
+    }
+
+
+def _document(plan: MixPlan) -> dict[str, Any]:
     return {
         "share": 1.0 if plan.share is None else plan.share,
-        "lower": plan.lower if plan.lower is not None else float(SHARES[-1]),
+        "lower": float(SHARES[-1]) if plan.lower is None else plan.lower,
         "upper": 1.0 if plan.upper is None else plan.upper,
-        "risk": risks.risk.round(2).tolist(),
-        "review_from": risks.review_from,
     }
 
 
@@ -175,36 +182,42 @@ def collect(results: dict[str, Any]) -> dict[str, Any]:
                 "trained": trained,
                 "trained_std": round(float(spread), 4),
                 "planned": judged(result, apart=True),
-                "planned_by_shipped_head": judged(result, apart=False)["share"],
+                "planned_by_shipped_head": judged(result, apart=False)["by_risk"]["share"],
             }
         )
     datasets = np.array([row["dataset"] for row in rows])
-    planned = np.array([row["planned"]["share"] for row in rows])
-    lower = np.array([row["planned"]["lower"] for row in rows])
-    upper = np.array([row["planned"]["upper"] for row in rows])
-    summary = {}
-    for threshold in THRESHOLDS:
-        truth = np.array([row["trained"][f"{threshold:g}"] for row in rows])
-
-        def figures(at: np.ndarray, truth: np.ndarray = truth) -> dict[str, float]:
-            gap = planned[at] - truth[at]
-            return {
-                "within_a_tenth": float(np.mean(np.abs(gap) <= NEAR + 1e-9)),
-                "mean_gap": float(gap.mean()),
-                "median_absolute_gap": float(np.median(np.abs(gap))),
-                "in_interval": float(np.mean((truth[at] >= lower[at] - 1e-9) & (truth[at] <= upper[at] + 1e-9))),
-            }
-
-        values = figures(np.arange(len(rows)))
-        ends = cluster_intervals(figures, datasets)
-        summary[f"{threshold:g}"] = {name: [round(v, 4), *np.round(ends[name], 4)] for name, v in values.items()}
+    summary = {
+        way: {f"{threshold:g}": _figures(rows, way, threshold, datasets) for threshold in THRESHOLDS}
+        for way in ("by_risk", "by_skill")
+    }
     return {
         "lineages": len(rows),
         "datasets": len(np.unique(datasets)),
         "baselines": _baselines(rows),
-        "by_harm_threshold": summary,
+        "figures": summary,
         "rows": rows,
     }
+
+
+def _figures(rows: list[dict[str, Any]], way: str, threshold: float, datasets: np.ndarray) -> dict[str, Any]:
+    """Returns how near the planner's shares are to those at which the measured harm falls below a threshold."""
+    planned, lower, upper = (
+        np.array([row["planned"][way][key] for row in rows]) for key in ("share", "lower", "upper")
+    )
+    truth = np.array([row["trained"][f"{threshold:g}"] for row in rows])
+
+    def figures(at: np.ndarray) -> dict[str, float]:
+        gap = planned[at] - truth[at]
+        return {
+            "within_a_tenth": float(np.mean(np.abs(gap) <= NEAR + 1e-9)),
+            "mean_gap": float(gap.mean()),
+            "median_absolute_gap": float(np.median(np.abs(gap))),
+            "in_interval": float(np.mean((truth[at] >= lower[at] - 1e-9) & (truth[at] <= upper[at] + 1e-9))),
+        }
+
+    values = figures(np.arange(len(rows)))
+    ends = cluster_intervals(figures, datasets)
+    return {name: [round(v, 4), *np.round(ends[name], 4).tolist()] for name, v in values.items()}
 
 
 def _baselines(rows: list[dict[str, Any]]) -> dict[str, float]:

@@ -93,7 +93,8 @@ def test_page_says_what_actions_cost_and_how_many_real_rows_are_enough(rejected)
     assert "400 USD, on the front" in text
     assert "1.21 USD, beaten by another action" in text
     assert "How many real rows are enough" in text
-    assert "31% to 62%" in text
+    assert "48% (31% to 62% at 90%)" in text
+    assert "36% (20% or more at 90%)" in text
     assert "3,693" in text
     assert "What each action buys and costs" in text
     _, without = _read(render(report.model_copy(update={"remedies": None})))

@@ -18,9 +18,10 @@ from vr.detector.metric import Feature, MetricSpec
 from vr.detector.remeasure import Changed, remeasure
 from vr.detector.verdict import judge
 
-__all__ = ["Mixes", "MixRisks", "judge_mixes", "measure_mixes"]
+__all__ = ["Mixes", "MixRisks", "judge_mixes", "measure_mixes", "skill_of_mixes"]
 
 _SITUATION = "untrained"
+_SKILL = "generalization_gap.skill_lost_trees"
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,17 @@ def judge_mixes(
         np.array([[found[0] for found in each if found] for each in by_draw]).T,
         next(found[1] for found in means if found),
     )
+
+
+def skill_of_mixes(mixes: Mixes) -> np.ndarray | None:
+    """Returns the share of skill that forests lose by learning from each mix, float `[m, k]` by draw and share.
+
+    None where it was not measured, as on too few rows.
+    """
+    found = [[one[_SKILL].value for one in each] for each in mixes.features]
+    if not found or any(value is None for each in found for value in each):
+        return None
+    return np.array(found, float).T
 
 
 def _mean(draws: Sequence[Mapping[str, Feature]]) -> dict[str, Feature]:

@@ -13,7 +13,7 @@ from vr.data.schema import ColumnKind
 from vr.data.source import Source
 from vr.detector.inputs import Inputs, Side
 from vr.detector.metric import Feature, MetricSpec
-from vr.detector.mixes import judge_mixes, measure_mixes
+from vr.detector.mixes import Mixes, judge_mixes, measure_mixes, skill_of_mixes
 from vr.detector.remeasure import Changed, remeasure
 from vr.detector.verdict import Judgement, judge
 from vr.localization.localize import Localized, Sampled
@@ -21,7 +21,7 @@ from vr.pipeline.config import Config
 from vr.pipeline.intake import Intake
 from vr.recommendation.actions import Action, Effect, recommend, with_effects, with_prices
 from vr.recommendation.edits import in_ranges
-from vr.recommendation.mix_plan import MixPlan, plan_mix
+from vr.recommendation.mix_plan import MixPlan, plan_by_risk, plan_by_skill
 from vr.recommendation.ranges import Beyond, beyond_reference
 from vr.recommendation.vocabulary import AddRealRows, Clip, Deduplicate, DropRows, Executable
 
@@ -30,6 +30,8 @@ __all__ = ["Advice", "advise"]
 # Standard deviation of the planner's share about the share found by training at every mix, which its draws do not show
 # (benchmarks/mix_planner.py).
 _MIX_ERROR = 0.1
+# The middle between the loss of a healthy dataset and that of a collapsed one.
+_SKILL_LOST = 0.1
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,15 @@ class Advice:
 
     Attributes:
       actions: Most useful first.
-      mix: The share of real rows that is enough; None where it was not sought.
+      mix: The share of real rows at which the verdict becomes `approve`; None where it was not sought.
       mix_reason: Why not.
+      mix_by_skill: The share at which forests lose less than a tenth of their skill; None where it was not measured.
     """
 
     actions: list[Action]
     mix: MixPlan | None
     mix_reason: str | None
+    mix_by_skill: MixPlan | None
 
 
 def advise(
@@ -73,7 +77,7 @@ def advise(
       duplicate_excess: Share of the repeats that the reference's own rate does not explain; None without a reference.
       on_share: Told how many shares of real rows are measured, where the share that is enough is sought.
     """
-    mix, mix_reason = _mix(inputs, config, judgement, features, specs, on_share)
+    mix, mix_reason, by_skill = _mix(inputs, config, judgement, features, specs, on_share)
     coverage = features.get("entropy_stability.coverage_deficit")
     missing = None
     if coverage is not None and coverage.value is not None and coverage.null_mean is not None:
@@ -115,7 +119,7 @@ def advise(
         num_columns=len(intake.codec.sources),
         risk=risk,
     )
-    return Advice(priced, mix, mix_reason)
+    return Advice(priced, mix, mix_reason, by_skill)
 
 
 def _mix(
@@ -125,21 +129,27 @@ def _mix(
     features: Mapping[str, Feature],
     specs: Mapping[str, MetricSpec],
     on_share: Callable[[int], None] | None,
-) -> tuple[MixPlan | None, str | None]:
-    """Returns the share of real rows that is enough, or None and why it was not sought."""
+) -> tuple[MixPlan | None, str | None, MixPlan | None]:
+    """Returns the share of real rows that is enough by the verdict, or None and why it was not sought, and by skill."""
     wanted = config.recommendation
     if not wanted.mix_draws:
-        return None, "not asked for (plan=mix)"
+        return None, "not asked for (plan=mix)", None
     if not inputs.splits:
-        return None, inputs.splits_reason
+        return None, inputs.splits_reason, None
     if judgement.verdict == "approve":
-        return None, "the candidate is approved as it is"
+        return None, "the candidate is approved as it is", None
     shares = np.arange(1, wanted.mix_steps + 1) / (wanted.mix_steps + 1)
     mixes = measure_mixes(inputs, features, specs, shares.tolist(), wanted.mix_draws, on_share)
     risks = None if mixes.reason else judge_mixes(mixes, specs, config.detector)
     if risks is None:
-        return None, mixes.reason or "nothing that the verdict reads could be measured of the mixes"
-    return plan_mix(risks.shares, risks.risk, risks.by_draw, risks.review_from, _MIX_ERROR), None
+        return None, mixes.reason or "nothing that the verdict reads could be measured of the mixes", None
+    by_risk = plan_by_risk(risks.shares, risks.risk, risks.by_draw, risks.review_from, _MIX_ERROR)
+    return by_risk, None, _by_skill(mixes)
+
+
+def _by_skill(mixes: Mixes) -> MixPlan | None:
+    lost = skill_of_mixes(mixes)
+    return None if lost is None else plan_by_skill(mixes.shares, lost.mean(axis=0), lost, _SKILL_LOST, _MIX_ERROR)
 
 
 def _beside(candidate: Source, intake: Intake) -> list[str]:

@@ -46,7 +46,7 @@ def remedies_section(advice: Advice, currency: str, num_rows: int, risk: float |
     front = _front(advice.actions, currency, risk)
     return RemediesSection(
         currency=currency,
-        mix=_mix_section(advice.mix, advice.mix_reason, num_rows),
+        mix=_mix_section(advice, num_rows),
         evidence=[] if front is None else [front],
     )
 
@@ -61,40 +61,57 @@ def _cents(price: float) -> float:
     return round(price, 2) if price >= 0.1 or price == 0.0 else float(f"{price:.2g}")
 
 
-def _mix_section(mix: MixPlan | None, reason: str | None, num_rows: int) -> MixSection:
+def _mix_section(advice: Advice, num_rows: int) -> MixSection:
+    mix, skill = advice.mix, advice.mix_by_skill
     if mix is None:
-        return MixSection(status=Status.not_measured, reason=reason)
-    share, lower, upper = (None if end is None else round(end, 4) for end in (mix.share, mix.lower, mix.upper))
+        return MixSection(status=Status.not_measured, reason=advice.mix_reason)
+    risk = _curve(
+        mix,
+        "mix-risk",
+        "Risk over the share of real rows",
+        "The candidate mixed with reference rows that judge nothing meanwhile, at equal numbers of rows, as statistics "
+        "alone see it; the verdict is approve below the line.",
+        "risk",
+    )
+    curves = [risk]
+    if skill is not None:
+        curves.append(
+            _curve(
+                skill,
+                "mix-skill",
+                "Skill lost over the share of real rows",
+                "What forests lose by learning from the mix instead of from as many real rows, judged on reference "
+                "rows that were not in it; the line is the middle between healthy and collapsed.",
+                "share of skill lost",
+            )
+        )
     return MixSection(
         status=Status.measured,
         reason=mix.reason,
-        share=Interval(value=share, lower=lower, upper=upper, level=mix.level, reason=mix.reason),
+        share=_share(mix),
+        share_by_skill=None if skill is None else _share(skill),
         real_rows=None if mix.share is None else real_rows_for(mix.share, num_rows),
         approve_below=round(mix.threshold, 3),
-        evidence=[
-            Plot(
-                id="mix-plan",
-                kind="lines",
-                title="Risk over the share of real rows",
-                caption="The candidate mixed with reference rows that judge nothing meanwhile, at equal numbers of "
-                "rows and as statistics alone see it; the verdict is approve below the line.",
-                data={
-                    "x_label": "share of real rows",
-                    "y_label": "risk",
-                    "x_scale": "linear",
-                    "y_scale": "linear",
-                    "series": [
-                        _series("mix", mix.shares, mix.risk, arm="candidate"),
-                        _series("approved below", [0.0, 1.0], [mix.threshold, mix.threshold], arm="null"),
-                    ],
-                },
-            )
-        ],
+        evidence=curves,
     )
 
 
+def _share(mix: MixPlan) -> Interval:
+    share, lower, upper = (None if end is None else round(end, 4) for end in (mix.share, mix.lower, mix.upper))
+    return Interval(value=share, lower=lower, upper=upper, level=mix.level, reason=mix.reason)
+
+
+def _curve(mix: MixPlan, id: str, title: str, caption: str, y_label: str) -> Plot:
+    series = [
+        _series("mix", mix.shares, mix.measured, arm="candidate"),
+        _series("enough below", [0.0, 1.0], [mix.threshold, mix.threshold], arm="null"),
+    ]
+    axes = {"x_label": "share of real rows", "y_label": y_label, "x_scale": "linear", "y_scale": "linear"}
+    return Plot(id=id, kind="lines", title=title, caption=caption, data={**axes, "series": series})
+
+
 def _series(name: str, x: Any, y: Any, **more: Any) -> dict[str, Any]:
-    return {"name": name, "x": [round(float(v), 4) for v in x], "y": [round(float(v), 3) for v in y], **more}
+    return {"name": name, "x": [round(float(v), 4) for v in x], "y": [round(float(v), 4) for v in y], **more}
 
 
 def _front(actions: Sequence[Action], currency: str, risk: float | None) -> Plot | None:

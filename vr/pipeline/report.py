@@ -207,6 +207,7 @@ class Recommendation(_Model):
 class MixSection(_Model):
     """The smallest share of real rows at which the verdict becomes `approve`, as statistics alone see it.
 
+    `share_by_skill` is the smallest at which forests lose less than a tenth of their skill by learning from the mix.
     `real_rows` are those to put beside all of the candidate's; `approve_below` is the risk below which a mix is
     approved. `share` has no upper end where that may lie beyond every share that was measured.
     """
@@ -214,6 +215,7 @@ class MixSection(_Model):
     status: Status
     reason: str | None = None
     share: Interval | None = None
+    share_by_skill: Interval | None = None
     real_rows: int | None = None
     approve_below: Percent | None = None
     evidence: list[Plot] = []

@@ -1,9 +1,10 @@
-"""The mix planner: the smallest share of real rows at which the verdict becomes `approve`, from measured mixes.
+"""The mix planner: the smallest share of real rows that is enough, from measured mixes.
 
-Risk is taken to fall as the share of real rows rises: the logits of the measured risks are made monotone by isotonic
-regression, and the share is where they cross the verdict's threshold, between shares on a straight line. The interval
-is that of the crossings of single draws (Student's, of one draw), joined with the planner's own error on mixes whose
-share was found by training at every one of them.
+Enough is told in two ways: the verdict becomes `approve` (`plan_by_risk`), or the skill that forests lose by learning
+from the mix falls below a share (`plan_by_skill`), which is what collapse means. Either is taken to fall as the share
+of real rows rises: what was measured is made monotone by isotonic regression, risks by their logits, and the share is
+where it crosses the threshold, between shares on a straight line. The interval is that of the crossings of single draws
+(Student's, of one draw), joined with the planner's own error on mixes whose share was found by training at every one.
 
 References:
   Barlow et al. 1972, Statistical Inference under Order Restrictions, for isotonic regression.
@@ -12,11 +13,11 @@ References:
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import logit
+from scipy.special import expit, logit
 from scipy.stats import norm, t
 from sklearn.isotonic import IsotonicRegression
 
-__all__ = ["MixPlan", "plan_mix", "real_rows_for", "smallest_share"]
+__all__ = ["MixPlan", "plan_by_risk", "plan_by_skill", "real_rows_for"]
 
 _LEVEL = 0.9
 _EDGE = 1e-4  # of a probability: nearer to 0 or 1 a logit says nothing but how near
@@ -32,8 +33,8 @@ class MixPlan:
       upper: Upper end, None where it may be beyond every share that was measured.
       level: Nominal coverage of the interval.
       shares: float `[k]`, that were measured.
-      risk: float `[k]`, 0 to 100, made monotone.
-      threshold: Risk below which the verdict is `approve`.
+      measured: float `[k]`, the risk, 0 to 100, or the share of skill lost, made monotone.
+      threshold: Below which it is enough.
       reason: Why there is no share.
     """
 
@@ -42,12 +43,12 @@ class MixPlan:
     upper: float | None
     level: float
     shares: np.ndarray
-    risk: np.ndarray
+    measured: np.ndarray
     threshold: float
     reason: str | None = None
 
 
-def plan_mix(
+def plan_by_risk(
     shares: np.ndarray, risk: np.ndarray, by_draw: np.ndarray, threshold: float, error: float = 0.0
 ) -> MixPlan:
     """Returns the smallest share of real rows whose risk lies below a threshold.
@@ -62,50 +63,35 @@ def plan_mix(
     Raises:
       ValueError: The lengths differ, or shares do not ascend.
     """
-    shares, risk, by_draw = np.asarray(shares, float), np.asarray(risk, float), np.atleast_2d(by_draw)
-    if len(shares) < 2 or (np.diff(shares) <= 0).any() or len(risk) != len(shares) != by_draw.shape[1]:
-        raise ValueError(f"shares must ascend, two or more, with as many risks, got {len(shares)} and {len(risk)}")
-    fitted = _monotone(shares, risk)
-    share = smallest_share(shares, risk, threshold)
+    level = float(_logits(np.array([threshold]))[0])
+    share, ends, fitted = _plan(shares, _logits(risk), _logits(np.atleast_2d(by_draw)), level, error)
+    measured = 100.0 * expit(fitted)
+    reason = None
     if share is None:
-        reason = f"at {shares[-1]:.0%} of real rows the risk is still {fitted[-1]:.0f}, and {threshold:.0f} is approved"
-        return MixPlan(None, None, None, _LEVEL, shares, fitted, threshold, reason)
-    # A draw that never crosses does so beyond the last share, at 1 at the latest.
-    drawn = [smallest_share(shares, each, threshold) for each in by_draw]
-    crossings = np.array([1.0 if one is None else one for one in drawn])
-    half = error * norm.ppf(0.5 + _LEVEL / 2)
-    if len(crossings) > 1:
-        half = np.hypot(half, t.ppf(0.5 + _LEVEL / 2, len(crossings) - 1) * crossings.std(ddof=1))
-    upper = share + half
-    return MixPlan(
-        share,
-        float(max(0.0, share - half)),
-        float(upper) if upper < 1.0 else None,
-        _LEVEL,
-        shares,
-        fitted,
-        threshold,
-    )
+        reason = f"at {shares[-1]:.0%} of real rows the risk is still {measured[-1]:.0f}, and below {threshold:.0f} is approved"
+    return MixPlan(share, *ends, _LEVEL, np.asarray(shares, float), measured, threshold, reason)
 
 
-def smallest_share(shares: np.ndarray, risk: np.ndarray, threshold: float) -> float | None:
-    """Returns where the monotone risk crosses the threshold; None where it never does.
+def plan_by_skill(
+    shares: np.ndarray, lost: np.ndarray, by_draw: np.ndarray, threshold: float, error: float = 0.0
+) -> MixPlan:
+    """Returns the smallest share of real rows at which less than `threshold` of the skill is lost.
 
     Args:
-      shares: float `[k]`, ascending.
-      risk: float `[k]`, 0 to 100.
-      threshold: 0 to 100.
+      shares: float `[k]`, ascending from 0, two or more.
+      lost: float `[k]`, share of the skill lost, 0 none.
+      by_draw: float `[m, k]`, the same of single draws.
+      threshold: Share of the skill.
+      error: As `plan_by_risk` has it.
+
+    Raises:
+      ValueError: The lengths differ, or shares do not ascend.
     """
-    fitted, level = _logits(_monotone(shares, risk)), float(_logits(np.array([threshold]))[0])
-    below = np.flatnonzero(fitted < level)
-    if not len(below):
-        return None
-    i = int(below[0])
-    if i == 0:
-        return float(shares[0])
-    # Strictly above or at the level before, strictly below here.
-    part = (fitted[i - 1] - level) / (fitted[i - 1] - fitted[i])
-    return float(shares[i - 1] + part * (shares[i] - shares[i - 1]))
+    share, ends, fitted = _plan(shares, np.asarray(lost, float), np.atleast_2d(by_draw), threshold, error)
+    reason = None
+    if share is None:
+        reason = f"at {shares[-1]:.0%} of real rows {fitted[-1]:.0%} of the skill is still lost"
+    return MixPlan(share, *ends, _LEVEL, np.asarray(shares, float), fitted, threshold, reason)
 
 
 def real_rows_for(share: float, candidate_rows: int) -> int:
@@ -113,10 +99,43 @@ def real_rows_for(share: float, candidate_rows: int) -> int:
     return int(np.ceil(candidate_rows * share / (1.0 - share) - 1e-9))
 
 
-def _monotone(shares: np.ndarray, risk: np.ndarray) -> np.ndarray:
-    """Returns the risks, 0 to 100, that never rise: least squares of the logits."""
-    fit = IsotonicRegression(increasing=False).fit(shares, _logits(risk))
-    return 100.0 / (1.0 + np.exp(-fit.predict(shares)))
+def _plan(
+    shares: np.ndarray, values: np.ndarray, by_draw: np.ndarray, level: float, error: float
+) -> tuple[float | None, tuple[float | None, float | None], np.ndarray]:
+    """Returns the share, the ends of its interval, and the monotone values."""
+    shares = np.asarray(shares, float)
+    if len(shares) < 2 or (np.diff(shares) <= 0).any() or not len(values) == len(shares) == by_draw.shape[1]:
+        raise ValueError(f"shares must ascend, two or more, with as many values, got {len(shares)} and {len(values)}")
+    fitted = _monotone(shares, values)
+    share = _crossing(shares, fitted, level)
+    if share is None:
+        return None, (None, None), fitted
+    # A draw that never crosses does so beyond the last share, at 1 at the latest.
+    drawn = [_crossing(shares, _monotone(shares, each), level) for each in by_draw]
+    crossings = np.array([1.0 if one is None else one for one in drawn])
+    half = error * norm.ppf(0.5 + _LEVEL / 2)
+    if len(crossings) > 1:
+        half = np.hypot(half, t.ppf(0.5 + _LEVEL / 2, len(crossings) - 1) * crossings.std(ddof=1))
+    upper = float(share + half)
+    return share, (float(max(0.0, share - half)), upper if upper < 1.0 else None), fitted
+
+
+def _monotone(shares: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Returns the values that never rise, nearest by least squares."""
+    return IsotonicRegression(increasing=False).fit_transform(shares, values)
+
+
+def _crossing(shares: np.ndarray, fitted: np.ndarray, level: float) -> float | None:
+    """Returns where falling values cross a level; None where they never do."""
+    below = np.flatnonzero(fitted < level)
+    if not len(below):
+        return None
+    i = int(below[0])
+    if i == 0:
+        return float(shares[0])
+    # At the level or above it before, below it here.
+    part = (fitted[i - 1] - level) / (fitted[i - 1] - fitted[i])
+    return float(shares[i - 1] + part * (shares[i] - shares[i - 1]))
 
 
 def _logits(risk: np.ndarray) -> np.ndarray:

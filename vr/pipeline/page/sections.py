@@ -263,17 +263,25 @@ def remedies_view(section: RemediesSection | None, shelf: PlotShelf) -> dict[str
     front, mix = shelf.place(section.evidence), section.mix
     if mix.share is None or mix.approve_below is None:
         return {"front": front, "mix": [], "curve": PlotGroup([], 0)}
-    share, level = mix.share, f"{mix.share.level:.0%}"
-    enough = "none of the shares measured is enough" if share.value is None else f"{share.value:.0%}"
-    upper = "more than was measured" if share.upper is None else f"{share.upper:.0%}"
+    by_skill = "" if mix.share_by_skill is None else _enough(mix.share_by_skill)
     facts = [
-        ("Real rows in the mix", enough),
-        (f"Interval at {level}", "" if share.lower is None else f"{share.lower:.0%} to {upper}"),
+        ("Real rows in a mix that is approved", _enough(mix.share)),
+        (
+            "In one that keeps nine tenths of the skill",
+            "" if mix.share_by_skill is None else _enough(mix.share_by_skill),
+        ),
         ("Real rows beside all of these", "" if mix.real_rows is None else count(mix.real_rows)),
         ("Approved below a risk of", number(mix.approve_below)),
         ("Why", clip(mix.reason or "", 200)),
     ]
     return {"front": front, "mix": [fact for fact in facts if fact[1]], "curve": shelf.place(mix.evidence)}
+
+
+def _enough(share: Interval) -> str:
+    if share.value is None or share.lower is None:
+        return "none of the shares measured is enough"
+    upper = "or more" if share.upper is None else f"to {share.upper:.0%}"
+    return f"{share.value:.0%} ({share.lower:.0%} {upper} at {share.level:.0%})"
 
 
 def _risk(expected: Interval | None) -> str:
