@@ -68,7 +68,7 @@ def plan_by_risk(
     measured = 100.0 * expit(fitted)
     reason = None
     if share is None:
-        reason = f"at {shares[-1]:.0%} of real rows the risk is still {measured[-1]:.0f}, and below {threshold:.0f} is approved"
+        reason = f"at {shares[-1]:.0%} of real rows the risk is still {measured[-1]:.0f}, over {threshold:.0f}"
     return MixPlan(share, *ends, _LEVEL, np.asarray(shares, float), measured, threshold, reason)
 
 

@@ -266,10 +266,7 @@ def remedies_view(section: RemediesSection | None, shelf: PlotShelf) -> dict[str
     by_skill = "" if mix.share_by_skill is None else _enough(mix.share_by_skill)
     facts = [
         ("Real rows in a mix that is approved", _enough(mix.share)),
-        (
-            "In one that keeps nine tenths of the skill",
-            "" if mix.share_by_skill is None else _enough(mix.share_by_skill),
-        ),
+        ("In one that keeps nine tenths of the skill", by_skill),
         ("Real rows beside all of these", "" if mix.real_rows is None else count(mix.real_rows)),
         ("Approved below a risk of", number(mix.approve_below)),
         ("Why", clip(mix.reason or "", 200)),
