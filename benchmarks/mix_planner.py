@@ -21,16 +21,17 @@ from sklearn.isotonic import IsotonicRegression
 from benchmarks.collapse.cases import KEY, Case, cases_of, make_cases, parts_of, splits
 from benchmarks.collapse.protocol import cluster_intervals
 from benchmarks.measure import save
-from benchmarks.mending.heads import apart_calibration
+from benchmarks.mending.heads import apart_calibration, apart_harm
 from benchmarks.mending.measured import Arms
 from benchmarks.mending.predicted import from_row, read, to_row
 from benchmarks.mending.work import done, run_all
 from synthetic.table import stream
 from vr.detector.calibration import load_calibration
 from vr.detector.config import DetectorConfig
-from vr.detector.mixes import Mixes, judge_mixes, measure_mixes, skill_of_mixes
+from vr.detector.harm import load_harm_model
+from vr.detector.mixes import Mixes, harm_of_mixes, judge_mixes, measure_mixes
 from vr.detector.registry import DIMENSIONS
-from vr.recommendation.mix_plan import MixPlan, plan_by_risk, plan_by_skill
+from vr.recommendation.mix_plan import MixPlan, plan_by_harm, plan_by_risk
 
 FOLDER = Path("outputs/mix_planner")
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -145,14 +146,15 @@ def judged(result: dict[str, Any], *, apart: bool, error: float = 0.0) -> dict[s
     calibration = apart_calibration(case["dataset"], case["source"]) if apart else load_calibration()
     features = tuple(tuple(from_row(draw) for draw in draws) for draws in result["planner"])
     mixes = Mixes(np.array([0.0, *SHARES]), features)
-    risks, lost = judge_mixes(mixes, SPECS, DetectorConfig(), calibration), skill_of_mixes(mixes)
-    if risks is None or lost is None:
+    model = apart_harm(case["dataset"], case["source"]) if apart else load_harm_model()
+    risks, harms = judge_mixes(mixes, SPECS, DetectorConfig(), calibration), harm_of_mixes(mixes, SPECS, model)
+    if risks is None or harms is None:
         raise RuntimeError(f"{case['case']}: nothing that the head reads was measured")
     by_risk = plan_by_risk(risks.shares, risks.risk, risks.by_draw, risks.review_from, error)
-    by_skill = plan_by_skill(mixes.shares, lost.mean(axis=0), lost, MIDDLE, error)
+    by_harm = plan_by_harm(mixes.shares, *harms, MIDDLE, error)
     return {
         "by_risk": _document(by_risk) | {"risk": risks.risk.round(2).tolist(), "review_from": risks.review_from},
-        "by_skill": _document(by_skill) | {"lost": lost.mean(axis=0).round(4).tolist()},
+        "by_harm": _document(by_harm) | {"harm": harms[0].round(4).tolist()},
     }
 
 
@@ -188,7 +190,7 @@ def collect(results: dict[str, Any]) -> dict[str, Any]:
     datasets = np.array([row["dataset"] for row in rows])
     summary = {
         way: {f"{threshold:g}": _figures(rows, way, threshold, datasets) for threshold in THRESHOLDS}
-        for way in ("by_risk", "by_skill")
+        for way in ("by_risk", "by_harm")
     }
     return {
         "lineages": len(rows),

@@ -22,13 +22,14 @@ from benchmarks.collapse.cases import KEY, Case, Parts, Split, cases_of, make_ca
 from benchmarks.collapse.protocol import cluster_intervals
 from benchmarks.measure import save
 from benchmarks.mending.actions import mended, remedies
-from benchmarks.mending.heads import apart_calibration
+from benchmarks.mending.heads import apart_calibration, apart_harm
 from benchmarks.mending.measured import Arms, Measured
 from benchmarks.mending.predicted import from_row, read, to_row
 from benchmarks.mending.work import done, run_all
 from synthetic.table import stream
 from vr.detector.calibration import load_calibration
 from vr.detector.config import DetectorConfig
+from vr.detector.harm import expected_harm
 from vr.detector.registry import DIMENSIONS
 from vr.detector.remeasure import remeasure
 from vr.detector.verdict import judge
@@ -144,6 +145,8 @@ def applied(results: dict[str, Any]) -> list[dict[str, Any]]:
         case = result["case"]
         calibration = apart_calibration(case["dataset"], case["source"])
         risk, logit = _judged(result["features"], calibration)
+        model = apart_harm(case["dataset"], case["source"])
+        before = expected_harm(from_row(result["features"]), SPECS, model)
         skill = "generalization_gap.skill_lost_trees"
         for each in result["remedies"]:
             drawn = [one for one in each["predicted"] if one is not None]
@@ -151,6 +154,9 @@ def applied(results: dict[str, Any]) -> list[dict[str, Any]]:
                 continue
             after = _mean(drawn)
             risk_after, logit_after = _judged(after, calibration)
+            expected = expected_harm(from_row(after), SPECS, model)
+            if before is None or expected is None:
+                continue
             by_draw = [_judged(one, calibration)[0] - risk for one in drawn]
             by_seed = np.array(each["measured"]["by_seed"]) - np.array(result["measured"]["by_seed"])
             rows.append(
@@ -173,6 +179,7 @@ def applied(results: dict[str, Any]) -> list[dict[str, Any]]:
                     "risk_change": round(risk_after - risk, 3),
                     "risk_change_by_draw": [round(value, 3) for value in by_draw],
                     "logit_change": round(logit_after - logit, 4),
+                    "harm_change": round(expected.value - before.value, 4),
                     "skill_change": round(after[skill][0] - result["features"][skill][0], 4),
                 }
             )
@@ -214,7 +221,7 @@ def _figures(rows: list[dict[str, Any]]) -> dict[str, Any]:
         gain = columns["risk_change"][at] < -NO_GAIN
         found = {
             f"spearman_{name}": float(spearmanr(columns[f"{name}_change"][at], measured).statistic)
-            for name in ("risk", "logit", "skill")
+            for name in ("harm", "risk", "logit", "skill")
         }
         found["spearman_risk_of_all"] = float(spearmanr(columns["risk_change"][at], whole).statistic)
         found["predicted_gains"] = float(gain.sum())

@@ -7,7 +7,7 @@ import pytest
 from vr.data.source import open_source
 from vr.detector.config import DetectorConfig
 from vr.detector.inputs import Inputs
-from vr.detector.mixes import judge_mixes, measure_mixes, skill_of_mixes
+from vr.detector.mixes import harm_of_mixes, judge_mixes, measure_mixes
 from vr.detector.registry import DIMENSIONS
 from vr.pipeline import assemble
 from vr.pipeline.config import Config
@@ -47,9 +47,10 @@ def test_risk_falls_as_real_rows_come_in(broken):
     assert risks.by_draw.shape == (2, 3)
     assert risks.risk[0] > 90.0
     assert risks.risk[2] < risks.risk[1] < risks.risk[0]
-    lost = skill_of_mixes(mixes)
-    assert lost.shape == (2, 3)
-    assert (lost[:, 2] < 0.3 * lost[:, 0]).all()
+    harm, by_draw = harm_of_mixes(mixes, specs)
+    assert by_draw.shape == (2, 3)
+    assert harm[0] > 0.5
+    assert (by_draw[:, 2] < 0.3 * by_draw[:, 0]).all()
 
 
 def test_draws_take_other_rows(broken):

@@ -555,7 +555,7 @@ def _remedies(harm: float) -> RemediesSection:
         mix=MixSection(
             status=Status.measured,
             share=Interval(value=0.48, lower=0.31, upper=0.62, level=0.9),
-            share_by_skill=Interval(value=0.36, lower=0.2, upper=None, level=0.9),
+            share_by_harm=Interval(value=0.36, lower=0.2, upper=None, level=0.9),
             real_rows=3_693,
             approve_below=18.7,
             evidence=[

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from vr.recommendation.mix_plan import plan_by_risk, plan_by_skill, real_rows_for
+from vr.recommendation.mix_plan import plan_by_harm, plan_by_risk, real_rows_for
 
 SHARES = np.linspace(0.0, 0.9, 10)
 THRESHOLD = 20.0
@@ -21,14 +21,14 @@ def test_share_is_where_a_straight_line_of_logits_crosses(crossing):
     assert plan_by_risk(SHARES, risk, risk[None], THRESHOLD).share == pytest.approx(crossing, abs=1e-6)
 
 
-def test_skill_is_taken_as_it_is():
+def test_harm_is_taken_as_it_is():
     lost = 0.4 - 0.5 * SHARES
-    plan = plan_by_skill(SHARES, lost, np.array([lost - 0.02, lost, lost + 0.02]), 0.1)
+    plan = plan_by_harm(SHARES, lost, np.array([lost - 0.02, lost, lost + 0.02]), 0.1)
     assert plan.share == pytest.approx(0.6)
     assert plan.measured == pytest.approx(lost)
     assert plan.lower < 0.6 < plan.upper
-    assert plan_by_skill(SHARES, lost - 0.35, lost[None] - 0.35, 0.1).share == 0.0
-    assert "55% of the skill" in plan_by_skill(SHARES, lost + 0.6, lost[None] + 0.6, 0.1).reason
+    assert plan_by_harm(SHARES, lost - 0.35, lost[None] - 0.35, 0.1).share == 0.0
+    assert "55% of the skill" in plan_by_harm(SHARES, lost + 0.6, lost[None] + 0.6, 0.1).reason
 
 
 def test_no_share_is_needed_where_the_candidate_is_approved_as_it_is():

@@ -13,15 +13,15 @@ import numpy as np
 
 from vr.detector.calibration import Calibration
 from vr.detector.config import DetectorConfig
+from vr.detector.harm import HarmModel, expected_harm
 from vr.detector.inputs import Inputs
 from vr.detector.metric import Feature, MetricSpec
 from vr.detector.remeasure import Changed, remeasure
 from vr.detector.verdict import judge
 
-__all__ = ["Mixes", "MixRisks", "judge_mixes", "measure_mixes", "skill_of_mixes"]
+__all__ = ["Mixes", "MixRisks", "harm_of_mixes", "judge_mixes", "measure_mixes"]
 
 _SITUATION = "untrained"
-_SKILL = "generalization_gap.skill_lost_trees"
 
 
 @dataclass(frozen=True)
@@ -120,15 +120,24 @@ def judge_mixes(
     )
 
 
-def skill_of_mixes(mixes: Mixes) -> np.ndarray | None:
-    """Returns the share of skill that forests lose by learning from each mix, float `[m, k]` by draw and share.
+def harm_of_mixes(
+    mixes: Mixes, specs: Mapping[str, MetricSpec], model: HarmModel | None = None
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Returns the harm to expect of every mix, `[k]` of the features' means and `[m, k]` by draw; None where not known.
 
-    None where it was not measured, as on too few rows.
+    Args:
+      mixes: Measured.
+      specs: What their features are.
+      model: Of expected harm; the one that the package ships by default.
     """
-    found = [[one[_SKILL].value for one in each] for each in mixes.features]
-    if not found or any(value is None for each in found for value in each):
+    means = [expected_harm(_mean(each), specs, model) for each in mixes.features]
+    by_draw = [[expected_harm(one, specs, model) for one in each] for each in mixes.features]
+    if not means or None in means or any(None in each for each in by_draw):
         return None
-    return np.array(found, float).T
+    return (
+        np.array([found.value for found in means if found]),
+        np.array([[found.value for found in each if found] for each in by_draw]).T,
+    )
 
 
 def _mean(draws: Sequence[Mapping[str, Feature]]) -> dict[str, Feature]:

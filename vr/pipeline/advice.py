@@ -1,7 +1,7 @@
 """What to do about a candidate, and what each action would do to its risk: done to the sample, and measured again."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -11,9 +11,10 @@ from vr.data.encoders import NumericEncoder
 from vr.data.hashing import mix
 from vr.data.schema import ColumnKind
 from vr.data.source import Source
+from vr.detector.harm import Harm, expected_harm
 from vr.detector.inputs import Inputs, Side
 from vr.detector.metric import Feature, MetricSpec
-from vr.detector.mixes import Mixes, judge_mixes, measure_mixes, skill_of_mixes
+from vr.detector.mixes import harm_of_mixes, judge_mixes, measure_mixes
 from vr.detector.remeasure import Changed, remeasure
 from vr.detector.verdict import Judgement, judge
 from vr.localization.localize import Localized, Sampled
@@ -21,7 +22,7 @@ from vr.pipeline.config import Config
 from vr.pipeline.intake import Intake
 from vr.recommendation.actions import Action, Effect, recommend, with_effects, with_prices
 from vr.recommendation.edits import in_ranges
-from vr.recommendation.mix_plan import MixPlan, plan_by_risk, plan_by_skill
+from vr.recommendation.mix_plan import MixPlan, plan_by_harm, plan_by_risk
 from vr.recommendation.ranges import Beyond, beyond_reference
 from vr.recommendation.vocabulary import AddRealRows, Clip, Deduplicate, DropRows, Executable
 
@@ -30,8 +31,8 @@ __all__ = ["Advice", "advise"]
 # Standard deviation of the planner's share about the share found by training at every mix, which its draws do not show
 # (benchmarks/mix_planner.py).
 _MIX_ERROR = 0.1
-# The middle between the loss of a healthy dataset and that of a collapsed one.
-_SKILL_LOST = 0.1
+# The middle between the harm of a healthy dataset and that of a collapsed one.
+_HARMLESS = 0.1
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,15 @@ class Advice:
       actions: Most useful first.
       mix: The share of real rows at which the verdict becomes `approve`; None where it was not sought.
       mix_reason: Why not.
-      mix_by_skill: The share at which forests lose less than a tenth of their skill; None where it was not measured.
+      mix_by_harm: The share at which the harm to expect is under a tenth of the skill; None where that is not known.
+      harm: To expect of training on the candidate as it is; None where it is not known.
     """
 
     actions: list[Action]
     mix: MixPlan | None
     mix_reason: str | None
-    mix_by_skill: MixPlan | None
+    mix_by_harm: MixPlan | None
+    harm: Harm | None
 
 
 def advise(
@@ -77,7 +80,7 @@ def advise(
       duplicate_excess: Share of the repeats that the reference's own rate does not explain; None without a reference.
       on_share: Told how many shares of real rows are measured, where the share that is enough is sought.
     """
-    mix, mix_reason, by_skill = _mix(inputs, config, judgement, features, specs, on_share)
+    mix, mix_reason, by_harm = _mix(inputs, config, judgement, features, specs, on_share)
     coverage = features.get("entropy_stability.coverage_deficit")
     missing = None
     if coverage is not None and coverage.value is not None and coverage.null_mean is not None:
@@ -110,7 +113,8 @@ def advise(
             effects.append(Effect(None, reason=again.reason))
             continue
         after = judge(again.features, specs, config.detector, with_reference=True)
-        effects.append(_effect(after, [specs[name].label for name in again.held], changed))
+        harm = expected_harm(again.features, specs)
+        effects.append(replace(_effect(after, [specs[name].label for name in again.held], changed), harm=harm))
     risk = None if judgement.probability is None else 100.0 * judgement.probability
     priced = with_prices(
         with_effects(actions, effects, risk),
@@ -119,7 +123,7 @@ def advise(
         num_columns=len(intake.codec.sources),
         risk=risk,
     )
-    return Advice(priced, mix, mix_reason, by_skill)
+    return Advice(priced, mix, mix_reason, by_harm, expected_harm(features, specs))
 
 
 def _mix(
@@ -130,7 +134,7 @@ def _mix(
     specs: Mapping[str, MetricSpec],
     on_share: Callable[[int], None] | None,
 ) -> tuple[MixPlan | None, str | None, MixPlan | None]:
-    """Returns the share of real rows that is enough by the verdict, or None and why it was not sought, and by skill."""
+    """Returns the share of real rows that is enough by the verdict, or None and why it was not sought, and by harm."""
     wanted = config.recommendation
     if not wanted.mix_draws:
         return None, "not asked for (plan=mix)", None
@@ -144,12 +148,9 @@ def _mix(
     if risks is None:
         return None, mixes.reason or "nothing that the verdict reads could be measured of the mixes", None
     by_risk = plan_by_risk(risks.shares, risks.risk, risks.by_draw, risks.review_from, _MIX_ERROR)
-    return by_risk, None, _by_skill(mixes)
-
-
-def _by_skill(mixes: Mixes) -> MixPlan | None:
-    lost = skill_of_mixes(mixes)
-    return None if lost is None else plan_by_skill(mixes.shares, lost.mean(axis=0), lost, _SKILL_LOST, _MIX_ERROR)
+    harms = harm_of_mixes(mixes, specs)
+    by_harm = None if harms is None else plan_by_harm(mixes.shares, *harms, _HARMLESS, _MIX_ERROR)
+    return by_risk, None, by_harm
 
 
 def _beside(candidate: Source, intake: Intake) -> list[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from vr.detector.harm import Harm
 from vr.pipeline.advice import Advice
 from vr.pipeline.report import Interval, MixSection, Plot, Recommendation, RemediesSection, Status
 from vr.recommendation.actions import Action, Effect
@@ -29,6 +30,7 @@ def recommendation_sections(actions: Sequence[Action]) -> list[Recommendation]:
             action=to_document(action.action),
             price=None if action.price is None else _cents(action.price.total),
             on_front=action.on_front,
+            expected_skill_loss=_lost(action.effect.harm),
         )
         for index, action in enumerate(actions)
     ]
@@ -46,6 +48,7 @@ def remedies_section(advice: Advice, currency: str, num_rows: int, risk: float |
     front = _front(advice.actions, currency, risk)
     return RemediesSection(
         currency=currency,
+        expected_skill_loss=_lost(advice.harm),
         mix=_mix_section(advice, num_rows),
         evidence=[] if front is None else [front],
     )
@@ -56,13 +59,20 @@ def _expected(effect: Effect) -> Interval:
     return Interval(value=value, lower=lower, upper=upper, level=_LEVEL, reason=effect.reason)
 
 
+def _lost(harm: Harm | None) -> Interval | None:
+    if harm is None:
+        return None
+    value, lower, upper = (round(end, 4) for end in (harm.value, harm.lower, harm.upper))
+    return Interval(value=value, lower=lower, upper=upper, level=_LEVEL)
+
+
 def _cents(price: float) -> float:
     """Returns a price to a hundredth, or to two digits where that would be nothing."""
     return round(price, 2) if price >= 0.1 or price == 0.0 else float(f"{price:.2g}")
 
 
 def _mix_section(advice: Advice, num_rows: int) -> MixSection:
-    mix, skill = advice.mix, advice.mix_by_skill
+    mix, harm = advice.mix, advice.mix_by_harm
     if mix is None:
         return MixSection(status=Status.not_measured, reason=advice.mix_reason)
     risk = _curve(
@@ -74,14 +84,14 @@ def _mix_section(advice: Advice, num_rows: int) -> MixSection:
         "risk",
     )
     curves = [risk]
-    if skill is not None:
+    if harm is not None:
         curves.append(
             _curve(
-                skill,
-                "mix-skill",
+                harm,
+                "mix-harm",
                 "Skill lost over the share of real rows",
-                "What forests lose by learning from the mix instead of from as many real rows, judged on reference "
-                "rows that were not in it; the line is the middle between healthy and collapsed.",
+                "What training on the mix instead of on as many real rows is expected to lose; the line is the middle "
+                "between healthy and collapsed.",
                 "share of skill lost",
             )
         )
@@ -89,7 +99,7 @@ def _mix_section(advice: Advice, num_rows: int) -> MixSection:
         status=Status.measured,
         reason=mix.reason,
         share=_share(mix),
-        share_by_skill=None if skill is None else _share(skill),
+        share_by_harm=None if harm is None else _share(harm),
         real_rows=None if mix.share is None else real_rows_for(mix.share, num_rows),
         approve_below=round(mix.threshold, 3),
         evidence=curves,

@@ -188,7 +188,8 @@ class Recommendation(_Model):
     """One thing to do; `action` is what `vr fix` executes, `basis` how the expected risk was measured.
 
     `price` is in the currency of the remedies' section; `on_front` says whether no other action, nor doing nothing, has
-    a risk and a price as low, None where its risk was not measured.
+    a risk and a price as low, None where its risk was not measured. `expected_skill_loss` is the share of the skill that
+    training would lose afterwards.
     """
 
     priority: int
@@ -202,12 +203,13 @@ class Recommendation(_Model):
     action: dict[str, Any]
     price: Finite | None = None
     on_front: bool | None = None
+    expected_skill_loss: Interval | None = None
 
 
 class MixSection(_Model):
     """The smallest share of real rows at which the verdict becomes `approve`, as statistics alone see it.
 
-    `share_by_skill` is the smallest at which forests lose less than a tenth of their skill by learning from the mix.
+    `share_by_harm` is the smallest at which training on the mix is expected to lose under a tenth of the skill.
     `real_rows` are those to put beside all of the candidate's; `approve_below` is the risk below which a mix is
     approved. `share` has no upper end where that may lie beyond every share that was measured.
     """
@@ -215,7 +217,7 @@ class MixSection(_Model):
     status: Status
     reason: str | None = None
     share: Interval | None = None
-    share_by_skill: Interval | None = None
+    share_by_harm: Interval | None = None
     real_rows: int | None = None
     approve_below: Percent | None = None
     evidence: list[Plot] = []
@@ -225,6 +227,8 @@ class RemediesSection(_Model):
     """What all remedies together show: the share of real rows that is enough, and what each buys and costs."""
 
     currency: str
+    # By training on the candidate as it is; None where it could not be measured.
+    expected_skill_loss: Interval | None = None
     mix: MixSection
     evidence: list[Plot] = []
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from vr.detector.harm import Harm
 from vr.localization.localize import CONFIDENT
 from vr.recommendation.mix_plan import MixPlan, real_rows_for
 from vr.recommendation.prices import Price, PricesConfig, on_front, price_of
@@ -26,6 +27,7 @@ class Effect:
       upper: Upper end.
       reason: Why it could not be measured.
       basis: How it was measured.
+      harm: To expect of training on the candidate with the action done; None where it is not known.
     """
 
     risk: float | None
@@ -33,6 +35,7 @@ class Effect:
     upper: float | None = None
     reason: str | None = None
     basis: str = ""
+    harm: Harm | None = None
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The mix planner: the smallest share of real rows that is enough, from measured mixes.
 
-Enough is told in two ways: the verdict becomes `approve` (`plan_by_risk`), or the skill that forests lose by learning
-from the mix falls below a share (`plan_by_skill`), which is what collapse means. Either is taken to fall as the share
+Enough is told in two ways: the verdict becomes `approve` (`plan_by_risk`), or the harm to expect of training on
+the mix falls below a share of the skill (`plan_by_harm`), which is what collapse means. Either is taken to fall as the share
 of real rows rises: what was measured is made monotone by isotonic regression, risks by their logits, and the share is
 where it crosses the threshold, between shares on a straight line. The interval is that of the crossings of single draws
 (Student's, of one draw), joined with the planner's own error on mixes whose share was found by training at every one.
@@ -17,7 +17,7 @@ from scipy.special import expit, logit
 from scipy.stats import norm, t
 from sklearn.isotonic import IsotonicRegression
 
-__all__ = ["MixPlan", "plan_by_risk", "plan_by_skill", "real_rows_for"]
+__all__ = ["MixPlan", "plan_by_risk", "plan_by_harm", "real_rows_for"]
 
 _LEVEL = 0.9
 _EDGE = 1e-4  # of a probability: nearer to 0 or 1 a logit says nothing but how near
@@ -33,7 +33,7 @@ class MixPlan:
       upper: Upper end, None where it may be beyond every share that was measured.
       level: Nominal coverage of the interval.
       shares: float `[k]`, that were measured.
-      measured: float `[k]`, the risk, 0 to 100, or the share of skill lost, made monotone.
+      measured: float `[k]`, the risk, 0 to 100, or the harm to expect, made monotone.
       threshold: Below which it is enough.
       reason: Why there is no share.
     """
@@ -72,14 +72,14 @@ def plan_by_risk(
     return MixPlan(share, *ends, _LEVEL, np.asarray(shares, float), measured, threshold, reason)
 
 
-def plan_by_skill(
-    shares: np.ndarray, lost: np.ndarray, by_draw: np.ndarray, threshold: float, error: float = 0.0
+def plan_by_harm(
+    shares: np.ndarray, harm: np.ndarray, by_draw: np.ndarray, threshold: float, error: float = 0.0
 ) -> MixPlan:
-    """Returns the smallest share of real rows at which less than `threshold` of the skill is lost.
+    """Returns the smallest share of real rows at which the harm to expect is below a threshold.
 
     Args:
       shares: float `[k]`, ascending from 0, two or more.
-      lost: float `[k]`, share of the skill lost, 0 none.
+      harm: float `[k]`, share of the skill that training would lose, 0 none.
       by_draw: float `[m, k]`, the same of single draws.
       threshold: Share of the skill.
       error: As `plan_by_risk` has it.
@@ -87,10 +87,10 @@ def plan_by_skill(
     Raises:
       ValueError: The lengths differ, or shares do not ascend.
     """
-    share, ends, fitted = _plan(shares, np.asarray(lost, float), np.atleast_2d(by_draw), threshold, error)
+    share, ends, fitted = _plan(shares, np.asarray(harm, float), np.atleast_2d(by_draw), threshold, error)
     reason = None
     if share is None:
-        reason = f"at {shares[-1]:.0%} of real rows {fitted[-1]:.0%} of the skill is still lost"
+        reason = f"at {shares[-1]:.0%} of real rows {fitted[-1]:.0%} of the skill would still be lost"
     return MixPlan(share, *ends, _LEVEL, np.asarray(shares, float), fitted, threshold, reason)
 
 

@@ -250,10 +250,12 @@ def action_views(recommendations: list[Recommendation], remedies: RemediesSectio
 
 
 def _price(item: Recommendation, currency: str) -> list[tuple[str, str]]:
+    lost = item.expected_skill_loss
+    facts = [] if lost is None or lost.value is None else [("Skill lost afterwards", f"{100.0 * lost.value:.0f} %")]
     if item.price is None:
-        return []
+        return facts
     front = {True: ", on the front", False: ", beaten by another action", None: ""}[item.on_front]
-    return [("Price", f"{number(item.price)} {currency}{front}".strip())]
+    return [*facts, ("Price", f"{number(item.price)} {currency}{front}".strip())]
 
 
 def remedies_view(section: RemediesSection | None, shelf: PlotShelf) -> dict[str, Any]:
@@ -263,10 +265,10 @@ def remedies_view(section: RemediesSection | None, shelf: PlotShelf) -> dict[str
     front, mix = shelf.place(section.evidence), section.mix
     if mix.share is None or mix.approve_below is None:
         return {"front": front, "mix": [], "curve": PlotGroup([], 0)}
-    by_skill = "" if mix.share_by_skill is None else _enough(mix.share_by_skill)
+    by_harm = "" if mix.share_by_harm is None else _enough(mix.share_by_harm)
     facts = [
         ("Real rows in a mix that is approved", _enough(mix.share)),
-        ("In one that keeps nine tenths of the skill", by_skill),
+        ("In one that is expected to keep nine tenths of the skill", by_harm),
         ("Real rows beside all of these", "" if mix.real_rows is None else count(mix.real_rows)),
         ("Approved below a risk of", number(mix.approve_below)),
         ("Why", clip(mix.reason or "", 200)),
