@@ -188,8 +188,8 @@ class Recommendation(_Model):
     """One thing to do; `action` is what `vr fix` executes, `basis` how the expected risk was measured.
 
     `price` is in the currency of the remedies' section; `on_front` says whether no other action, nor doing nothing, has
-    a risk and a price as low, None where its risk was not measured. `expected_skill_loss` is the share of the skill that
-    training would lose afterwards.
+    a risk and a price as low, None where its risk was not measured. `expected_skill_loss` is the share of the skill
+    that training would lose afterwards.
     """
 
     priority: int

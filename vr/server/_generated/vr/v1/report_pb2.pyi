@@ -514,7 +514,7 @@ class LocalizationSection(_message.Message):
     def __init__(self, status: _Optional[_Union[Status, str]] = ..., reason: _Optional[str] = ..., rows: _Optional[_Iterable[_Union[RowFinding, _Mapping]]] = ..., regions: _Optional[_Iterable[_Union[Region, _Mapping]]] = ..., evidence: _Optional[_Iterable[_Union[Plot, _Mapping]]] = ...) -> None: ...
 
 class Recommendation(_message.Message):
-    __slots__ = ("priority", "category", "title", "description", "affected_rows", "expected_risk_score", "basis", "cost", "action", "price", "on_front")
+    __slots__ = ("priority", "category", "title", "description", "affected_rows", "expected_risk_score", "basis", "cost", "action", "price", "on_front", "expected_skill_loss")
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     CATEGORY_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
@@ -526,6 +526,7 @@ class Recommendation(_message.Message):
     ACTION_FIELD_NUMBER: _ClassVar[int]
     PRICE_FIELD_NUMBER: _ClassVar[int]
     ON_FRONT_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_SKILL_LOSS_FIELD_NUMBER: _ClassVar[int]
     priority: int
     category: str
     title: str
@@ -537,33 +538,38 @@ class Recommendation(_message.Message):
     action: _struct_pb2.Struct
     price: float
     on_front: bool
-    def __init__(self, priority: _Optional[int] = ..., category: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., affected_rows: _Optional[int] = ..., expected_risk_score: _Optional[_Union[Interval, _Mapping]] = ..., basis: _Optional[str] = ..., cost: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., action: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., price: _Optional[float] = ..., on_front: _Optional[bool] = ...) -> None: ...
+    expected_skill_loss: Interval
+    def __init__(self, priority: _Optional[int] = ..., category: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., affected_rows: _Optional[int] = ..., expected_risk_score: _Optional[_Union[Interval, _Mapping]] = ..., basis: _Optional[str] = ..., cost: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., action: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., price: _Optional[float] = ..., on_front: _Optional[bool] = ..., expected_skill_loss: _Optional[_Union[Interval, _Mapping]] = ...) -> None: ...
 
 class MixSection(_message.Message):
-    __slots__ = ("status", "reason", "share", "real_rows", "approve_below", "evidence")
+    __slots__ = ("status", "reason", "share", "real_rows", "approve_below", "evidence", "share_by_harm")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     SHARE_FIELD_NUMBER: _ClassVar[int]
     REAL_ROWS_FIELD_NUMBER: _ClassVar[int]
     APPROVE_BELOW_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    SHARE_BY_HARM_FIELD_NUMBER: _ClassVar[int]
     status: Status
     reason: str
     share: Interval
     real_rows: int
     approve_below: float
     evidence: _containers.RepeatedCompositeFieldContainer[Plot]
-    def __init__(self, status: _Optional[_Union[Status, str]] = ..., reason: _Optional[str] = ..., share: _Optional[_Union[Interval, _Mapping]] = ..., real_rows: _Optional[int] = ..., approve_below: _Optional[float] = ..., evidence: _Optional[_Iterable[_Union[Plot, _Mapping]]] = ...) -> None: ...
+    share_by_harm: Interval
+    def __init__(self, status: _Optional[_Union[Status, str]] = ..., reason: _Optional[str] = ..., share: _Optional[_Union[Interval, _Mapping]] = ..., real_rows: _Optional[int] = ..., approve_below: _Optional[float] = ..., evidence: _Optional[_Iterable[_Union[Plot, _Mapping]]] = ..., share_by_harm: _Optional[_Union[Interval, _Mapping]] = ...) -> None: ...
 
 class RemediesSection(_message.Message):
-    __slots__ = ("currency", "mix", "evidence")
+    __slots__ = ("currency", "mix", "evidence", "expected_skill_loss")
     CURRENCY_FIELD_NUMBER: _ClassVar[int]
     MIX_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_SKILL_LOSS_FIELD_NUMBER: _ClassVar[int]
     currency: str
     mix: MixSection
     evidence: _containers.RepeatedCompositeFieldContainer[Plot]
-    def __init__(self, currency: _Optional[str] = ..., mix: _Optional[_Union[MixSection, _Mapping]] = ..., evidence: _Optional[_Iterable[_Union[Plot, _Mapping]]] = ...) -> None: ...
+    expected_skill_loss: Interval
+    def __init__(self, currency: _Optional[str] = ..., mix: _Optional[_Union[MixSection, _Mapping]] = ..., evidence: _Optional[_Iterable[_Union[Plot, _Mapping]]] = ..., expected_skill_loss: _Optional[_Union[Interval, _Mapping]] = ...) -> None: ...
 
 class ColumnSummary(_message.Message):
     __slots__ = ("name", "kind", "nulls", "distinct", "drift", "drift_null", "note", "reason")
