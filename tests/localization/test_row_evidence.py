@@ -1,11 +1,14 @@
 """Evidence is the same whether a row is read with the sample or in the stream, and whatever its batch."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from vr.data.codec import Coded
 from vr.data.source import open_source
+from vr.localization.head import load_head
 from vr.localization.row_evidence import EVIDENCE, RowEvidence
 from vr.pipeline.config import Config
 from vr.pipeline.intake import take_in
@@ -31,18 +34,29 @@ def fitted(intake, **changes):
     )
 
 
-def test_the_sample_reads_as_the_stream_does_in_any_batch(intake):
-    rows = fitted(intake)
-    side = intake.candidate
+def test_the_sample_reads_as_the_stream_does_in_any_batch_to_the_last_bit(intake):
+    rows, side = fitted(intake), intake.candidate
     coded = Coded(side.codes, side.values)
-    whole = rows.read(coded, side.rows)
-    assert np.allclose(whole.tails, rows.sample.tails)
-    parts = [rows.read(coded.take(part), side.rows[part]) for part in np.array_split(np.arange(800), 7)]
-    joined = parts[0]
-    for part in parts[1:]:
-        joined = joined.join(part)
-    assert np.allclose(joined.tails, whole.tails)
-    assert np.array_equal(joined.which_pair, whole.which_pair)
+    # Of the sample what was read before is given again; without it every row is read anew.
+    afresh = replace(rows, sample=None)
+    every = np.arange(800)
+    for batches in ([every], np.array_split(every, 7), np.array_split(every, 160)):
+        for reader in (rows, afresh):
+            parts = [reader.read(coded.take(batch), side.rows[batch]) for batch in batches]
+            assert np.array_equal(np.concatenate([part.tails for part in parts]), rows.sample.tails)
+            assert np.array_equal(np.concatenate([part.which_pair for part in parts]), rows.sample.which_pair)
+        odds = [load_head().log_odds(part.tails) for part in parts]
+        assert np.array_equal(np.concatenate(odds), load_head().log_odds(rows.sample.tails))
+
+
+def test_rows_beside_the_sample_keep_their_places(intake):
+    rows, side = fitted(intake), intake.candidate
+    part = np.arange(1, 800, 3)
+    few = replace(rows, rows=rows.rows[part], sample=rows.sample.take(part), scanned=rows.scanned[part])
+    found = few.read(Coded(side.codes, side.values), side.rows)
+    others = [i for i, name in enumerate(EVIDENCE) if name not in ("stretch", "shifted")]
+    assert np.array_equal(found.tails[:, others], rows.sample.tails[:, others])
+    assert np.array_equal(found.outside, rows.sample.outside)
 
 
 def test_in_a_long_file_only_the_unlikeliest_rows_are_read_closer(intake):

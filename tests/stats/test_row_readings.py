@@ -41,6 +41,13 @@ def test_rows_with_exchanged_cells_misfit_the_dependence():
     assert form.read(mixed).mean() > form.read(real).mean() + 1.0
 
 
+@pytest.mark.parametrize("size", [1, 2, 5, 97])
+def test_misfit_of_a_row_is_the_same_in_any_batch(size):
+    form, rows = fit_linear_dependence(tied(0, 2_000), ORDINAL, SIZES, np.arange(3)), tied(1, 300)
+    parts = [form.read(rows[i : i + size]) for i in range(0, 300, size)]
+    assert np.array_equal(np.concatenate(parts), form.read(rows))
+
+
 def test_dependence_of_independent_columns_says_little():
     codes = np.random.default_rng(0).integers(0, 6, (4_000, 2)).astype(np.uint16)
     form = fit_linear_dependence(codes, ORDINAL[:2], SIZES[:2], np.arange(2))

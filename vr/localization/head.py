@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from vr.localization.row_evidence import EVIDENCE
+from vr.stats.rowwise import rowwise_product
 
 __all__ = ["CLASSES", "Head", "features", "load_head"]
 
@@ -52,7 +53,7 @@ class Head:
 
     def log_odds(self, tails: np.ndarray) -> np.ndarray:
         """Returns log P(kind) / P(no defect), float `[n, len(CLASSES)]`."""
-        return features(tails) @ self.weights.T + self.bias
+        return rowwise_product(features(tails), self.weights.T) + self.bias
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "Head":

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.special import expit, logit, logsumexp
+from scipy.special import expit, logit
 
 from vr.localization.evidence import TailScale
 from vr.localization.head import CLASSES, Head
@@ -134,9 +134,9 @@ class Judge:
           duplicate_weight: 0 to 1, see the attribute.
           duplicate_rate: Likewise.
         """
-        ordinary = logsumexp(head.log_odds(null), axis=1)
+        ordinary = _any(head.log_odds(null))
         scale = TailScale.fit(ordinary)
-        odds = logsumexp(head.log_odds(own.tails), axis=1)[~repeated]
+        odds = _any(head.log_odds(own.tails))[~repeated]
         # What the reference seems to have of wrong rows is what the head sees in real ones.
         share = max(_share(odds, head.share) - _share(ordinary, head.share), _LEAST_SHARE)
         rarities = np.sort(scale(odds))
@@ -145,7 +145,7 @@ class Judge:
     def read(self, evidence: Evidence, repeated: np.ndarray) -> Readings:
         """Returns the readings of rows, of which `repeated` (bool `[n]`) repeat an earlier one exactly."""
         by_class = self.head.log_odds(evidence.tails)
-        odds = logsumexp(by_class, axis=1)
+        odds = _any(by_class)
         rarity = self.scale(odds)
         kinds = np.zeros((len(evidence), len(DEFECTS) - 1))
         for i, name in enumerate(CLASSES):
@@ -170,6 +170,12 @@ class Judge:
         place = np.searchsorted(self.rarities, readings.rarity, side="right") - 1
         shown = np.append(self.shown, 0.0)[place]
         return np.where(readings.repeat, self.duplicate_weight, np.minimum(probable, shown))
+
+
+def _any(by_class: np.ndarray) -> np.ndarray:
+    """Returns the log-odds of any kind, `[n]`, of those of each, `[n, k]`."""
+    # Class by class, so that a row's sum does not depend on how many rows there are.
+    return np.logaddexp.reduce(by_class, axis=1)
 
 
 def _excess(rarities: np.ndarray) -> np.ndarray:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vr.localization.row_evidence import Stretch
 from vr.localization.scorer import DEFECTS, Readings
+from vr.localization.stretches import Stretch
 
 __all__ = ["Blocks", "Region", "Stretches", "find_regions"]
 

@@ -15,10 +15,11 @@ from vr.detector.inputs import Columns, Side
 from vr.localization.evidence import TailScale
 from vr.localization.near_copies import NearCopies
 from vr.localization.norms import FOLDS, Closer, Norms, Quick, fold_of
-from vr.stats.scan import Scan, scan, whitened
+from vr.localization.stretches import Stretch, find_stretches
+from vr.stats.scan import scan, whitened
 from vr.stats.twosample import DensityRatio, fit_density_ratio
 
-__all__ = ["EVIDENCE", "Evidence", "RowEvidence", "Stretch"]
+__all__ = ["EVIDENCE", "Evidence", "RowEvidence"]
 
 EVIDENCE = (
     "ratio",  # log density ratio of candidate to reference
@@ -71,21 +72,6 @@ class Evidence:
     def arrays(self) -> tuple[np.ndarray, ...]:
         """Returns its arrays, in the order of its attributes."""
         return self.tails, self.which_pair, self.outside
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """Rows `start` (inclusive) to `end` (exclusive) that are off the rest together.
-
-    Attributes:
-      evidence: As the last two of `EVIDENCE`.
-      columns: Positions of the columns that are off most, at most three.
-    """
-
-    start: int
-    end: int
-    evidence: tuple[float, float]
-    columns: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -187,7 +173,7 @@ class RowEvidence:
             near=near,
             scales=tuple(scales),
             null=np.column_stack(tails),
-            stretches=_stretches(scans, candidate, scales[-2:], columns, embedding),
+            stretches=find_stretches(scans, candidate, scales[-2:], columns, embedding),
             scanned=np.column_stack([scale(found.evidence) for scale, found in zip(scales[-2:], scans, strict=True)]),
             rows=candidate.rows,
             far_enough=-np.inf,
@@ -204,6 +190,18 @@ class RowEvidence:
 
     def read(self, coded: Coded, rows: np.ndarray) -> Evidence:
         """Returns the evidence against candidate rows with the numbers `rows` (int64 `[n]`, ascending)."""
+        if self.sample is None:
+            return self._read(coded, rows)
+        # The sample was read when this was fitted; of a short file it is every row.
+        place = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
+        known = self.rows[place] == rows
+        if known.all():
+            return self.sample.take(place)
+        rest = np.flatnonzero(~known)
+        order = np.argsort(np.concatenate([np.flatnonzero(known), rest]))
+        return self.sample.take(place[known]).join(self._read(coded.take(rest), rows[rest])).take(order)
+
+    def _read(self, coded: Coded, rows: np.ndarray) -> Evidence:
         quick = self.norms.read(coded.codes, coded.values, rows)
         tails = self._quick_tails(self.log_ratio(coded.codes, rows), quick)
         outside = self._outside(coded.codes)
@@ -278,38 +276,6 @@ def _closer_readings(closer: Closer) -> np.ndarray:
 
 def _readings(ratio: np.ndarray, quick: Quick, closer: Closer) -> np.ndarray:
     return np.column_stack([_quick_readings(ratio, quick), _closer_readings(closer)])
-
-
-def _stretches(
-    scans: list[Scan], candidate: Side, scales: list[TailScale], columns: Columns, embedding: Embedding
-) -> tuple[Stretch, ...]:
-    """Returns the stretches of either view by row number, those that overlap as one, surest first."""
-    each = [(evidence, view, start, end) for view, one in enumerate(scans) for start, end, evidence in one.stretches]
-    found: list[tuple[int, int, list[float]]] = []
-    for evidence, view, start, end in sorted(each, key=lambda one: (-one[0], one[1:])):
-        tail = float(scales[view](np.array([evidence]))[0])
-        inside = next((o for o in found if min(end, o[1]) - max(start, o[0]) >= 0.5 * (end - start)), None)
-        if inside is not None:
-            inside[2][view] = max(inside[2][view], tail)
-            continue
-        for first, last, _ in found:
-            # The surer one keeps the rows that both have.
-            start, end = (last, end) if first <= start < last else (start, end)
-            start, end = (start, first) if first < end <= last else (start, end)
-        if end - start >= 2:
-            found.append((start, end, [tail, 0.0] if view == 0 else [0.0, tail]))
-    owner = np.array([j for j, *_ in embedding.ordinal], int)
-    owner = np.append(owner, [j for j, table, _ in embedding.onehot for _ in range(int(table.max()) + 1)]).astype(int)
-    first = {j: head for head, parts in columns.parts.items() for j in parts}
-    features = candidate.features
-    centre, spread = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-6)
-    result = []
-    for start, end, evidence in found:
-        shift = np.abs((features[start:end] - centre).mean(axis=0)) / spread
-        worst = dict.fromkeys(first[int(owner[i])] for i in np.argsort(-shift, kind="stable") if shift[i] > 0.5)
-        rows = int(candidate.rows[start]), int(candidate.rows[end - 1]) + 1
-        result.append(Stretch(*rows, (evidence[0], evidence[1]), tuple(worst)[:3]))
-    return tuple(result)
 
 
 def _fit_fold(candidate: Side, reference: Side, fold: int, rng: np.random.Generator) -> DensityRatio:

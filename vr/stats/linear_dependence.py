@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vr.stats.predictability import ColumnBasis, fit_column_basis
+from vr.stats.rowwise import rowwise_product
 
 __all__ = ["LinearDependence", "fit_linear_dependence"]
 
@@ -41,7 +42,9 @@ class LinearDependence:
     def read(self, codes: np.ndarray) -> np.ndarray:
         """Returns the misfit of each row, float `[n]`: higher where columns contradict what ties them."""
         x = (self.basis.transform(codes[:, self.columns])[:, self.kept] - self.centre) / self.spread
-        return np.einsum("ij,ij->i", x @ self.form, x)
+        # Rows in one piece each: the order of their sums is then the same however many there are.
+        x = np.ascontiguousarray(x)
+        return (rowwise_product(x, self.form) * x).sum(axis=1)
 
 
 def fit_linear_dependence(

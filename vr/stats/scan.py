@@ -23,7 +23,6 @@ _CUT = 4.0  # deviations at which a reading is cut: one extreme row is an outlie
 _MOST_STRETCHES = 8
 _MOST_POINTS = 4_096  # of a longer sample, groups of neighbouring rows are scanned
 _DEVIATIONS = 3.7  # above the mean of the random orders' greatest: a Gumbel variable is above it once in 200
-_LONGEST_ROW = 0.98  # quantile of ordinary rows' distances from the centre at which a row is cut
 _SHRINKAGE = 0.1  # of the correlations towards none
 
 
@@ -56,11 +55,7 @@ def whitened(x: np.ndarray, base: np.ndarray) -> np.ndarray:
     turn = vectors / np.sqrt(values)
     ordinary, own = ordinary @ turn, own @ turn
     own = own - np.median(own, axis=0)
-    spread = np.maximum(np.maximum(own.std(axis=0), ordinary.std(axis=0)), 1e-6)
-    own = own / spread
-    # Nor may a few extreme rows make every order look full of stretches.
-    longest = np.quantile(np.linalg.norm((ordinary - ordinary.mean(axis=0)) / spread, axis=1), _LONGEST_ROW)
-    return own * np.minimum(1.0, longest / np.maximum(np.linalg.norm(own, axis=1), 1e-12))[:, None]
+    return own / np.maximum(np.maximum(own.std(axis=0), ordinary.std(axis=0)), 1e-6)
 
 
 def scan(readings: np.ndarray, rng: np.random.Generator, num_permutations: int = 15) -> Scan:
