@@ -9,6 +9,7 @@ from vr.pipeline.report import (
     DatasetSection,
     Dimension,
     DiversitySection,
+    ForecastSection,
     HistoricalOutcome,
     Interval,
     LocalizationSection,
@@ -561,10 +562,12 @@ def _recommendations(harm: float) -> list[Recommendation]:
 
 def _remedies(harm: float) -> RemediesSection:
     if harm <= 0.5:
-        return RemediesSection(currency="USD", mix=MixSection(status=Status.not_measured, reason="not asked for"))
+        unasked = {"status": Status.not_measured, "reason": "not asked for"}
+        return RemediesSection(currency="USD", mix=MixSection(**unasked), forecast=ForecastSection(**unasked))
     shares = [i / 10 for i in range(10)]
     axes = {"x_scale": "linear", "y_scale": "linear"}
     curve = {"name": "mix", "x": shares, "y": [95.0 * (1.0 - s) ** 2 for s in shares], "arm": "candidate"}
+    lost = {"name": "replace", "x": [0, 1, 2, 3], "y": [0.05, 0.12, 0.21, 0.4]}
     front = {"name": "on the front", "mark": "interval", "x": [400.0], "y": [34.0], "lower": [21.0], "upper": [52.0]}
     return RemediesSection(
         currency="USD",
@@ -580,6 +583,20 @@ def _remedies(harm: float) -> RemediesSection:
                     kind="lines",
                     title="Risk over the share of real rows",
                     data={"x_label": "share of real rows", "y_label": "risk", "series": [curve], **axes},
+                )
+            ],
+        ),
+        forecast=ForecastSection(
+            status=Status.measured,
+            generations=3,
+            replace=Interval(value=2, lower=1, upper=None, level=None),
+            accumulate=Interval(value=None, lower=3, upper=None, level=None, reason="most have not collapsed after 3"),
+            evidence=[
+                Plot(
+                    id="forecast",
+                    kind="lines",
+                    title="Skill lost over generations",
+                    data={"x_label": "generation", "y_label": "share of skill lost", "series": [lost], **axes},
                 )
             ],
         ),

@@ -97,6 +97,8 @@ def test_page_says_what_actions_cost_and_how_many_real_rows_are_enough(rejected)
     assert "36% (20% or more at 90%)" in text
     assert "3,693" in text
     assert "What each action buys and costs" in text
+    assert "2 (from 1 to more than 3, by the kind of generator)" in text
+    assert "more than 3 (from 3 to more than 3, by the kind of generator)" in text
     _, without = _read(render(report.model_copy(update={"remedies": None})))
     assert "How many real rows are enough" not in without
 

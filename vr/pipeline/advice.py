@@ -11,6 +11,8 @@ from vr.data.encoders import NumericEncoder
 from vr.data.hashing import mix
 from vr.data.schema import ColumnKind
 from vr.data.source import Source
+from vr.detector.dimensions.generalization_gap import skill_test
+from vr.detector.forecast import Chain, forecast
 from vr.detector.harm import Harm, expected_harm
 from vr.detector.inputs import Inputs, Side
 from vr.detector.metric import Feature, MetricSpec
@@ -45,6 +47,8 @@ class Advice:
       mix_reason: Why not.
       mix_by_harm: The share at which the harm to expect is under a tenth of the skill; None where that is not known.
       harm: To expect of training on the candidate as it is; None where it is not known.
+      chains: Of our own generators refitted to the candidate; none where no forecast was asked for.
+      forecast_reason: Why there are none.
     """
 
     actions: list[Action]
@@ -52,6 +56,8 @@ class Advice:
     mix_reason: str | None
     mix_by_harm: MixPlan | None
     harm: Harm | None
+    chains: list[Chain]
+    forecast_reason: str | None
 
 
 def advise(
@@ -123,7 +129,32 @@ def advise(
         num_columns=len(intake.codec.sources),
         risk=risk,
     )
-    return Advice(priced, mix, mix_reason, by_harm, expected_harm(features, specs))
+    chains, forecast_reason = _chains(intake, inputs, config)
+    return Advice(priced, mix, mix_reason, by_harm, expected_harm(features, specs), chains, forecast_reason)
+
+
+def _chains(intake: Intake, inputs: Inputs, config: Config) -> tuple[list[Chain], str | None]:
+    """Returns the chains of a forecast, or none and why."""
+    generations = config.recommendation.forecast_generations
+    if not generations:
+        return [], "not asked for (plan=full)"
+    test = None if not inputs.splits else skill_test(inputs)
+    if test is None:
+        return [], inputs.splits_reason or "too few rows, or fewer than two columns that vary"
+    codec, pairs = intake.codec, inputs.pair_columns
+
+    def encode(table: pa.Table) -> np.ndarray:
+        batch = table.combine_chunks().to_batches()
+        return codec.encode(batch[0]).codes[:, pairs] if batch else np.empty((0, len(pairs)), np.uint16)
+
+    sample = intake.candidate_profile.sample.table
+    table = pa.Table.from_batches([sample]) if isinstance(sample, pa.RecordBatch) else sample
+    try:
+        return forecast(
+            table.select(codec.sources), encode, test, generations, config.seed, threads=inputs.threads
+        ), None
+    except (TypeError, ValueError) as err:
+        return [], f"the rows cannot be generated: {err}"
 
 
 def _mix(

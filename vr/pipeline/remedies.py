@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from vr.detector.forecast import COLLAPSED_ABOVE, WORKFLOWS, Forecast, until_collapse
 from vr.detector.harm import Harm
 from vr.pipeline.advice import Advice
-from vr.pipeline.report import Interval, MixSection, Plot, Recommendation, RemediesSection, Status
+from vr.pipeline.report import ForecastSection, Interval, MixSection, Plot, Recommendation, RemediesSection, Status
 from vr.recommendation.actions import Action, Effect
 from vr.recommendation.mix_plan import MixPlan, real_rows_for
 from vr.recommendation.vocabulary import to_document
@@ -50,6 +53,7 @@ def remedies_section(advice: Advice, currency: str, num_rows: int, risk: float |
         currency=currency,
         expected_skill_loss=_lost(advice.harm),
         mix=_mix_section(advice, num_rows),
+        forecast=_forecast_section(advice),
         evidence=[] if front is None else [front],
     )
 
@@ -104,6 +108,41 @@ def _mix_section(advice: Advice, num_rows: int) -> MixSection:
         approve_below=round(mix.threshold, 3),
         evidence=curves,
     )
+
+
+def _forecast_section(advice: Advice) -> ForecastSection:
+    if not advice.chains:
+        return ForecastSection(status=Status.not_measured, reason=advice.forecast_reason)
+    found = {workflow: until_collapse(advice.chains, workflow) for workflow in WORKFLOWS}
+    generations = found[WORKFLOWS[0]].generations
+    series = []
+    for workflow in WORKFLOWS:
+        lost = np.array([chain.lost for chain in advice.chains if chain.workflow == workflow])
+        ends = {"lower": lost.min(axis=0).round(4).tolist(), "upper": lost.max(axis=0).round(4).tolist()}
+        series.append(_series(workflow, np.arange(generations + 1), np.median(lost, axis=0), **ends))
+    limit = [COLLAPSED_ABOVE, COLLAPSED_ABOVE]
+    series.append(_series("collapsed above", [0, generations], limit, arm="null"))
+    data = {"x_label": "generation", "y_label": "share of skill lost", "x_scale": "linear", "y_scale": "linear"}
+    plot = Plot(
+        id="forecast",
+        kind="lines",
+        title="Skill lost over generations",
+        caption="Generators of our own, refitted to this candidate and then to their own output: median and range over "
+        f"{len({chain.family for chain in advice.chains})} families. Generation 0 is the candidate.",
+        data={**data, "series": series},
+    )
+    return ForecastSection(
+        status=Status.measured,
+        generations=generations,
+        replace=_until(found["replace"]),
+        accumulate=_until(found["accumulate"]),
+        evidence=[plot],
+    )
+
+
+def _until(found: Forecast) -> Interval:
+    reason = None if found.value is not None else f"most families have not collapsed after {found.generations}"
+    return Interval(value=found.value, lower=found.lower, upper=found.upper, level=None, reason=reason)
 
 
 def _share(mix: MixPlan) -> Interval:

@@ -18,6 +18,7 @@ __all__ = [
     "DatasetSection",
     "DiversitySection",
     "Dimension",
+    "ForecastSection",
     "Interval",
     "LocalizationSection",
     "Metric",
@@ -236,6 +237,21 @@ class MixSection(_Model):
     evidence: list[Plot] = []
 
 
+class ForecastSection(_Model):
+    """Generations until collapse if a generator is refitted to this candidate; ours stand for the user's.
+
+    `value` is the median over families of generators, `lower` and `upper` the first and the last to collapse; None
+    where that lies beyond the `generations` that were walked.
+    """
+
+    status: Status
+    reason: str | None = None
+    generations: int | None = None
+    replace: Interval | None = None
+    accumulate: Interval | None = None
+    evidence: list[Plot] = []
+
+
 class RemediesSection(_Model):
     """What all remedies together show: the share of real rows that is enough, and what each buys and costs."""
 
@@ -243,6 +259,7 @@ class RemediesSection(_Model):
     # By training on the candidate as it is; None where it could not be measured.
     expected_skill_loss: Interval | None = None
     mix: MixSection
+    forecast: ForecastSection
     evidence: list[Plot] = []
 
 

@@ -14,6 +14,7 @@ from vr.pipeline.page.text import clip, count, is_interval, label, number, scala
 from vr.pipeline.report import (
     ColumnSummary,
     DatasetSection,
+    ForecastSection,
     Interval,
     LocalizationSection,
     Metric,
@@ -290,10 +291,10 @@ def _price(item: Recommendation, currency: str) -> list[tuple[str, str]]:
 def remedies_view(section: RemediesSection | None, shelf: PlotShelf) -> dict[str, Any]:
     """Returns the front of risk and price, and the mix with real rows that would be approved."""
     if section is None:
-        return {"front": PlotGroup([], 0), "mix": [], "curve": PlotGroup([], 0)}
+        return {"front": PlotGroup([], 0), "mix": [], "curve": PlotGroup([], 0), "forecast": None}
     front, mix = shelf.place(section.evidence), section.mix
     if mix.share is None or mix.approve_below is None:
-        return {"front": front, "mix": [], "curve": PlotGroup([], 0)}
+        return {"front": front, "mix": [], "curve": PlotGroup([], 0), "forecast": _forecast(section.forecast, shelf)}
     by_harm = "" if mix.share_by_harm is None else _enough(mix.share_by_harm)
     facts = [
         ("Real rows in a mix that is approved", _enough(mix.share)),
@@ -302,7 +303,28 @@ def remedies_view(section: RemediesSection | None, shelf: PlotShelf) -> dict[str
         ("Approved below a risk of", number(mix.approve_below)),
         ("Why", clip(mix.reason or "", 200)),
     ]
-    return {"front": front, "mix": [fact for fact in facts if fact[1]], "curve": shelf.place(mix.evidence)}
+    return {
+        "front": front,
+        "mix": [fact for fact in facts if fact[1]],
+        "curve": shelf.place(mix.evidence),
+        "forecast": _forecast(section.forecast, shelf),
+    }
+
+
+def _forecast(section: ForecastSection, shelf: PlotShelf) -> dict[str, Any] | None:
+    if section.replace is None or section.accumulate is None:
+        return None
+    facts = [
+        ("Refitted to its own output alone", _generations(section.replace, section.generations)),
+        ("With everything before beside it", _generations(section.accumulate, section.generations)),
+    ]
+    return {"facts": facts, "plots": shelf.place(section.evidence)}
+
+
+def _generations(found: Interval, walked: int | None) -> str:
+    beyond = f"more than {walked}"
+    value, lower, upper = (beyond if end is None else f"{end:.0f}" for end in (found.value, found.lower, found.upper))
+    return value if lower == upper else f"{value} (from {lower} to {upper}, by the kind of generator)"
 
 
 def _enough(share: Interval) -> str:

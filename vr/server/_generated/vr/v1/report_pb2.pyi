@@ -577,17 +577,35 @@ class MixSection(_message.Message):
     share_by_harm: Interval
     def __init__(self, status: _Optional[_Union[Status, str]] = ..., reason: _Optional[str] = ..., share: _Optional[_Union[Interval, _Mapping]] = ..., real_rows: _Optional[int] = ..., approve_below: _Optional[float] = ..., evidence: _Optional[_Iterable[_Union[Plot, _Mapping]]] = ..., share_by_harm: _Optional[_Union[Interval, _Mapping]] = ...) -> None: ...
 
+class ForecastSection(_message.Message):
+    __slots__ = ("status", "reason", "generations", "replace", "accumulate", "evidence")
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    GENERATIONS_FIELD_NUMBER: _ClassVar[int]
+    REPLACE_FIELD_NUMBER: _ClassVar[int]
+    ACCUMULATE_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    status: Status
+    reason: str
+    generations: int
+    replace: Interval
+    accumulate: Interval
+    evidence: _containers.RepeatedCompositeFieldContainer[Plot]
+    def __init__(self, status: _Optional[_Union[Status, str]] = ..., reason: _Optional[str] = ..., generations: _Optional[int] = ..., replace: _Optional[_Union[Interval, _Mapping]] = ..., accumulate: _Optional[_Union[Interval, _Mapping]] = ..., evidence: _Optional[_Iterable[_Union[Plot, _Mapping]]] = ...) -> None: ...
+
 class RemediesSection(_message.Message):
-    __slots__ = ("currency", "mix", "evidence", "expected_skill_loss")
+    __slots__ = ("currency", "mix", "evidence", "expected_skill_loss", "forecast")
     CURRENCY_FIELD_NUMBER: _ClassVar[int]
     MIX_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_SKILL_LOSS_FIELD_NUMBER: _ClassVar[int]
+    FORECAST_FIELD_NUMBER: _ClassVar[int]
     currency: str
     mix: MixSection
     evidence: _containers.RepeatedCompositeFieldContainer[Plot]
     expected_skill_loss: Interval
-    def __init__(self, currency: _Optional[str] = ..., mix: _Optional[_Union[MixSection, _Mapping]] = ..., evidence: _Optional[_Iterable[_Union[Plot, _Mapping]]] = ..., expected_skill_loss: _Optional[_Union[Interval, _Mapping]] = ...) -> None: ...
+    forecast: ForecastSection
+    def __init__(self, currency: _Optional[str] = ..., mix: _Optional[_Union[MixSection, _Mapping]] = ..., evidence: _Optional[_Iterable[_Union[Plot, _Mapping]]] = ..., expected_skill_loss: _Optional[_Union[Interval, _Mapping]] = ..., forecast: _Optional[_Union[ForecastSection, _Mapping]] = ...) -> None: ...
 
 class ColumnSummary(_message.Message):
     __slots__ = ("name", "kind", "nulls", "distinct", "drift", "drift_null", "note", "reason")
