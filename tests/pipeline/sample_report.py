@@ -10,6 +10,7 @@ from vr.pipeline.report import (
     Dimension,
     DiversitySection,
     ForecastSection,
+    Generations,
     HistoricalOutcome,
     Interval,
     LocalizationSection,
@@ -589,8 +590,8 @@ def _remedies(harm: float) -> RemediesSection:
         forecast=ForecastSection(
             status=Status.measured,
             generations=3,
-            replace=Interval(value=2, lower=1, upper=None, level=None),
-            accumulate=Interval(value=None, lower=3, upper=None, level=None, reason="most have not collapsed after 3"),
+            replace=Generations(median=2, first=1, last=None),
+            accumulate=Generations(median=None, first=3, last=None),
             evidence=[
                 Plot(
                     id="forecast",

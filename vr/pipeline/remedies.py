@@ -8,7 +8,16 @@ import numpy as np
 from vr.detector.forecast import COLLAPSED_ABOVE, WORKFLOWS, Forecast, until_collapse
 from vr.detector.harm import Harm
 from vr.pipeline.advice import Advice
-from vr.pipeline.report import ForecastSection, Interval, MixSection, Plot, Recommendation, RemediesSection, Status
+from vr.pipeline.report import (
+    ForecastSection,
+    Generations,
+    Interval,
+    MixSection,
+    Plot,
+    Recommendation,
+    RemediesSection,
+    Status,
+)
 from vr.recommendation.actions import Action, Effect
 from vr.recommendation.mix_plan import MixPlan, real_rows_for
 from vr.recommendation.vocabulary import to_document
@@ -140,9 +149,8 @@ def _forecast_section(advice: Advice) -> ForecastSection:
     )
 
 
-def _until(found: Forecast) -> Interval:
-    reason = None if found.value is not None else f"most families have not collapsed after {found.generations}"
-    return Interval(value=found.value, lower=found.lower, upper=found.upper, level=None, reason=reason)
+def _until(found: Forecast) -> Generations:
+    return Generations(median=found.value, first=found.lower, last=found.upper)
 
 
 def _share(mix: MixPlan) -> Interval:

@@ -19,6 +19,7 @@ __all__ = [
     "DiversitySection",
     "Dimension",
     "ForecastSection",
+    "Generations",
     "Interval",
     "LocalizationSection",
     "Metric",
@@ -237,18 +238,25 @@ class MixSection(_Model):
     evidence: list[Plot] = []
 
 
-class ForecastSection(_Model):
-    """Generations until collapse if a generator is refitted to this candidate; ours stand for the user's.
+class Generations(_Model):
+    """Generations until collapse: the median over families of generators, the first and the last of them to collapse.
 
-    `value` is the median over families of generators, `lower` and `upper` the first and the last to collapse; None
-    where that lies beyond the `generations` that were walked.
+    None where that lies beyond the generations that were walked.
     """
+
+    median: Finite | None
+    first: Finite | None
+    last: Finite | None
+
+
+class ForecastSection(_Model):
+    """Generations until collapse if a generator is refitted to this candidate; ours stand for the user's."""
 
     status: Status
     reason: str | None = None
     generations: int | None = None
-    replace: Interval | None = None
-    accumulate: Interval | None = None
+    replace: Generations | None = None
+    accumulate: Generations | None = None
     evidence: list[Plot] = []
 
 

@@ -15,6 +15,7 @@ from vr.pipeline.report import (
     ColumnSummary,
     DatasetSection,
     ForecastSection,
+    Generations,
     Interval,
     LocalizationSection,
     Metric,
@@ -321,9 +322,9 @@ def _forecast(section: ForecastSection, shelf: PlotShelf) -> dict[str, Any] | No
     return {"facts": facts, "plots": shelf.place(section.evidence)}
 
 
-def _generations(found: Interval, walked: int | None) -> str:
+def _generations(found: Generations, walked: int | None) -> str:
     beyond = f"more than {walked}"
-    value, lower, upper = (beyond if end is None else f"{end:.0f}" for end in (found.value, found.lower, found.upper))
+    value, lower, upper = (beyond if end is None else f"{end:.0f}" for end in (found.median, found.first, found.last))
     return value if lower == upper else f"{value} (from {lower} to {upper}, by the kind of generator)"
 
 

@@ -577,6 +577,16 @@ class MixSection(_message.Message):
     share_by_harm: Interval
     def __init__(self, status: _Optional[_Union[Status, str]] = ..., reason: _Optional[str] = ..., share: _Optional[_Union[Interval, _Mapping]] = ..., real_rows: _Optional[int] = ..., approve_below: _Optional[float] = ..., evidence: _Optional[_Iterable[_Union[Plot, _Mapping]]] = ..., share_by_harm: _Optional[_Union[Interval, _Mapping]] = ...) -> None: ...
 
+class Generations(_message.Message):
+    __slots__ = ("median", "first", "last")
+    MEDIAN_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    median: float
+    first: float
+    last: float
+    def __init__(self, median: _Optional[float] = ..., first: _Optional[float] = ..., last: _Optional[float] = ...) -> None: ...
+
 class ForecastSection(_message.Message):
     __slots__ = ("status", "reason", "generations", "replace", "accumulate", "evidence")
     STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -588,10 +598,10 @@ class ForecastSection(_message.Message):
     status: Status
     reason: str
     generations: int
-    replace: Interval
-    accumulate: Interval
+    replace: Generations
+    accumulate: Generations
     evidence: _containers.RepeatedCompositeFieldContainer[Plot]
-    def __init__(self, status: _Optional[_Union[Status, str]] = ..., reason: _Optional[str] = ..., generations: _Optional[int] = ..., replace: _Optional[_Union[Interval, _Mapping]] = ..., accumulate: _Optional[_Union[Interval, _Mapping]] = ..., evidence: _Optional[_Iterable[_Union[Plot, _Mapping]]] = ...) -> None: ...
+    def __init__(self, status: _Optional[_Union[Status, str]] = ..., reason: _Optional[str] = ..., generations: _Optional[int] = ..., replace: _Optional[_Union[Generations, _Mapping]] = ..., accumulate: _Optional[_Union[Generations, _Mapping]] = ..., evidence: _Optional[_Iterable[_Union[Plot, _Mapping]]] = ...) -> None: ...
 
 class RemediesSection(_message.Message):
     __slots__ = ("currency", "mix", "evidence", "expected_skill_loss", "forecast")
