@@ -6,8 +6,9 @@ from typing import Any
 
 from vr.detector.harm import Harm
 from vr.localization.localize import CONFIDENT
+from vr.recommendation.config import PricesConfig
 from vr.recommendation.mix_plan import MixPlan, real_rows_for
-from vr.recommendation.prices import Price, PricesConfig, on_front, price_of
+from vr.recommendation.prices import Price, on_front, price_of
 from vr.recommendation.ranges import Beyond
 from vr.recommendation.vocabulary import AddRealRows, Clip, Deduplicate, DropRows, Executable, GiveReference
 

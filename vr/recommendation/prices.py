@@ -5,32 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vr.core.errors import ConfigError
+from vr.recommendation.config import PricesConfig
 
-__all__ = ["Price", "PricesConfig", "on_front", "price_of"]
+__all__ = ["Price", "on_front", "price_of"]
 
 _PASSES = 3  # over the dataset: `vr fix` decides, writes, and checks what it wrote
-
-
-@dataclass
-class PricesConfig:
-    """A price table: what rows and computing cost whoever has to decide. `conf/prices/` has some to start from."""
-
-    currency: str = "USD"
-    real_row: float = 0.1  # to collect and label one more real row
-    made_row: float = 0.001  # to generate one more row in the place of one that is removed
-    core_hour: float = 0.05  # one processor core for an hour
-    cells_per_core_second: float = 2e6  # read, decided on or written by `vr fix`
-
-    def __post_init__(self) -> None:
-        for name in ("real_row", "made_row", "core_hour"):
-            if not 0.0 <= (value := getattr(self, name)) < float("inf"):
-                raise ConfigError(f"must be 0 or more, not {value:g}", where=f"recommendation.prices.{name}")
-        if not 0.0 < self.cells_per_core_second < float("inf"):
-            raise ConfigError(
-                f"must be above 0, not {self.cells_per_core_second:g}",
-                where="recommendation.prices.cells_per_core_second",
-            )
 
 
 @dataclass(frozen=True)
