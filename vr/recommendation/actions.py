@@ -15,6 +15,7 @@ from vr.recommendation.vocabulary import AddRealRows, Clip, Deduplicate, DropRow
 __all__ = ["Action", "Effect", "recommend", "with_effects", "with_prices"]
 
 _MOST_CLIPS = 5
+_LEAST_MISSING = 0.005  # of the reference, to be worth words
 _NO_GAIN = 0.5  # of risk, 0 to 100: what is lowered by less is not lowered
 
 
@@ -197,7 +198,8 @@ def _add_real_rows(
         )
     if mix is not None and mix.reason:
         what = f"{what} No share that was measured is enough: {mix.reason}."
-    missing = f" {missing_mass:.0%} of the reference lies where the candidate has nothing." if missing_mass else ""
+    missing = f" {missing_mass or 0.0:.0%} of the reference lies where the candidate has nothing."
+    missing = missing if missing_mass and missing_mass >= _LEAST_MISSING else ""
     return Action(
         "add_real_rows",
         title,
