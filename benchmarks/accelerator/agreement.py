@@ -23,7 +23,7 @@ from vr.cascade.step import TrainSettings, advance
 from vr.models.build import Model
 
 _SEGMENTS = 4
-_STEPS = 100  # of the training whose first segments are compared
+_STEPS = 400  # of the training whose first segments are compared
 _WAYS = (("highest", None), ("default", None), ("default", "bfloat16"))
 
 
@@ -52,7 +52,8 @@ def compared(network: Network, codes: np.ndarray, processor: Any, device: Any) -
     job = jobs_of(exact_model, codes, settings, tier.learning_rate, 1)[0]
     exact = trained(exact_model, job, settings, processor, "highest")
     moved = np.linalg.norm(exact["params"] - job.start.params)
-    found: dict[str, Any] = {"parameters": exact_model.parameters, "processor_loss": exact["losses"]}
+    steps = _SEGMENTS * settings.segment_steps
+    found: dict[str, Any] = {"parameters": exact_model.parameters, "steps": steps, "processor_loss": exact["losses"]}
     for precision, inner in _WAYS:
         model = model_of(config, tier, codes, jnp.bfloat16 if inner else jnp.float32)
         other = trained(model, job, settings, device, precision)

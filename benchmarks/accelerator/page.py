@@ -188,8 +188,8 @@ def _precision(parts: dict[str, Any]) -> list[str]:
     found = [(name, agreement[name]) for name in ("resonance", "mlp") if name in agreement]
     if found:
         lines += [
-            "| 20 steps against the processor's float32 | largest difference of the held-out loss | weights' "
-            "distance, of their movement |",
+            f"| {found[0][1]['steps']} steps against the processor's float32 | largest difference of the held-out "
+            "loss | weights' distance, of their movement |",
             "|---|---|---|",
         ]
         for name, each in found:
