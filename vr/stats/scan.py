@@ -71,8 +71,8 @@ def scan(readings: np.ndarray, rng: np.random.Generator, num_permutations: int =
         starts = np.arange(0, len(readings), size)
         rows = np.diff(np.append(starts, len(readings)))
         found = scan(np.add.reduceat(readings, starts, axis=0) / np.sqrt(rows)[:, None], rng, num_permutations)
-        stretches = tuple((start * size, min(end * size, len(readings)), e) for start, end, e in found.stretches)
-        return Scan(np.repeat(found.evidence, rows), found.null, stretches)
+        widened = ((start * size, min(end * size, len(readings)), e) for start, end, e in found.stretches)
+        return Scan(np.repeat(found.evidence, rows), found.null, tuple(widened))
     n = len(readings)
     null = [_evidence(_windows(readings[rng.permutation(n)]), n) for _ in range(num_permutations)]
     greatest = np.array([each.max(initial=0.0) for each in null])
