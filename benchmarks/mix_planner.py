@@ -18,12 +18,12 @@ import numpy as np
 import pyarrow as pa
 from sklearn.isotonic import IsotonicRegression
 
-from benchmarks.collapse.cases import KEY, Case, cases_of, make_cases, parts_of, splits
+from benchmarks.collapse.cases import KEY, Case, Parts, Split, cases_of, make_cases, parts_of, splits
 from benchmarks.collapse.protocol import cluster_intervals
 from benchmarks.measure import save
 from benchmarks.mending.heads import apart_calibration, apart_harm
 from benchmarks.mending.measured import Arms
-from benchmarks.mending.predicted import from_row, read, to_row
+from benchmarks.mending.predicted import from_row, names_read, read, to_row
 from benchmarks.mending.work import done, run_all
 from synthetic.table import stream
 from vr.detector.calibration import load_calibration
@@ -81,22 +81,32 @@ def lineages() -> dict[str, Case]:
     return found
 
 
-def measure(id: str) -> dict[str, Any]:
-    """Returns a lineage's harm at every share and seed, and what the planner reads of its mixes."""
-    case = lineages()[id]
-    split = next(each for each in splits([case.dataset]) if each.name == case.split)
-    parts = parts_of(split)
-    ((_, candidate),) = make_cases(split, parts, [case])
+def train(id: str) -> dict[str, Any]:
+    """Returns a lineage's harm at every share and seed."""
+    case, split, parts, candidate = _made(id)
     return {
         "case": case.to_dict(),
         "rows": candidate.num_rows,
         "reference_rows": parts.reference.num_rows,
-        "truth": _truth(split, parts, candidate),
-        "planner": _planner(candidate, parts.reference),
+        **_truth(split, parts, candidate),
     }
 
 
-def _truth(split: Any, parts: Any, candidate: pa.Table) -> dict[str, Any]:
+def plan(id: str) -> dict[str, Any]:
+    """Returns what the planner reads of a lineage's mixes."""
+    _, _, parts, candidate = _made(id)
+    return {"mixes": _planner(candidate, parts.reference)}
+
+
+def _made(id: str) -> tuple[Case, Split, Parts, pa.Table]:
+    case = lineages()[id]
+    split = next(each for each in splits([case.dataset]) if each.name == case.split)
+    parts = parts_of(split)
+    ((_, candidate),) = make_cases(split, parts, [case])
+    return case, split, parts, candidate
+
+
+def _truth(split: Split, parts: Parts, candidate: pa.Table) -> dict[str, Any]:
     arms = Arms.of(split, parts, SEEDS, smaller=False)
     # Neither the reference, which the planner has, nor what the generator was fitted to.
     others = parts.pool.slice(parts.reference.num_rows)
@@ -122,8 +132,7 @@ def _planner(candidate: pa.Table, reference: pa.Table) -> list[list[dict[str, An
     mixes = measure_mixes(taken.inputs, taken.features, taken.specs, SHARES, DRAWS)
     if mixes.reason is not None:
         raise RuntimeError(mixes.reason)
-    names = [name.split(":")[0] for name in load_calibration().heads["untrained"].head.names]
-    return [[to_row(each, names) for each in draws] for draws in mixes.features]
+    return [[to_row(each, names_read()) for each in draws] for draws in mixes.features]
 
 
 def found_by_training(curve: list[dict[str, Any]], threshold: float, seeds: list[int] | None = None) -> float:
@@ -144,7 +153,7 @@ def judged(result: dict[str, Any], *, apart: bool, error: float = 0.0) -> dict[s
     """Returns what the planner says of a measured lineage, with a head that saw nothing of it, or the shipped one."""
     case = result["case"]
     calibration = apart_calibration(case["dataset"], case["source"]) if apart else load_calibration()
-    features = tuple(tuple(from_row(draw) for draw in draws) for draws in result["planner"])
+    features = tuple(tuple(from_row(draw) for draw in draws) for draws in result["mixes"])
     mixes = Mixes(np.array([0.0, *SHARES]), features)
     model = apart_harm(case["dataset"], case["source"]) if apart else load_harm_model()
     risks, harms = judge_mixes(mixes, SPECS, DetectorConfig(), calibration), harm_of_mixes(mixes, SPECS, model)
@@ -170,7 +179,7 @@ def collect(results: dict[str, Any]) -> dict[str, Any]:
     """Returns each lineage's shares, and how near they are, with intervals over datasets."""
     rows = []
     for id, result in results.items():
-        curve = result["truth"]["curve"]
+        curve = result["curve"]
         draws = np.random.default_rng(0).integers(SEEDS, size=(200, SEEDS))
         trained = {f"{threshold:g}": round(found_by_training(curve, threshold), 4) for threshold in THRESHOLDS}
         spread = np.std([found_by_training(curve, MIDDLE, list(draw)) for draw in draws])
@@ -179,7 +188,7 @@ def collect(results: dict[str, Any]) -> dict[str, Any]:
                 "case": id,
                 "dataset": result["case"]["dataset"],
                 "rows": result["rows"],
-                "noise": round(result["truth"]["noise"], 4),
+                "noise": round(result["noise"], 4),
                 "harm": [round(float(np.fmax(p["s"], p["s_tail"] / 2)), 4) for p in curve],
                 "trained": trained,
                 "trained_std": round(float(spread), 4),
@@ -235,12 +244,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--minutes", type=float, default=600.0, help="after which nothing is begun")
+    parser.add_argument(
+        "--only", nargs="+", default=["trained", "planned"], help="of trained and planned; both if absent"
+    )
     parser.add_argument("--collect", action="store_true", help="only write the figures of what is there")
     args = parser.parse_args()
     names = list(lineages())
+    tasks = {"trained": train, "planned": plan}
     if not args.collect:
-        run_all(FOLDER, names, measure, args.workers, args.minutes)
-    found = collect(done(FOLDER, names))
+        for what, task in tasks.items():
+            if what in args.only:
+                run_all(FOLDER / what, names, task, args.workers, args.minutes)
+    trained, planned = (done(FOLDER / what, names) for what in tasks)
+    found = collect({name: {**trained[name], **planned[name]} for name in names if name in trained and name in planned})
     save("mix_planner", found, "python -m benchmarks.mix_planner")
     print(
         {key: found["by_harm_threshold"][f"{MIDDLE:g}"][key] for key in ("within_a_tenth", "in_interval", "mean_gap")}

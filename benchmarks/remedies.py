@@ -24,10 +24,9 @@ from benchmarks.measure import save
 from benchmarks.mending.actions import mended, remedies
 from benchmarks.mending.heads import apart_calibration, apart_harm
 from benchmarks.mending.measured import Arms, Measured
-from benchmarks.mending.predicted import from_row, read, to_row
+from benchmarks.mending.predicted import from_row, names_read, read, to_row
 from benchmarks.mending.work import done, run_all
 from synthetic.table import stream
-from vr.detector.calibration import load_calibration
 from vr.detector.config import DetectorConfig
 from vr.detector.harm import expected_harm
 from vr.detector.registry import DIMENSIONS
@@ -90,7 +89,7 @@ def measure(id: str) -> dict[str, Any]:
     case = candidates()[id]
     split, parts, arms, nulls = _prepared(case.split)
     ((_, candidate),) = make_cases(split, parts, [case])
-    names = [name.split(":")[0] for name in load_calibration().heads["untrained"].head.names]
+    names = names_read()
     taken = read(candidate, parts.reference, nulls)
     others = parts.pool.slice(parts.reference.num_rows)
     before = arms.measure(lambda seed: candidate)

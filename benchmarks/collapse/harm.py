@@ -17,6 +17,7 @@ RANKED = (
     "entropy_stability.coverage_deficit",
     "spectral_coherence.spectrum_divergence",
     "statistical_consistency.classifier_auroc",
+    "correlation_preservation.dependence_change_rms",
 )
 _KINKS = np.array([-0.1, 0.1, 0.3])
 _SMOOTH = 0.05  # of harm: errors below it count by their square, those above by their size

@@ -6,7 +6,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from benchmarks.collapse.harm import RANKED, SKILL
 from vr.data.source import open_source
+from vr.detector.calibration import load_calibration, metrics_of
 from vr.detector.inputs import Inputs
 from vr.detector.metric import Feature, MetricSpec
 from vr.detector.registry import DIMENSIONS
@@ -14,7 +16,7 @@ from vr.pipeline import assemble
 from vr.pipeline.config import Config
 from vr.pipeline.intake import Intake, take_in
 
-__all__ = ["Taken", "from_row", "read", "to_row"]
+__all__ = ["Taken", "from_row", "names_read", "read", "to_row"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,11 @@ def read(candidate: pa.Table, reference: pa.Table, nulls: dict | None = None) ->
     inputs = Inputs.of(intake, None, "no proxies were trained (cascade=none)", config.seed, 1, nulls)
     features, specs = assemble.all_features({name: each.measure(inputs) for name, each in DIMENSIONS.items()})
     return Taken(config, intake, inputs, features, specs)
+
+
+def names_read() -> list[str]:
+    """Returns the features that the head without proxies and the model of expected harm read."""
+    return metrics_of([*load_calibration().heads["untrained"].head.names, SKILL, *RANKED])
 
 
 def to_row(features: Mapping[str, Feature], names: list[str]) -> dict[str, Any]:

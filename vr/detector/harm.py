@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from vr.detector.calibration import variables
+from vr.detector.calibration import metrics_of, variables
 from vr.detector.metric import Feature, MetricSpec
 
 __all__ = ["HarmModel", "Harm", "expected_harm", "load_harm_model"]
@@ -52,6 +52,11 @@ class HarmModel:
     bands: np.ndarray
     errors: np.ndarray
     card: Mapping[str, Any]
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Names of what the model reads."""
+        return (self.skill, *self.names)
 
     def expected(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
         """Returns the harm to expect of every case, float `[n]`; a feature that was not measured counts as no shift."""
@@ -112,11 +117,11 @@ def expected_harm(
       model: The one that the package ships by default.
     """
     model = load_harm_model() if model is None else model
-    read = {name.split(":")[0] for name in (model.skill, *model.names)}
+    read = metrics_of(model.variables)
     values = variables({name: each for name, each in features.items() if name in read}, specs)
     if not np.isfinite(values.get(model.skill, np.nan)):
         return None
-    found = {name: np.array([values.get(name, np.nan)]) for name in (model.skill, *model.names)}
+    found = {name: np.array([values.get(name, np.nan)]) for name in model.variables}
     value = float(model.expected(found)[0])
     low, high = model.errors[int(np.searchsorted(model.bands, value))]
     return Harm(value, value + min(0.0, float(low)), value + max(0.0, float(high)))

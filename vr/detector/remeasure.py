@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vr.detector.calibration import load_calibration
+from vr.detector.calibration import load_calibration, metrics_of
 from vr.detector.dimensions.generalization_gap import skill_test
+from vr.detector.harm import load_harm_model
 from vr.detector.inputs import Inputs, Side, Split
 from vr.detector.metric import Feature
 
@@ -41,7 +42,7 @@ class Remeasured:
 
     Attributes:
       features: All of them, those that the head reads as measured again; None where that was not possible.
-      held: What the head reads that was held as it was.
+      held: What the head reads that was held as it was; not what is expected harm's alone.
       reason: Why it was not possible.
     """
 
@@ -58,7 +59,7 @@ def remeasure(
     num_splits: int,
     first: int = 0,
 ) -> Remeasured:
-    """Measures again what the head of `situation` reads.
+    """Measures again what the head of `situation` and the model of expected harm read.
 
     Args:
       inputs: With which `features` were measured: what is kept of the reference is used again.
@@ -74,9 +75,9 @@ def remeasure(
     if any(side is None for side in sides):
         return Remeasured(None, reason="fewer rows would be left than are compared with the reference")
     whole = [side for side in sides if side is not None]
-    head = load_calibration().heads[situation].head
+    read = metrics_of(load_calibration().heads[situation].head.names)
     result, held = dict(features), []
-    for name in dict.fromkeys(variable.split(":")[0] for variable in head.names):
+    for name in dict.fromkeys([*read, *metrics_of(load_harm_model().variables)]):
         before = features.get(name)
         if before is None or before.value is None:
             continue
@@ -87,7 +88,7 @@ def remeasure(
         else:
             change = inputs.change_of(name.partition(".")[2], whole, first)
         if change is None:
-            held.append(name)
+            held += [name] if name in read else []
         else:
             result[name] = replace(before, value=before.value + change)
     return Remeasured(result, tuple(held))

@@ -88,8 +88,9 @@ class Readings:
     def join(self, other: "Readings") -> "Readings":
         """Returns both, one after the other."""
         judged = None if self.judged is None or other.judged is None else self.judged.join(other.judged)
-        both = [np.concatenate(pair) for pair in ((self.evidence, other.evidence), (self.rarity, other.rarity))]
-        return Readings(*both, np.concatenate([self.odds, other.odds]), judged)
+        evidence = np.concatenate([self.evidence, other.evidence])
+        rarity, odds = np.concatenate([self.rarity, other.rarity]), np.concatenate([self.odds, other.odds])
+        return Readings(evidence, rarity, odds, judged)
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,14 @@ class _Forest:
     share: np.ndarray
     trees: tuple[tuple[Any, np.ndarray], ...]
 
+    def probability(self, codes: np.ndarray, seen: np.ndarray) -> np.ndarray:
+        """Returns float `[n]`, that of the class `seen` of each row: `probabilities` at it, for less."""
+        x = np.ascontiguousarray(codes[:, self.others])
+        total = np.zeros(len(codes), np.float32)
+        for tree, frequencies in self.trees:
+            total += frequencies[tree.apply(x), seen]
+        return (total / len(self.trees) + _PRIOR * self.share[seen]) / (1.0 + _PRIOR)
+
     def probabilities(self, codes: np.ndarray) -> np.ndarray:
         """Returns float `[n, classes]`, of `codes` as float32."""
         x = np.ascontiguousarray(codes[:, self.others])
@@ -61,7 +69,7 @@ class Conditionals:
         result = np.empty((len(codes), len(self._forests)))
         for i, (j, forest) in enumerate(zip(self.columns, self._forests, strict=True)):
             seen = forest.classes[np.minimum(codes[:, j], len(forest.classes) - 1)]
-            result[:, i] = -np.log(forest.probabilities(numbers)[np.arange(len(codes)), seen])
+            result[:, i] = -np.log(forest.probability(numbers, seen))
         return result
 
     def likeliest(self, codes: np.ndarray, column: int) -> np.ndarray:

@@ -71,20 +71,21 @@ def scan(readings: np.ndarray, rng: np.random.Generator, num_permutations: int =
         starts = np.arange(0, len(readings), size)
         rows = np.diff(np.append(starts, len(readings)))
         found = scan(np.add.reduceat(readings, starts, axis=0) / np.sqrt(rows)[:, None], rng, num_permutations)
-        stretches = tuple((start * size, min(end * size, len(readings)), e) for start, end, e in found.stretches)
-        return Scan(np.repeat(found.evidence, rows), found.null, stretches)
+        widened = ((start * size, min(end * size, len(readings)), e) for start, end, e in found.stretches)
+        return Scan(np.repeat(found.evidence, rows), found.null, tuple(widened))
     n = len(readings)
-    null = [_best_stretches(readings[rng.permutation(n)])[0] for _ in range(num_permutations)]
+    null = [_evidence(_windows(readings[rng.permutation(n)]), n) for _ in range(num_permutations)]
     greatest = np.array([each.max(initial=0.0) for each in null])
     threshold = max(greatest.max(initial=0.0), greatest.mean() + _DEVIATIONS * greatest.std()) if len(greatest) else 0.0
     rest, taken = readings.copy(), np.zeros(n)
     stretches: list[tuple[int, int, float]] = []
     while True:
-        evidence, best = _best_stretches(rest)
+        windows = _windows(rest)
+        evidence = _evidence(windows, n)
         top = int(evidence.argmax()) if n else 0
         if not n or evidence[top] <= threshold or len(stretches) == _MOST_STRETCHES:
             break
-        start, end, found = _sharpened(rest, *(int(x) for x in best[top]))
+        start, end, found = _sharpened(rest, *_best(windows, top))
         stretches.append((start, end, found))
         taken[start:end] = np.maximum(taken[start:end], found)
         # Its rows aside: what overlaps a stretch is not itself one.
@@ -114,34 +115,62 @@ def _sharpened(readings: np.ndarray, start: int, end: int) -> tuple[int, int, fl
     return best
 
 
-def _best_stretches(readings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _windows(readings: np.ndarray) -> list[tuple[int, int, np.ndarray]]:
+    """Returns for each length of stretches the length, the rows from one start to the next, and their evidence."""
     n, k = readings.shape
     sums = np.concatenate([np.zeros((1, k)), np.cumsum(readings, axis=0)])
-    rows = np.arange(n)
-    evidence, best = np.zeros(n), np.column_stack([rows, rows + 1])
+    result = []
     length = _SHORTEST
     while length <= min(n, max(_SHORTEST, int(_LONGEST * n))):
         # Starts an eighth of the length apart: few enough to be cheap, and no stretch is missed by much.
         step = max(1, length // 8)
         starts = np.arange(0, n - length + 1, step)
         found = _tail(np.square(sums[starts + length] - sums[starts]).sum(axis=1) / length, k)
-        for back in range(-(-length // step)):
-            index = rows // step - back
-            through = (index >= 0) & (index < len(starts)) & (index * step + length > rows)
-            there = rows[through]
-            there = there[found[index[through]] > evidence[through]]
-            evidence[there] = found[there // step - back]
-            best[there, 0] = (there // step - back) * step
-            best[there, 1] = best[there, 0] + length
+        result.append((length, step, found))
         length = max(length + 1, int(_GROWTH * length))
-    return evidence, best
+    return result
+
+
+def _evidence(windows: list[tuple[int, int, np.ndarray]], n: int) -> np.ndarray:
+    """Returns the evidence of the best stretch through every row, float `[n]`, 0 where there is none."""
+    evidence = np.zeros(n)
+    for length, step, found in windows:
+        # Between one start and the next the same stretches go through every row, but for the last, which may end there.
+        whole, part = divmod(length, step)
+        between = -(-n // step)
+        best, ends = np.zeros(between), np.zeros(between)
+        for back in range(whole):
+            upto = min(between - back, len(found))
+            np.maximum(best[back : back + upto], found[:upto], out=best[back : back + upto])
+        upto = max(0, min(between - whole, len(found)))
+        ends[whole : whole + upto] = found[:upto]
+        through = np.repeat(best[:, None], step, axis=1)
+        through[:, :part] = np.maximum(through[:, :part], ends[:, None])
+        np.maximum(evidence, through.reshape(-1)[:n], out=evidence)
+    return evidence
+
+
+def _best(windows: list[tuple[int, int, np.ndarray]], row: int) -> tuple[int, int]:
+    """Returns the stretch of most evidence through `row`, the shortest of equals."""
+    best, most = (row, row + 1), 0.0
+    for length, step, found in windows:
+        for index in range(min(row // step, len(found) - 1), -1, -1):
+            if index * step + length <= row:
+                break
+            if found[index] > most:
+                best, most = (index * step, index * step + length), float(found[index])
+    return best
 
 
 def _tail(statistic: np.ndarray, k: int) -> np.ndarray:
     """Returns -log10 P(chi-squared of k degrees >= statistic), also where that is too small for a float."""
-    half = np.maximum(np.asarray(statistic, float) / 2.0, 1e-9)
-    # The tail's leading terms, good where the statistic is far beyond k, as it is there.
-    order = k / 2.0 - 1.0
-    far = half - order * np.log(half) + gammaln(k / 2.0) - np.log1p(np.maximum(order / half, 0.0))
-    near = chdtrc(k, statistic)
-    return np.where(near > 1e-250, -np.log10(np.maximum(near, 1e-300)), far / np.log(10.0))
+    near = np.asarray(chdtrc(k, statistic))
+    result = -np.log10(np.maximum(near, 1e-300))
+    far = near <= 1e-250
+    if far.any():
+        # The tail's leading terms, good where the statistic is far beyond k, as it is there.
+        half, order = np.asarray(statistic, float)[far] / 2.0, k / 2.0 - 1.0
+        tail = half - order * np.log(half) + gammaln(k / 2.0) - np.log1p(np.maximum(order / half, 0.0))
+        result = np.array(result)
+        result[far] = tail / np.log(10.0)
+    return result
