@@ -40,6 +40,7 @@ SEEDS = 4
 THRESHOLDS = (0.05, 0.1, 0.15)  # of harm: below it healthy, the middle, above it collapsed
 MIDDLE = 0.1
 NEAR = 0.1
+_SKILL = "generalization_gap.skill_lost_trees"
 # Splits whose labels are steady (a standard deviation of harm of 0.042 at most) and whose models are cheap, chosen
 # before anything was measured; from each two lineages of different generators that replace: the deepest and the
 # shallowest.
@@ -161,9 +162,13 @@ def judged(result: dict[str, Any], *, apart: bool, error: float = 0.0) -> dict[s
         raise RuntimeError(f"{case['case']}: nothing that the head reads was measured")
     by_risk = plan_by_risk(risks.shares, risks.risk, risks.by_draw, risks.review_from, error)
     by_harm = plan_by_harm(mixes.shares, *harms, MIDDLE, error)
+    # What the forests alone say, without the model that reads the other signs beside them.
+    lost = np.array([[one[_SKILL].value for one in draws] for draws in features], float).T
+    by_forests = plan_by_harm(mixes.shares, lost.mean(axis=0), lost, MIDDLE, error)
     return {
         "by_risk": _document(by_risk) | {"risk": risks.risk.round(2).tolist(), "review_from": risks.review_from},
         "by_harm": _document(by_harm) | {"harm": harms[0].round(4).tolist()},
+        "by_forests": _document(by_forests) | {"lost": lost.mean(axis=0).round(4).tolist()},
     }
 
 
@@ -199,7 +204,7 @@ def collect(results: dict[str, Any]) -> dict[str, Any]:
     datasets = np.array([row["dataset"] for row in rows])
     summary = {
         way: {f"{threshold:g}": _figures(rows, way, threshold, datasets) for threshold in THRESHOLDS}
-        for way in ("by_risk", "by_harm")
+        for way in ("by_risk", "by_harm", "by_forests")
     }
     return {
         "lineages": len(rows),

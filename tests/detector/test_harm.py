@@ -3,7 +3,6 @@
 import json
 
 import numpy as np
-import pytest
 
 from vr.detector.harm import HarmModel, expected_harm, load_harm_model
 from vr.detector.metric import Feature
