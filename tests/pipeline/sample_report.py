@@ -13,6 +13,7 @@ from vr.pipeline.report import (
     Interval,
     LocalizationSection,
     Metric,
+    MissingRegion,
     Plot,
     PreScreenSection,
     Recommendation,
@@ -474,7 +475,22 @@ def _rows(rows: int, listed: int, harm: float, rng: np.random.Generator) -> Loca
         if harm > 0.5
         else []
     )
-    return LocalizationSection(rows=found, regions=regions, evidence=[_strip(rows, harm, rng)])
+    missing = [
+        MissingRegion(
+            conditions=["age from 71 to 94", "region is one of north, coast"],
+            columns=["age", "region"],
+            reference_share=0.031,
+            candidate_share=0.002,
+            reference_rows=[18, 402],
+            examples=[{"age": "78", "region": "north"}, {"age": "83", "region": "coast"}],
+        )
+    ]
+    return LocalizationSection(
+        rows=found,
+        regions=regions,
+        missing_regions=missing if harm > 0.5 else [],
+        evidence=[_strip(rows, harm, rng)],
+    )
 
 
 def _columns(harm: float, rng: np.random.Generator) -> list[ColumnSummary]:
@@ -772,7 +788,11 @@ def wide(columns: int = 2_000, listed: int = 1_000) -> ValidationReport:
         update={
             "dimensions": dimensions,
             "localization": full.localization.model_copy(
-                update={"rows": found, "regions": full.localization.regions * 400}
+                update={
+                    "rows": found,
+                    "regions": full.localization.regions * 400,
+                    "missing_regions": full.localization.missing_regions * 400,
+                }
             ),
             "dataset": full.dataset.model_copy(
                 update={"rows": 10**9, "columns": summaries, "notes": [f"{n}: a note" for n in names]}

@@ -87,6 +87,13 @@ def test_page_says_verdict_probability_scores_and_first_action(rejected):
     assert "Add 4,000 real rows" in text
 
 
+def test_page_names_what_the_candidate_lacks(rejected):
+    _, text = _read(rejected[1])
+    assert "age from 71 to 94 and region is one of north, coast" in text
+    assert "3.1 %" in text
+    assert "row 18: age = 78, region = north" in text
+
+
 def test_every_number_stands_beside_its_null(rejected):
     report, html = rejected
     _, text = _read(html)

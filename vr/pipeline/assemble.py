@@ -33,6 +33,7 @@ from vr.pipeline.report import (
     Interval,
     LocalizationSection,
     Metric,
+    MissingRegion,
     OwnMetric,
     Plot,
     Recommendation,
@@ -308,8 +309,21 @@ def localization_section(found: Localized, num_rows: int, limited: str | None) -
             for f in found.findings
         ],
         regions=[
-            Region(row_start=r.row_start, row_end=r.row_end, defect=r.defect, score=_unit(r.score), columns=[])
+            Region(
+                row_start=r.row_start, row_end=r.row_end, defect=r.defect, score=_unit(r.score), columns=list(r.columns)
+            )
             for r in found.regions
+        ],
+        missing_regions=[
+            MissingRegion(
+                conditions=list(m.conditions),
+                columns=list(m.columns),
+                reference_share=_unit(m.reference_share),
+                candidate_share=_unit(m.candidate_share),
+                reference_rows=list(m.rows),
+                examples=list(m.examples),
+            )
+            for m in found.missing
         ],
         evidence=[plot(strip)],
     )

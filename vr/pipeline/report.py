@@ -21,6 +21,7 @@ __all__ = [
     "Interval",
     "LocalizationSection",
     "Metric",
+    "MissingRegion",
     "OwnMetric",
     "Plot",
     "PreScreenSection",
@@ -172,13 +173,25 @@ class Region(_Model):
     columns: list[str]
 
 
+class MissingRegion(_Model):
+    """A part of the reference that the candidate does not cover; `conditions` hold together, one a column."""
+
+    conditions: list[str]
+    columns: list[str]
+    reference_share: Probability
+    candidate_share: Probability
+    reference_rows: list[int] = []  # examples, by their number in the reference
+    examples: list[dict[str, str]] = []
+
+
 class LocalizationSection(_Model):
-    """Which rows are to blame."""
+    """Which rows are to blame, and which parts of the reference no row stands for."""
 
     status: Status = Status.measured
     reason: str | None = None
     rows: list[RowFinding] = []
     regions: list[Region] = []
+    missing_regions: list[MissingRegion] = []
     evidence: list[Plot] = []
 
 

@@ -237,11 +237,14 @@ def _localize(
     from vr.data.hashing import hash_batch
     from vr.data.repeats import Repeats
     from vr.localization.localize import localize, score_duplicates_only
+    from vr.localization.missing import find_missing
     from vr.localization.scorer import RowScorer
     from vr.pipeline.row_scores import SCORES, bound_schema
 
     num_rows = intake.candidate_profile.rows
-    weight = _duplicate_excess(features.get("entropy_stability.duplicate_fraction"))
+    copies = features.get("entropy_stability.duplicate_fraction")
+    weight = _duplicate_excess(copies)
+    rate = 1.0 if copies is None or copies.null_mean is None else copies.null_mean
     batches = candidate.batches(intake.codec.sources, config.data.batch_rows)
     reference = intake.reference_profile
     schema = bound_schema(
@@ -273,8 +276,10 @@ def _localize(
                 reference_rows=config.localization.reference_rows,
                 max_distance_rows=config.localization.max_distance_rows,
                 duplicate_weight=weight or 0.0,
+                duplicate_rate=rate,
                 repeated=repeated,
                 seed=config.seed,
+                threads=config.engine.threads or os.cpu_count() or 1,
             )
             found = localize(
                 batches,
@@ -288,6 +293,8 @@ def _localize(
                 write=write,
                 on_batch=lambda done: rows_done("localize", done, num_rows, "rows scored"),
             )
+            missing = find_missing(intake.candidate, intake.reference, intake.columns, config.seed)
+            found = replace(found, missing=missing)
     return found, weight
 
 

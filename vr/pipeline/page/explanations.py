@@ -120,8 +120,9 @@ SECTIONS = {
     "raise the loss on real rows. The forecast is shown beside what the largest tier alone says of the excess, and "
     "carries no weight in the verdict: a few sizes pin down a curve only loosely.",
     "rows": "Each candidate row gets a score from 0 to 1: the share of real rows that look less suspicious, so that "
-    "real rows average one half. It joins the odds of a classifier, the distance to the reference, and copies of "
-    "the row. row_scores.parquet has every row.",
+    "real rows average one half. It weighs how likely the row's values are together, its distance to the reference, "
+    "copies of the row, and stretches of the file that are off together. row_scores.parquet has every row. What is "
+    "missing has no row to blame: parts of the reference that the candidate does not cover are listed by column.",
     "recommendations": "Ordered by what to do first; vr fix executes them. A risk afterwards is that of the sample "
     "with this action alone done to it.",
     "diversity": "How much variety the candidate holds. Numbers with a null are compared with the reference at the "

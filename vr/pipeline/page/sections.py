@@ -17,6 +17,7 @@ from vr.pipeline.report import (
     Interval,
     LocalizationSection,
     Metric,
+    MissingRegion,
     OwnMetric,
     Plot,
     PreScreenSection,
@@ -201,8 +202,25 @@ def rows_view(section: LocalizationSection, shelf: PlotShelf) -> dict[str, Any]:
         ]
         for r in section.regions[:MAX_ROWS]
     ]
+    missing = [
+        [
+            clip(" and ".join(m.conditions), 320),
+            _percent(m.reference_share),
+            _percent(m.candidate_share),
+            clip(_example(m), 320),
+        ]
+        for m in section.missing_regions[:MAX_ROWS]
+    ]
     return {
         "group": shelf.place(section.evidence),
+        "missing": Table(
+            "Missing: parts of the reference that the candidate does not cover",
+            ["Where", "Share of the reference", "Share of the candidate", "A row of the reference there"],
+            missing,
+            max(0, len(section.missing_regions) - MAX_ROWS),
+            frozenset({1, 2}),
+            blocks=True,
+        ),
         "rows": Table(
             "Rows to look at first, counted from 0",
             ["Row", "Score", "Confidence", "Defects", "Columns", "Why"],
@@ -225,6 +243,17 @@ def rows_view(section: LocalizationSection, shelf: PlotShelf) -> dict[str, Any]:
 def _names(names: list[str], limit: int) -> str:
     text = ", ".join(clip(name, 40).replace("_", " ") if limit == 4 else clip(name, 40) for name in names[:limit])
     return text + (f" and {len(names) - limit:,} more" if len(names) > limit else "")
+
+
+def _percent(share: float) -> str:
+    return f"{100.0 * share:.1f} %"
+
+
+def _example(region: MissingRegion) -> str:
+    if not region.examples:
+        return ""
+    cells = ", ".join(f"{clip(name, 40)} = {clip(value, 40)}" for name, value in list(region.examples[0].items())[:12])
+    return f"row {count(region.reference_rows[0])}: {cells}" if region.reference_rows else cells
 
 
 def action_views(recommendations: list[Recommendation]) -> list[ActionView]:

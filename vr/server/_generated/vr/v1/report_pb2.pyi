@@ -499,19 +499,37 @@ class Region(_message.Message):
     columns: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, row_start: _Optional[int] = ..., row_end: _Optional[int] = ..., defect: _Optional[str] = ..., score: _Optional[float] = ..., columns: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class MissingRegion(_message.Message):
+    __slots__ = ("conditions", "columns", "reference_share", "candidate_share", "reference_rows", "examples")
+    CONDITIONS_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_SHARE_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATE_SHARE_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_ROWS_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLES_FIELD_NUMBER: _ClassVar[int]
+    conditions: _containers.RepeatedScalarFieldContainer[str]
+    columns: _containers.RepeatedScalarFieldContainer[str]
+    reference_share: float
+    candidate_share: float
+    reference_rows: _containers.RepeatedScalarFieldContainer[int]
+    examples: _containers.RepeatedCompositeFieldContainer[_struct_pb2.Struct]
+    def __init__(self, conditions: _Optional[_Iterable[str]] = ..., columns: _Optional[_Iterable[str]] = ..., reference_share: _Optional[float] = ..., candidate_share: _Optional[float] = ..., reference_rows: _Optional[_Iterable[int]] = ..., examples: _Optional[_Iterable[_Union[_struct_pb2.Struct, _Mapping]]] = ...) -> None: ...
+
 class LocalizationSection(_message.Message):
-    __slots__ = ("status", "reason", "rows", "regions", "evidence")
+    __slots__ = ("status", "reason", "rows", "regions", "evidence", "missing_regions")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     REGIONS_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    MISSING_REGIONS_FIELD_NUMBER: _ClassVar[int]
     status: Status
     reason: str
     rows: _containers.RepeatedCompositeFieldContainer[RowFinding]
     regions: _containers.RepeatedCompositeFieldContainer[Region]
     evidence: _containers.RepeatedCompositeFieldContainer[Plot]
-    def __init__(self, status: _Optional[_Union[Status, str]] = ..., reason: _Optional[str] = ..., rows: _Optional[_Iterable[_Union[RowFinding, _Mapping]]] = ..., regions: _Optional[_Iterable[_Union[Region, _Mapping]]] = ..., evidence: _Optional[_Iterable[_Union[Plot, _Mapping]]] = ...) -> None: ...
+    missing_regions: _containers.RepeatedCompositeFieldContainer[MissingRegion]
+    def __init__(self, status: _Optional[_Union[Status, str]] = ..., reason: _Optional[str] = ..., rows: _Optional[_Iterable[_Union[RowFinding, _Mapping]]] = ..., regions: _Optional[_Iterable[_Union[Region, _Mapping]]] = ..., evidence: _Optional[_Iterable[_Union[Plot, _Mapping]]] = ..., missing_regions: _Optional[_Iterable[_Union[MissingRegion, _Mapping]]] = ...) -> None: ...
 
 class Recommendation(_message.Message):
     __slots__ = ("priority", "category", "title", "description", "affected_rows", "expected_risk_score", "basis", "cost", "action")
