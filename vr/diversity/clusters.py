@@ -81,7 +81,7 @@ class Clustering:
         return (np.asarray(features, float) - self.centre) @ self.directions
 
     def assign(self, features: np.ndarray) -> np.ndarray:
-        """Returns the label of every row of `features`, int `[n]`: that of the nearest row that clusters are made of."""
+        """Returns the label of each row of `features`, int `[n]`: that of the nearest row that clusters are made of."""
         # Nearest is where x . y - |y|^2 / 2 is greatest; the last coordinate carries the second term.
         points = np.column_stack([self.points, -0.5 * np.square(self.points).sum(axis=1)]).T.astype(np.float32)
         nearest = np.empty(len(features), np.int64)
@@ -135,6 +135,7 @@ class Clusters:
       num_fitted: Rows that they were found in.
       outside: Share of the candidate's rows in no cluster.
       reference_outside: Of the reference's; None without one.
+      outside_deviation: Standard error of their difference, as `Cluster.deviation`.
       clustering: To assign further rows.
     """
 
@@ -142,6 +143,7 @@ class Clusters:
     num_fitted: int
     outside: float
     reference_outside: float | None
+    outside_deviation: float | None
     clustering: Clustering
 
 
@@ -172,8 +174,17 @@ def find_clusters(
         _cluster(label, clustering, (own, own_labels), (theirs, their_labels), base, columns, settings)
         for label in range(clustering.num_clusters)
     ]
-    outside = None if their_labels is None else float(np.mean(their_labels < 0))
-    return Clusters(found, num_fitted, float(np.mean(own_labels < 0)), outside, clustering)
+    there, deviation = None, None
+    if their_labels is not None:
+        there = float(np.mean(their_labels < 0))
+        deviation = _deviation((own_labels < 0).sum(), len(own), (their_labels < 0).sum(), len(their_labels))
+    return Clusters(found, num_fitted, float(np.mean(own_labels < 0)), there, deviation, clustering)
+
+
+def _deviation(first: int, first_rows: int, second: int, second_rows: int) -> float:
+    """Returns the standard error of the difference of two shares of one distribution; never 0."""
+    pooled = (first + second + 1.0) / (first_rows + second_rows + 2.0)
+    return float(np.sqrt(pooled * (1.0 - pooled) * (1.0 / first_rows + 1.0 / second_rows)))
 
 
 def _cluster(
@@ -195,12 +206,11 @@ def _cluster(
     if len(described) and clustering.num_clusters > 1:
         conditions, names = distinctive_conditions(columns, described.codes, base.codes)
     centre = clustering.points[clustering.labels == label].mean(axis=0)
-    most = min([settings.density_rows, len(inside), *([] if real is None else [len(real)])])
+    most = min(settings.density_rows, len(inside), len(inside if real is None else real))
     share, reference_share, deviation = len(inside) / len(side), None, None
     if real is not None and reference is not None:
         reference_share = len(real) / len(reference)
-        pooled = (len(inside) + len(real) + 1.0) / (len(side) + len(reference) + 2.0)
-        deviation = float(np.sqrt(pooled * (1.0 - pooled) * (1.0 / len(side) + 1.0 / len(reference))))
+        deviation = _deviation(len(inside), len(side), len(real), len(reference))
     return Cluster(
         conditions,
         names,

@@ -17,7 +17,7 @@ __all__ = ["Outliers", "SPEC", "find_outliers"]
 SPEC = MetricSpec(
     "Outliers",
     "Share of rows farther from the reference than 99 in 100 of its own rows are; without a reference, of rows whose "
-    "fifth neighbour is more than twice as far as the median row's. Fewer than real: the tails are gone.",
+    "fifth neighbour is far beyond most rows' (four robust deviations). Fewer than real: the tails are gone.",
     0.005,
     two_sided=True,
 )
@@ -31,7 +31,7 @@ class Settings:
     max_rows: int = 4_000  # whose distances are measured
     min_rows: int = 60
     share: float = 0.01  # of the reference's own rows that count as outliers
-    alone: float = 2.0  # median distances, without a reference
+    alone: float = 4.0  # robust deviations, without a reference
     most: int = 20  # rows that are named
 
 
@@ -70,7 +70,7 @@ def find_outliers(candidate: Side, reference: Side | None, seed: int, settings: 
         distances = nearest_distances(side.features, anchors.features, 6)
         own = np.isin(side.rows, anchors.rows)
         far = np.where(own, distances[:, 5], distances[:, 4])
-        limit = settings.alone * float(np.median(far))
+        limit = _limit(far, settings.alone)
         share = Feature(float(np.mean(far > limit)), reason="no null: measured of the dataset alone")
     else:
         order = rng.permutation(len(reference))
@@ -87,3 +87,13 @@ def find_outliers(candidate: Side, reference: Side | None, seed: int, settings: 
     order = np.argsort(-far, kind="stable")
     rows = [int(side.rows[i]) for i in order[: settings.most] if far[i] > limit]
     return Outliers(share, rows, len(side))
+
+
+def _limit(distances: np.ndarray, deviations: float) -> float:
+    """Returns the distance that lies so many robust deviations of the logarithm above the median; repeats are at 0."""
+    known = np.log(distances[distances > 0])
+    if not len(known):
+        return 0.0
+    middle = float(np.median(known))
+    # 1.4826 makes the median absolute deviation a normal distribution's standard deviation.
+    return float(np.exp(middle + deviations * 1.4826 * np.median(np.abs(known - middle))))

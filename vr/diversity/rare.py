@@ -125,9 +125,7 @@ def find_rare(
     return result
 
 
-def _all_counted(
-    sides: list[np.ndarray], sizes: np.ndarray, kept: np.ndarray, columns: Columns
-) -> Iterator[_Counted]:
+def _all_counted(sides: list[np.ndarray], sizes: np.ndarray, kept: np.ndarray, columns: Columns) -> Iterator[_Counted]:
     owner = {j: head for head, parts in columns.parts.items() for j in parts}
     wide = [side.astype(np.int64) for side in sides]
     for i in range(len(kept)):

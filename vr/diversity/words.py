@@ -83,8 +83,8 @@ def _core(shares: np.ndarray, ordinal: bool) -> np.ndarray:
     # For each first code the first last one that is enough.
     last = np.searchsorted(total, total[:-1] + _CORE - 1e-9)
     able = np.flatnonzero(last < len(total))
-    best = able[np.argmin(last[able] - able)]
-    return np.arange(best, last[best])
+    best = int(able[np.argmin(last[able] - able)])
+    return np.arange(best, int(last[best]))
 
 
 def _ends(label: str) -> tuple[str, str]:
