@@ -104,8 +104,8 @@ def _of_rare(rare: list[RarePattern]) -> Iterator[Finding]:
         # What a comparison cannot tell from chance is not in the list.
         yield Finding(
             "pattern_lost",
-            f"no row has {_both(pattern)}: {pattern.reference_count:,} of the reference's rows do, and about "
-            f"{_rows(pattern.expected)} of as many rows as were compared should",
+            f"no row has {_both(pattern)}, though {pattern.reference_count:,} of the reference's rows do (expected "
+            f"here: about {_rows(pattern.expected)})",
             "add rows with these values; the reference's rows named here are examples",
             [],
             pattern.rows,

@@ -29,7 +29,7 @@ def condition(columns: Columns, j: int, codes: np.ndarray) -> str:
         return f"{name} up to {last[1]}{null}"
     if codes[-1] == len(labels) - 1:
         return f"{name} from {first[0]}{null}"
-    return f"{name} from {first[0]} to {last[1]}{null}"
+    return f"{name} {'is ' + last[1] if first[0] == last[1] else f'from {first[0]} to {last[1]}'}{null}"
 
 
 def distinctive_conditions(
