@@ -34,7 +34,8 @@ def test_fresh_rows_lie_within_the_null_and_nothing_is_found(reference):
     assert abs(z(found.outliers.share, 0.005)) < 4
     assert told(found, 2000) == {}
     mass = found.variety.missing_mass
-    assert mass.lower <= mass.value <= mass.upper
+    assert mass.value == pytest.approx(found.variety.features["pattern_missing_mass"].value)
+    assert 0 <= mass.lower < mass.value < mass.upper < 0.1
 
 
 def test_a_narrowed_column_comes_first_and_is_told(reference):
@@ -93,6 +94,17 @@ def test_far_rows_are_outliers_and_named(reference):
     assert z(found.outliers.share, 0.005) > 4
     assert {row % 20 for row in found.outliers.rows} == {0}
     assert told(found, 2000)["outliers"].rows == found.outliers.rows
+
+
+def test_lost_tails_are_told(reference):
+    fresh = table(6000, 1)
+    inner = np.abs(fresh["noise"].to_numpy()) < 1.2
+    for name, centre in (("x", 8.0), ("y", 8.0)):
+        values = fresh[name].to_numpy()
+        inner &= np.minimum(np.abs(values), np.abs(values - centre)) < 0.6
+    found = measure(inputs(fresh.filter(pa.array(inner)), table(6000, 0)))
+    assert found.outliers.share.value < 0.005
+    assert "tails_lost" in told(found, 2000)
 
 
 def test_alone_everything_is_measured_but_what_needs_a_reference(reference):

@@ -25,7 +25,7 @@ _BLOCK_ROWS = 1_024  # rows assigned at once: 4 MB of distances, within a cache
 class Settings:
     """How finely clusters are sought."""
 
-    max_rows: int = 1_000  # rows that they are found in
+    max_rows: int = 700  # rows that they are found in
     min_rows: int = 60
     dimensions: int = 8  # leading principal directions: HDBSCAN calls most rows of wider spaces noise
     min_share: float = 0.03  # of the rows, for a cluster

@@ -18,6 +18,7 @@ _FAR = 4.0  # deviations from the null, the level from which the page calls a nu
 _SHIFT = 0.2  # share of a cluster's rows that it has to gain or lose
 _DENSER = 1.5  # times as dense as real
 _NEARLY_ALL = 0.99  # share of one value from which a column of a dataset described alone is called nearly constant
+_SOME = 0.005  # share of repeats from which they are worth a word
 _OF_EACH = 3  # findings of one kind
 
 
@@ -160,7 +161,7 @@ def _of_columns(found: Diversity, with_reference: bool) -> Iterator[Finding]:
 def _of_repeats(found: Diversity, exact: float, with_reference: bool) -> Iterator[Finding]:
     near, copies = (found.variety.features[name] for name in ("near_duplicates", "near_copies"))
     if not with_reference:
-        if exact > 0:
+        if exact > _SOME:
             yield Finding(
                 "duplicates",
                 f"{_percent(exact)} of the rows repeat an earlier row exactly",
@@ -192,6 +193,14 @@ def _of_outliers(found: Diversity, with_reference: bool) -> Iterator[Finding]:
     if not with_reference or share.value is None or share.null_mean is None or share.null_std is None:
         return
     z = (share.value - share.null_mean) / float(np.hypot(share.null_std, OUTLIERS.floor))
+    # Of so few rows half is much, though it is little of all rows: without the floor.
+    if share.value < 0.5 * share.null_mean and share.null_mean - share.value > 3.0 * share.null_std:
+        yield Finding(
+            "tails_lost",
+            f"{_percent(share.value)} of the rows lie as far out as {_percent(share.null_mean)} of real rows do: the "
+            "rare cases at the edges are gone",
+            "keep real rows for them, the outermost ones first: no generator gives back what it never drew",
+        )
     if z > _FAR:
         yield Finding(
             "outliers",

@@ -27,8 +27,8 @@ SPEC = MetricSpec(
 class Settings:
     """How far is far, and among how many rows."""
 
-    base_rows: int = 1_000  # that distances are measured to
-    max_rows: int = 4_000  # whose distances are measured
+    base_rows: int = 600  # that distances are measured to
+    max_rows: int = 3_000  # whose distances are measured
     min_rows: int = 60
     share: float = 0.01  # of the reference's own rows that count as outliers
     alone: float = 4.0  # robust deviations, without a reference

@@ -1,6 +1,6 @@
 """What grows with the number of rows: joint patterns, Vendi scores, near repeats; on samples of equal size."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,9 +21,9 @@ __all__ = ["METRICS", "Variety", "joint_statistics", "joint_variety"]
 class Settings:
     """What is measured how finely."""
 
-    num_triples: int = 24
+    num_triples: int = 16
     triple_codes: int = 6  # codes a column keeps in a triple
-    max_rows: int = 800  # rows of a side for Vendi scores and near repeats
+    max_rows: int = 600  # rows of a side for Vendi scores and near repeats
     num_frequencies: int = 64
     num_kept: int = 32  # eigenvalues that the truncated Vendi score keeps
     # Of the median distance: at the median itself the kernel calls most rows of a table alike.
@@ -105,18 +105,18 @@ def joint_variety(inputs: Inputs, compared: Mapping[str, Feature], settings: Set
     if inputs.splits:
         features = compared
         rows = len(inputs.splits[0].candidate)
-        side = inputs.splits[0].candidate
+        sides = [split.candidate for split in inputs.splits]
     else:
         reason = inputs.splits_reason or "needs a reference"
         side = inputs.candidate
-        rows = len(side)
+        rows, sides = len(side), [side]
         found = joint_statistics(inputs, settings)(side)(side) if rows else {}
         found["near_copies"] = float("nan")
         features = {}
         for name in METRICS:
             value = found.get(name, float("nan"))
             features[name] = Feature(value, reason=reason) if np.isfinite(value) else Feature.missing(reason)
-    return Variety({name: features[name] for name in METRICS}, _interval(_Patterns.of(inputs, settings), side), rows)
+    return Variety({name: features[name] for name in METRICS}, _interval(_Patterns.of(inputs, settings), sides), rows)
 
 
 def joint_statistics(
@@ -185,9 +185,14 @@ class _Patterns:
         return [pattern_counts(coarse, triple, sizes) for triple in self.triples]
 
 
-def _interval(patterns: _Patterns, side: Side) -> MissingMass:
-    """Returns the mean over triples of the estimate and of its ends: triples share their rows, so they vary as one."""
+def _interval(patterns: _Patterns, sides: Sequence[Side]) -> MissingMass:
+    """Returns the mean of the estimate and of its ends over triples and splits.
+
+    Triples share their rows and splits most of theirs, so that they vary as one, and many of them are no narrower.
+    """
     found = [
-        missing_mass(int((counts == 1).sum()), len(side), int((counts == 2).sum())) for counts in patterns.counts(side)
+        missing_mass(int((counts == 1).sum()), len(side), int((counts == 2).sum()))
+        for side in sides
+        for counts in patterns.counts(side)
     ]
     return MissingMass(*np.mean(found, axis=0).tolist())
