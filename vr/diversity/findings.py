@@ -10,6 +10,7 @@ from vr.diversity.clusters import Cluster, Clusters
 from vr.diversity.measure import Diversity
 from vr.diversity.outliers import SPEC as OUTLIERS
 from vr.diversity.rare import RarePattern
+from vr.diversity.texts import METRICS as TEXTS
 from vr.diversity.variety import METRICS
 
 __all__ = ["Finding", "findings"]
@@ -48,6 +49,7 @@ def findings(found: Diversity, num_rows: int, exact_duplicates: float, *, with_r
     result += _of_rare(found.rare)
     result += _of_columns(found, with_reference)
     result += _of_repeats(found, exact_duplicates, with_reference)
+    result += _of_texts(found)
     result += _of_outliers(found, with_reference)
     return result
 
@@ -186,6 +188,26 @@ def _of_repeats(found: Diversity, exact: float, with_reference: bool) -> Iterato
             f"{_percent(copies.null_mean)}",
             "the generator has learnt rows by heart: they are no new evidence, and may give persons away",
         )
+
+
+def _of_texts(found: Diversity) -> Iterator[Finding]:
+    for name, features in found.texts.items():
+        if _beyond(features["near_repeats"], TEXTS["near_repeats"]):
+            share, null = features["near_repeats"].value, features["near_repeats"].null_mean
+            yield Finding(
+                "text_repeats",
+                f"{_percent(share)} of the texts in {name} say nearly what another one says; of as many real ones "
+                f"{_percent(null)}",
+                "keep one of each such group, or have the generator write from more varied prompts",
+            )
+        if _beyond(features["near_copies"], TEXTS["near_copies"]):
+            share, null = features["near_copies"].value, features["near_copies"].null_mean
+            yield Finding(
+                "text_copies",
+                f"{_percent(share)} of the texts in {name} nearly repeat one of the reference's; of fresh real ones "
+                f"{_percent(null)}",
+                "the generator has learnt texts by heart: they are no new evidence, and may give persons away",
+            )
 
 
 def _of_outliers(found: Diversity, with_reference: bool) -> Iterator[Finding]:

@@ -1,9 +1,10 @@
 """All that is said of a dataset's variety, measured once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from vr.detector.inputs import Inputs, Side, Statistics
 from vr.detector.metric import Feature
@@ -11,6 +12,7 @@ from vr.diversity.clusters import Clusters, find_clusters
 from vr.diversity.columns import ColumnVariety, column_statistics, column_variety
 from vr.diversity.outliers import Outliers, find_outliers
 from vr.diversity.rare import RarePattern, find_rare
+from vr.diversity.texts import text_variety
 from vr.diversity.variety import Variety, joint_statistics, joint_variety
 from vr.stats.near_rows import allowed_differences, near_rows
 
@@ -18,6 +20,7 @@ __all__ = ["Diversity", "NearPair", "measure"]
 
 _PAIR_ROWS = 4_000  # of the sample, among which near repeats are listed
 _MOST_PAIRS = 20
+_MOST_TEXTS = 5  # text columns
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Diversity:
       rare: Combinations lost, new and odd.
       near_pairs: Rows that nearly repeat each other, those that differ least first.
       outliers: Rows far from all others.
+      texts: What there is of each text column, by its name.
     """
 
     columns: list[ColumnVariety]
@@ -48,10 +52,16 @@ class Diversity:
     rare: list[RarePattern]
     near_pairs: list[NearPair]
     outliers: Outliers
+    texts: Mapping[str, dict[str, Feature]]
 
 
-def measure(inputs: Inputs) -> Diversity:
-    """Returns the variety of the candidate beside the reference's, or by itself where there is none."""
+def measure(inputs: Inputs, texts: Sequence[str] = ()) -> Diversity:
+    """Returns the variety of the candidate beside the reference's, or by itself where there is none.
+
+    Args:
+      inputs: Both samples.
+      texts: Names of the text columns; the first few are looked at.
+    """
     # A reference that is too small for splits is too small to be held against, too.
     reference = inputs.reference if inputs.splits else None
     columns, candidate = inputs.columns, inputs.candidate
@@ -63,7 +73,17 @@ def measure(inputs: Inputs) -> Diversity:
         find_rare(candidate, reference, columns),
         _near_pairs(inputs),
         find_outliers(candidate, reference, inputs.seed),
+        _of_texts(inputs, texts[:_MOST_TEXTS]) if texts else {},
     )
+
+
+def _of_texts(inputs: Inputs, names: Sequence[str]) -> Mapping[str, dict[str, Feature]]:
+    own, theirs = inputs.candidate_profile.sample.table, None
+    if inputs.splits and inputs.reference_profile is not None and inputs.reference is not None:
+        sample = inputs.reference_profile.sample
+        # Rows that occur in the candidate were set aside.
+        theirs = sample.table.take(pa.array(np.flatnonzero(np.isin(sample.rows, inputs.reference.rows))))
+    return text_variety(own, theirs, list(names), inputs.seed)
 
 
 def _compared(inputs: Inputs) -> dict[str, Feature]:

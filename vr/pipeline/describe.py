@@ -63,7 +63,7 @@ def profile(
     sections = assemble.dimension_sections(measured, config.detector, "untrained")
     document = {
         "dataset": section.model_dump(mode="json"),
-        "diversity": diversity_section(inputs, entropy).model_dump(mode="json"),
+        "diversity": diversity_section(inputs, entropy, None, intake.texts).model_dump(mode="json"),
         "drift": {
             "metrics": {
                 name: metric.model_dump(mode="json")

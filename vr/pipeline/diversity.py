@@ -1,6 +1,7 @@
 """The report's section on diversity: what was measured, as the report holds it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from vr.detector.dimensions.base import Measurement
 from vr.detector.inputs import Inputs
@@ -11,6 +12,7 @@ from vr.diversity.findings import findings
 from vr.diversity.measure import Diversity, measure
 from vr.diversity.outliers import SPEC as OUTLIERS
 from vr.diversity.rare import RarePattern
+from vr.diversity.texts import METRICS as TEXTS
 from vr.diversity.variety import METRICS
 from vr.pipeline import assemble
 from vr.pipeline.report import (
@@ -33,7 +35,10 @@ _COVERED = 0.5  # share of a cluster's rows from which it counts as covered
 
 
 def diversity_section(
-    inputs: Inputs, entropy: Measurement, alone: Mapping[str, Feature] | None = None
+    inputs: Inputs,
+    entropy: Measurement,
+    alone: Mapping[str, Feature] | None = None,
+    texts: Sequence[str] = (),
 ) -> DiversitySection:
     """Returns the candidate's diversity, by itself and beside the reference's.
 
@@ -41,13 +46,14 @@ def diversity_section(
       inputs: Both samples.
       entropy: What entropy_stability measured.
       alone: The reference-free metrics by qualified name, where there is no reference.
+      texts: Names of the text columns.
     """
-    known, found = assemble.diversity_section(inputs, entropy, alone), measure(inputs)
+    known, found = assemble.diversity_section(inputs, entropy, alone), measure(inputs, texts)
     profile = inputs.candidate_profile
     told = findings(found, profile.rows, profile.duplicate_fraction, with_reference=bool(inputs.splits))
     return known.model_copy(
         update={
-            "metrics": known.metrics | _joint(found) | _clusters(found.clusters) | _outliers(found),
+            "metrics": known.metrics | _joint(found) | _clusters(found.clusters) | _outliers(found) | _texts(found),
             "intervals": _intervals(inputs, found),
             "findings": [
                 DiversityFinding(
@@ -112,6 +118,16 @@ def _clusters(clusters: Clusters | str) -> dict[str, Metric]:
 
 def _outliers(found: Diversity) -> dict[str, Metric]:
     return {"outliers": assemble.metric(found.outliers.share, OUTLIERS)}
+
+
+def _texts(found: Diversity) -> dict[str, Metric]:
+    return {
+        f"text_{metric}.{name}": assemble.metric(
+            feature, replace(TEXTS[metric], label=f"{name}: {TEXTS[metric].label}")
+        )
+        for name, features in found.texts.items()
+        for metric, feature in features.items()
+    }
 
 
 def _intervals(inputs: Inputs, found: Diversity) -> dict[str, Interval]:
