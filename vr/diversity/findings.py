@@ -1,19 +1,20 @@
 """What stands out in a dataset's variety, in words, each with what to do about it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from vr.detector.metric import Feature, MetricSpec
 from vr.diversity.clusters import Cluster, Clusters
+from vr.diversity.entities import EntityRepeats
 from vr.diversity.measure import Diversity
 from vr.diversity.outliers import SPEC as OUTLIERS
 from vr.diversity.rare import RarePattern
 from vr.diversity.texts import METRICS as TEXTS
 from vr.diversity.variety import METRICS
 
-__all__ = ["Finding", "findings"]
+__all__ = ["Finding", "findings", "of_entities"]
 
 _FAR = 4.0  # deviations from the null, the level from which the page calls a number outside of it
 _SHIFT = 0.2  # share of a cluster's rows that it has to gain or lose
@@ -188,6 +189,22 @@ def _of_repeats(found: Diversity, exact: float, with_reference: bool) -> Iterato
             f"{_percent(copies.null_mean)}",
             "the generator has learnt rows by heart: they are no new evidence, and may give persons away",
         )
+
+
+def of_entities(repeats: Sequence[EntityRepeats]) -> list[Finding]:
+    """Returns what is to be said of identifiers that repeat."""
+    return [
+        Finding(
+            "entity_repeats",
+            f"{_percent(each.share)} of the rows have a value in {each.name} that an earlier row has, though it looks "
+            "like an identifier",
+            "where a row should be one case, keep one of each; where cases have several rows, keep those of a case in "
+            "one part when splitting the data",
+            each.rows,
+        )
+        for each in repeats
+        if each.share is not None and each.share > _SOME
+    ]
 
 
 def _of_texts(found: Diversity) -> Iterator[Finding]:

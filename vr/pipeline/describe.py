@@ -61,9 +61,10 @@ def profile(
     section = assemble.dataset_section(dataset, intake.candidate_profile, intake, inputs, is_candidate=True)
     measured = {**_nothing(), "statistical_consistency": consistency}
     sections = assemble.dimension_sections(measured, config.detector, "untrained")
+    diversity = diversity_section(dataset, intake, inputs, entropy, batch_rows=config.data.batch_rows)
     document = {
         "dataset": section.model_dump(mode="json"),
-        "diversity": diversity_section(inputs, entropy, None, intake.texts).model_dump(mode="json"),
+        "diversity": diversity.model_dump(mode="json"),
         "drift": {
             "metrics": {
                 name: metric.model_dump(mode="json")

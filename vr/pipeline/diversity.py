@@ -1,20 +1,23 @@
 """The report's section on diversity: what was measured, as the report holds it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
+from vr.data.source import Source
 from vr.detector.dimensions.base import Measurement
 from vr.detector.inputs import Inputs
 from vr.detector.metric import Feature, MetricSpec
 from vr.diversity.clusters import Clusters
 from vr.diversity.columns import ColumnVariety
-from vr.diversity.findings import findings
+from vr.diversity.entities import EntityRepeats, entity_repeats
+from vr.diversity.findings import findings, of_entities
 from vr.diversity.measure import Diversity, measure
 from vr.diversity.outliers import SPEC as OUTLIERS
 from vr.diversity.rare import RarePattern
 from vr.diversity.texts import METRICS as TEXTS
 from vr.diversity.variety import METRICS
 from vr.pipeline import assemble
+from vr.pipeline.intake import Intake
 from vr.pipeline.report import (
     Cluster,
     ColumnDiversity,
@@ -35,25 +38,40 @@ _COVERED = 0.5  # share of a cluster's rows from which it counts as covered
 
 
 def diversity_section(
+    candidate: Source,
+    intake: Intake,
     inputs: Inputs,
     entropy: Measurement,
     alone: Mapping[str, Feature] | None = None,
-    texts: Sequence[str] = (),
+    *,
+    batch_rows: int = 65_536,
 ) -> DiversitySection:
     """Returns the candidate's diversity, by itself and beside the reference's.
 
     Args:
+      candidate: Read once more where it has columns of identifiers, which nothing else reads.
+      intake: Both datasets as they were taken in.
       inputs: Both samples.
       entropy: What entropy_stability measured.
       alone: The reference-free metrics by qualified name, where there is no reference.
-      texts: Names of the text columns.
+      batch_rows: Rows read at a time.
+
+    Raises:
+      DataError: where the candidate cannot be read.
     """
-    known, found = assemble.diversity_section(inputs, entropy, alone), measure(inputs, texts)
+    known, found = assemble.diversity_section(inputs, entropy, alone), measure(inputs, intake.texts)
     profile = inputs.candidate_profile
     told = findings(found, profile.rows, profile.duplicate_fraction, with_reference=bool(inputs.splits))
+    entities = _entities(candidate, intake.identifiers, batch_rows)
+    told += of_entities(entities)
     return known.model_copy(
         update={
-            "metrics": known.metrics | _joint(found) | _clusters(found.clusters) | _outliers(found) | _texts(found),
+            "metrics": known.metrics
+            | _joint(found)
+            | _clusters(found.clusters)
+            | _outliers(found)
+            | _texts(found)
+            | _repeated(entities),
             "intervals": _intervals(inputs, found),
             "findings": [
                 DiversityFinding(
@@ -118,6 +136,22 @@ def _clusters(clusters: Clusters | str) -> dict[str, Metric]:
 
 def _outliers(found: Diversity) -> dict[str, Metric]:
     return {"outliers": assemble.metric(found.outliers.share, OUTLIERS)}
+
+
+def _entities(candidate: Source, names: list[str], batch_rows: int) -> list[EntityRepeats]:
+    return entity_repeats(candidate.batches(names, batch_rows), names) if names else []
+
+
+def _repeated(entities: list[EntityRepeats]) -> dict[str, Metric]:
+    return {
+        f"entity_repeats.{each.name}": Metric(
+            value=each.share,
+            label=f"{each.name}: repeated entities",
+            description=f"Share of the rows with an identifier that an earlier row has, of {each.num_rows:,} rows.",
+            reason="no row has an identifier" if each.share is None else "no null: in the reference hardly any repeats",
+        )
+        for each in entities
+    }
 
 
 def _texts(found: Diversity) -> dict[str, Metric]:

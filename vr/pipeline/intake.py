@@ -64,6 +64,11 @@ class Intake:
     notes: list[str]
 
     @property
+    def identifiers(self) -> list[str]:
+        """Names of the columns that were left out as identifiers."""
+        return [column.name for column in self.codec.columns if column.kind is ColumnKind.identifier]
+
+    @property
     def texts(self) -> list[str]:
         """Names of the text columns."""
         return [column.name for column in self.codec.columns if column.kind is ColumnKind.text]

@@ -135,7 +135,14 @@ def validate(
                 judgement, f"column '{infinite[0]}' has infinite values, which the reference has nowhere in it"
             )
     with stopwatch.stage("diversity"):
-        diversity = diversity_section(inputs, measurements["entropy_stability"], alone, intake.texts)
+        diversity = diversity_section(
+            candidate,
+            intake,
+            inputs,
+            measurements["entropy_stability"],
+            alone,
+            batch_rows=config.data.batch_rows,
+        )
     with stopwatch.stage("localize"):
         # Process 0 alone writes the table of row scores.
         found, weight = by_each(lambda: _localize(candidate, intake, config, folder, features, rows_done))
