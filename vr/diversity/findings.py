@@ -108,8 +108,8 @@ def _of_rare(rare: list[RarePattern]) -> Iterator[Finding]:
         # What a comparison cannot tell from chance is not in the list.
         yield Finding(
             "pattern_lost",
-            f"no row has {_both(pattern)}, though {pattern.reference_count:,} of the reference's rows do (expected "
-            f"here: about {_rows(pattern.expected)})",
+            f"there is no row with {_both(pattern)}; {pattern.reference_count:,} of the reference's rows have that "
+            f"(expected here: about {_rows(pattern.expected)})",
             "add rows with these values; the reference's rows named here are examples",
             [],
             pattern.rows,
@@ -117,15 +117,15 @@ def _of_rare(rare: list[RarePattern]) -> Iterator[Finding]:
     for pattern in new[:_OF_EACH]:
         yield Finding(
             "pattern_new",
-            f"{_rows(pattern.count)} {'row has' if pattern.count == 1 else 'rows have'} {_both(pattern)}, which no "
-            "reference row has",
+            f"there {'is 1 row' if pattern.count == 1 else f'are {pattern.count:,} rows'} with {_both(pattern)}, which "
+            "no reference row has",
             "check whether it can be; where it cannot, drop or repair the rows with it",
             pattern.rows,
         )
     for pattern in odd[:_OF_EACH]:
         yield Finding(
             "pattern_odd",
-            f"only {_rows(pattern.count)} {'row has' if pattern.count == 1 else 'rows have'} {_both(pattern)}, where "
+            f"there {'is 1 row' if pattern.count == 1 else f'are {pattern.count:,} rows'} with {_both(pattern)}, where "
             f"the two values' own frequencies would give {_rows(pattern.expected)}",
             "look at these rows: a slip in them, or rare cases that a generator will lose first",
             pattern.rows,
@@ -133,7 +133,7 @@ def _of_rare(rare: list[RarePattern]) -> Iterator[Finding]:
 
 
 def _both(pattern: RarePattern) -> str:
-    return " and ".join(pattern.conditions)
+    return " and ".join(f'"{words}"' for words in pattern.conditions)
 
 
 def _of_columns(found: Diversity, with_reference: bool) -> Iterator[Finding]:
@@ -141,7 +141,7 @@ def _of_columns(found: Diversity, with_reference: bool) -> Iterator[Finding]:
         for column in [c for c in found.columns if c.top_share > _NEARLY_ALL][:_OF_EACH]:
             yield Finding(
                 "column_nearly_constant",
-                f"{column.name} is {column.top} in {_percent(column.top_share)} of the rows",
+                f"column {column.name} is {column.top} in {_percent(column.top_share)} of the rows",
                 "a model learns nothing from it: leave it out, or get rows with other values",
             )
         return
@@ -155,7 +155,7 @@ def _of_columns(found: Diversity, with_reference: bool) -> Iterator[Finding]:
         most = f"; {column.top} alone holds {_percent(column.top_share)} of the rows, in real ones {_percent(real)}"
         yield Finding(
             "column_narrowed",
-            f"{column.name} is as varied as {here:.1f} equally common values, real rows as {there:.1f}"
+            f"column {column.name} is as varied as {here:.1f} equally common values, real rows as {there:.1f}"
             + (most if column.top_share > real else ""),
             "raise the share of real rows, or let the generator draw this column from all it has learnt (temperature)",
         )
