@@ -128,7 +128,7 @@ SECTIONS = {
     "same number of rows; missing mass and exact duplicates are those of the two whole files. Clusters are found in a "
     "sample of the reference, and every row goes to that of its nearest row there; a combination of values is named "
     "only where chance would leave not even one in a hundred reports so. Effective values of a column are the "
-    "exponential of its entropy: as many equally common values are as varied. None of the tables enters the verdict.",
+    "exponential of its entropy: as many equally common values are as varied. The tables do not enter the verdict.",
     "signatures": "What was known before any model was trained: how far the cheap statistics lie from their nulls, and "
     "which datasets of the library, whose loss of skill was measured, lie there too. Similarity is 1 for equal "
     "fingerprints. The verdict does not read it.",
