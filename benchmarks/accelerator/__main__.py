@@ -67,30 +67,53 @@ def steps_of(folder: Path, platform: str) -> list[Step]:
     def validation(step: str, words: Sequence[str], limit_s: int, env: dict[str, str]) -> Step:
         return module("validation", ["--name", step, *words], limit_s, env, step)
 
+    def tiers(step: str, presets: str, only: str, traced: str, limit_s: int) -> Step:
+        words = [
+            "--presets",
+            presets,
+            "--only",
+            only,
+            "--judging",
+            "--trace",
+            traced,
+            "--compilers",
+            "10",
+            "--name",
+            step,
+        ]
+        return module("tiers", words, limit_s, here, step)
+
     def untimed(step: Step) -> Step:
         return replace(step, is_timed=False)
 
     laptop, demo = "cascade=laptop", ("--case", "demo", "cascade=laptop")
-    traced = "workstation/tier_2/resonance,workstation/tier_3/resonance,laptop/tier_1/mlp,workstation/tier_2/mlp"
+    large = "workstation/tier_3/resonance"
+    rest = ",".join([*(f"laptop/tier_{number}/mlp" for number in (1, 2, 3)), large, "h100/tier_1/resonance"])
+    small = ",".join(
+        [f"workstation/tier_{number}/mlp" for number in (1, 2, 3)]
+        + [f"workstation/tier_{number}/resonance" for number in (1, 2)]
+    )
     # What these compile takes longer than what they run, so several at once; none may take the memory of all.
-    pytest = ["-m", "pytest", "-q", "-n", "6", "-p", "no:cacheprovider", "-k", "not eight_devices", *_TESTS]
+    # Without a plugin that refuses several workers, where it happens to be installed.
+    plain = ["-p", "no:cacheprovider", "-p", "no:benchmark", "-W", "default"]
+    pytest = ["-m", "pytest", "-v", "-n", "5", *plain, "-k", "not eight_devices", *_TESTS]
     torch = ["-m", "benchmarks.cascade_throughput", "--device", "cuda", "--repeats", "1", "--steps-share", "0.2"]
     return [
         module("units", [], 45, here),
-        module(
-            "tiers", ["--presets", "workstation,laptop", "--judging", "--trace", traced, "--within-s", "90"], 130, here
-        ),
-        validation("workstation", ["cascade=workstation"], 170, here),
-        untimed(module("agreement", [], 90, shared | {"JAX_PLATFORMS": f"{platform},cpu"})),
-        untimed(Step("tests", pytest, 120, shared)),
-        untimed(validation("demo", demo, 110, shared)),
-        untimed(validation("demo_float32", [*demo, "cascade.precision=float32"], 110, shared)),
-        untimed(validation("demo_processor", demo, 110, processor)),
+        tiers("tiers", "workstation", small, "workstation/tier_2/resonance,workstation/tier_2/mlp", 130),
+        tiers("tiers_rest", "workstation,h100,laptop", rest, f"{large},laptop/tier_1/mlp", 120),
+        untimed(validation("demo", demo, 240, shared)),
+        untimed(Step("tests", pytest, 240, shared)),
+        untimed(validation("workstation_short", ["--steps-share", "0.02", "cascade=workstation"], 240, shared)),
+        Step("throughput", [*torch, *out], 120, shared),
+        untimed(module("agreement", [], 240, shared | {"JAX_PLATFORMS": f"{platform},cpu"})),
+        untimed(validation("demo_float32", [*demo, "cascade.precision=float32"], 240, shared)),
+        untimed(validation("demo_processor", demo, 240, processor)),
         validation("laptop", [laptop], 80, here),
         validation("laptop_warm", [laptop], 45, here),
         validation("laptop_processor", [laptop], 75, processor),
-        module("tiers", ["--presets", "h100", "--name", "tiers_h100", "--within-s", "60"], 110, here, "tiers_h100"),
-        Step("throughput", [*torch, *out], 90, shared),
+        validation("workstation", ["cascade=workstation"], 1_800, here),
+        tiers("tiers_h100", "h100", "h100/tier_2/resonance,h100/tier_3/resonance", "", 600),
     ]
 
 

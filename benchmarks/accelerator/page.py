@@ -79,7 +79,7 @@ def tables(result: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def _rows(parts: dict[str, Any]) -> list[dict[str, Any]]:
-    return [row for name in ("tiers", "tiers_h100") for row in parts.get(name, {}).get("tiers", [])]
+    return [row for name in sorted(parts) if name.startswith("tiers") for row in parts.get(name, {}).get("tiers", [])]
 
 
 def _device(parts: dict[str, Any], result: dict[str, Any]) -> list[str]:

@@ -59,4 +59,4 @@ def test_the_page_has_a_place_for_every_table_even_of_what_failed():
 def test_every_step_is_bounded_and_has_a_name_of_its_own(tmp_path):
     steps = steps_of(tmp_path, "cuda")
     assert len({step.name for step in steps}) == len(steps)
-    assert all(0 < step.limit_s <= 600 for step in steps)
+    assert all(0 < step.limit_s <= 1_800 for step in steps)
