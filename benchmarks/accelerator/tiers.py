@@ -168,6 +168,7 @@ def measured(case: Case, trace: Path | None, repeats: int = 2) -> dict[str, Any]
         )
         return whole(tree)
 
+    case.job.segment(0)
     begun = time.perf_counter()
     drawn = case.job.segment(1)
     drawing = (time.perf_counter() - begun) * members / steps
