@@ -46,8 +46,7 @@ DIMENSIONS = {
         "For every pair of columns a measure of dependence is computed on both sides and subtracted: rank correlation "
         "for two numbers, Cramér's V for two categories, the correlation ratio for one of each. The largest and the "
         "root-mean-square difference are reported. The predictability gap asks how well each column can be predicted "
-        "from all others, here and in the reference. "
-        f"{NO_WEIGHT}",
+        "from all others, here and in the reference.",
     ),
     "entropy_stability": Explanation(
         "Entropy stability",
