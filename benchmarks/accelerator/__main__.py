@@ -12,6 +12,7 @@ import argparse
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -60,6 +61,8 @@ def steps_of(folder: Path, platform: str) -> list[Step]:
     here, processor = {"JAX_PLATFORMS": platform}, {"JAX_PLATFORMS": "cpu"}
     # Side by side with other processes on one device, or with PyTorch, which has an allocator of its own.
     shared = here | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    # Their tolerances are those of float32, which products on an accelerator are not unless told to.
+    exact = shared | {"JAX_DEFAULT_MATMUL_PRECISION": "highest"}
 
     def module(name: str, words: Sequence[str], limit_s: int, env: dict[str, str], step: str = "") -> Step:
         return Step(step or name, ["-m", f"benchmarks.accelerator.{name}", *out, *words], limit_s, env)
@@ -67,30 +70,54 @@ def steps_of(folder: Path, platform: str) -> list[Step]:
     def validation(step: str, words: Sequence[str], limit_s: int, env: dict[str, str]) -> Step:
         return module("validation", ["--name", step, *words], limit_s, env, step)
 
+    def tiers(step: str, presets: str, only: str, traced: str, limit_s: int) -> Step:
+        words = [
+            "--presets",
+            presets,
+            "--only",
+            only,
+            "--judging",
+            "--trace",
+            traced,
+            "--compilers",
+            "10",
+            "--name",
+            step,
+        ]
+        return module("tiers", words, limit_s, here, step)
+
     def untimed(step: Step) -> Step:
-        return replace(step, is_timed=False)
+        # Threads of several processes that wait for each other in a loop starve one another.
+        return replace(step, is_timed=False, env=step.env | {"OMP_NUM_THREADS": "3"})
 
     laptop, demo = "cascade=laptop", ("--case", "demo", "cascade=laptop")
-    traced = "workstation/tier_2/resonance,workstation/tier_3/resonance,laptop/tier_1/mlp,workstation/tier_2/mlp"
+    large = "workstation/tier_3/resonance"
+    rest = ",".join([*(f"laptop/tier_{number}/mlp" for number in (1, 2, 3)), large, "h100/tier_1/resonance"])
+    small = ",".join(
+        [f"workstation/tier_{number}/mlp" for number in (1, 2, 3)]
+        + [f"workstation/tier_{number}/resonance" for number in (1, 2)]
+    )
     # What these compile takes longer than what they run, so several at once; none may take the memory of all.
-    pytest = ["-m", "pytest", "-q", "-n", "6", "-p", "no:cacheprovider", "-k", "not eight_devices", *_TESTS]
+    # Without a plugin that refuses several workers, where it happens to be installed.
+    plain = ["-p", "no:cacheprovider", "-p", "no:benchmark", "-W", "default"]
+    pytest = ["-m", "pytest", "-v", "-n", "5", *plain, "-k", "not eight_devices", *_TESTS]
     torch = ["-m", "benchmarks.cascade_throughput", "--device", "cuda", "--repeats", "1", "--steps-share", "0.2"]
     return [
         module("units", [], 45, here),
-        module(
-            "tiers", ["--presets", "workstation,laptop", "--judging", "--trace", traced, "--within-s", "90"], 130, here
-        ),
-        validation("workstation", ["cascade=workstation"], 170, here),
-        untimed(module("agreement", [], 90, shared | {"JAX_PLATFORMS": f"{platform},cpu"})),
-        untimed(Step("tests", pytest, 120, shared)),
-        untimed(validation("demo", demo, 110, shared)),
-        untimed(validation("demo_float32", [*demo, "cascade.precision=float32"], 110, shared)),
-        untimed(validation("demo_processor", demo, 110, processor)),
+        tiers("tiers", "workstation", small, "workstation/tier_2/resonance,workstation/tier_2/mlp", 130),
+        tiers("tiers_rest", "workstation,h100,laptop", rest, f"{large},laptop/tier_1/mlp", 120),
+        untimed(validation("demo", demo, 240, shared)),
+        untimed(Step("tests", pytest, 600, exact)),
+        untimed(validation("workstation_short", ["--steps-share", "0.02", "cascade=workstation"], 240, shared)),
+        Step("throughput", [*torch, *out], 120, shared),
+        untimed(module("agreement", [], 240, shared | {"JAX_PLATFORMS": f"{platform},cpu"})),
+        untimed(validation("demo_float32", [*demo, "cascade.precision=float32"], 240, shared)),
+        untimed(validation("demo_processor", demo, 240, processor)),
         validation("laptop", [laptop], 80, here),
         validation("laptop_warm", [laptop], 45, here),
         validation("laptop_processor", [laptop], 75, processor),
-        module("tiers", ["--presets", "h100", "--name", "tiers_h100", "--within-s", "60"], 110, here, "tiers_h100"),
-        Step("throughput", [*torch, *out], 90, shared),
+        validation("workstation", ["cascade=workstation"], 1_800, here),
+        tiers("tiers_h100", "h100", "h100/tier_2/resonance,h100/tier_3/resonance", "", 600),
     ]
 
 
@@ -124,7 +151,11 @@ def main() -> None:
             found = list(pool.map(lambda name, left=left: run(known[name], left, args.output, cache), together))
         for name, status in zip(together, found, strict=True):
             done.setdefault("steps", {})[name] = status
-            if part := _read(args.output / f"{name}.json"):
+            if name == "tests":
+                part = outcomes_of((args.output / f"{name}.log").read_text(encoding="utf-8", errors="replace"))
+            else:
+                part = _read(args.output / f"{name}.json")
+            if part:
                 done.setdefault("parts", {})[name] = part
             print(f"== {name}: {status} after {time.perf_counter() - begun:.0f} s", flush=True)
         (args.output / "accelerator.json").write_text(json.dumps(done, indent=1) + "\n", encoding="utf-8")
@@ -163,6 +194,19 @@ def run(step: Step, left_s: float, folder: Path, cache: str) -> dict[str, Any]:
     found = {"seconds": round(time.perf_counter() - begun, 1), "error": error}
     lines = (folder / f"{step.name}.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return found | {"last_lines": [line[:300] for line in lines[-15 if error else -1 :]]}
+
+
+def outcomes_of(log: str) -> dict[str, Any]:
+    """Returns how many tests there are, how many passed, and the names of those that failed, by pytest's `-v -n`."""
+    collected = re.search(r"\[(\d+) items\]", log)
+    ended = {
+        name: outcome for outcome, name in re.findall(r"\] (PASSED|FAILED|ERROR|SKIPPED) (\S+::.*?) *$", log, re.M)
+    }
+    if collected is None or not ended:
+        return {}
+    failed = sorted(name for name, outcome in ended.items() if outcome in ("FAILED", "ERROR"))
+    passed = sum(outcome == "PASSED" for outcome in ended.values())
+    return {"tests": int(collected[1]), "ended": len(ended), "passed": passed, "failed": failed}
 
 
 def _gather(folder: Path) -> None:

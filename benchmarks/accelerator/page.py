@@ -19,6 +19,7 @@ __all__ = ["PAGE", "merged", "tables"]
 PAGE = Path(__file__).parents[2] / "docs" / "cascade.md"
 RESULT = RESULTS / "accelerator.json"
 _MARK = "accelerator"
+_PRESETS = ("laptop", "workstation", "h100")
 _VALIDATIONS = (
     ("workstation", "`workstation`, nothing compiled before"),
     ("laptop", "`laptop`, nothing compiled before"),
@@ -79,7 +80,8 @@ def tables(result: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def _rows(parts: dict[str, Any]) -> list[dict[str, Any]]:
-    return [row for name in ("tiers", "tiers_h100") for row in parts.get(name, {}).get("tiers", [])]
+    rows = [row for name in sorted(parts) if name.startswith("tiers") for row in parts[name].get("tiers", [])]
+    return sorted(rows, key=lambda row: (_PRESETS.index(row["preset"]), row["network"], row["tier"]))
 
 
 def _device(parts: dict[str, Any], result: dict[str, Any]) -> list[str]:
@@ -113,17 +115,16 @@ def _device(parts: dict[str, Any], result: dict[str, Any]) -> list[str]:
 
 def _tiers(rows: Sequence[dict[str, Any]]) -> list[str]:
     lines = [
-        "| preset | tier | network | models | step | rows/s | teraflops | of peak | drawing a step | memory | "
-        "whole tier, calculated |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| preset | tier | network | models | step | rows/s | teraflops | of peak | drawing a step | memory | judging "
+        "| whole tier, calculated |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        most = row["memory_foreseen_bytes"]
         lines.append(
             f"| {row['preset']} | {row['tier']} | {row['network']} | {row['models']} of {row['parameters']:,} "
             f"| {row['step_ms']:,.2f} ms | {row['rows_a_second']:,} | {row['model_flops_a_second'] / 1e12:,.1f} "
             f"| {row['share_of_peak']:.1%} | {row['drawing_ms_a_step']:,.2f} ms "
-            f"| {'?' if most is None else f'{most / 2**30:,.1f} GiB'} "
+            f"| {_gibibytes(row, 'memory_foreseen_bytes')} | {_gibibytes(row, 'judging_foreseen_bytes')} "
             f"| {_duration(max(row['training_calculated_s'], 0.0))} |"
         )
     for name in dict.fromkeys(row["preset"] for row in rows):
@@ -137,6 +138,10 @@ def _tiers(rows: Sequence[dict[str, Any]]) -> list[str]:
                 f"one thread beside it {_duration(drawn)}.",
             ]
     return lines
+
+
+def _gibibytes(row: dict[str, Any], name: str) -> str:
+    return f"{row[name] / 2**30:,.1f} GiB" if row.get(name) else "refused" if "judging_refused" in row else ""
 
 
 def _network_of(name: str) -> str:

@@ -12,6 +12,7 @@ where the steps' time goes, from JAX's profiler.
 
 import argparse
 import time
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=0, help="of a segment; 0: by the operations of a step")
     parser.add_argument("--compilers", type=int, default=6)
     parser.add_argument("--within-s", type=float, default=1e9, help="no new tier begins after that long")
+    parser.add_argument(
+        "--only", default="", help="these tiers, in this order: workstation/tier_3/mlp,laptop/tier_1/mlp"
+    )
     parser.add_argument("--trace", default="", help="such as workstation/tier_2/resonance,laptop/tier_1/mlp")
     parser.add_argument("--judging", action="store_true", help="compile what judges a tier too, for its memory")
     parser.add_argument("--name", default="tiers")
@@ -72,27 +76,31 @@ def main() -> None:
     part = Part(args.output, args.name)
     part.add(**facts(), columns=args.columns, codes=args.codes, peak_flops_a_second=PEAK_FLOPS)
     codes = codes_of(args.rows, args.columns, args.codes)
-    wanted = [name for name in args.trace.split(",") if name]
+    traced, only = (list(filter(None, names.split(","))) for names in (args.trace, args.only))
     rows: list[dict[str, Any]] = []
     with ThreadPoolExecutor(args.compilers) as pool:
+        cases: list[Case] = []
         for name in args.presets.split(","):
-            cases = []
             for network in _NETWORKS.get(name, ("resonance",)):
                 with part.guarded(f"{name}/{network}"):
                     judged = args.judging and network == preset(name).network.name
-                    cases += cases_of(name, network, codes, Precision[args.precision], args.steps, judged, pool)
-            # All are compiled before one is timed: the compiler tries kernels out on the device.
-            for case in cases:
-                with part.guarded(f"compiling {name_of(case)}"):
-                    _ = case.trainer.program.compiled, case.judging and case.judging.compiled
-            for case in sorted(cases, key=lambda case: case.budget.flops):
-                if time.perf_counter() - begun > args.within_s:
-                    part.add(left_out=[*part.document.get("left_out", []), name_of(case)])
-                    continue
-                with part.guarded(name_of(case)):
-                    trace = args.output / "trace" if name_of(case) in wanted else None
-                    rows.append(measured(case, trace))
-                    part.add(tiers=rows)
+                    cases += cases_of(name, network, codes, Precision[args.precision], args.steps, judged, pool, only)
+        # All are compiled before one is timed: the compiler tries kernels out on the device.
+        for case in cases:
+            with part.guarded(f"compiling {name_of(case)}"):
+                _ = case.trainer.program.compiled
+            with part.guarded(f"judging {name_of(case)}"):
+                _ = case.judging and case.judging.compiled
+        part.add(compiled_s=round(time.perf_counter() - begun, 1))
+        cases.sort(key=lambda case: only.index(name_of(case)) if only else case.budget.flops)
+        for case in cases:
+            if time.perf_counter() - begun > args.within_s:
+                part.add(left_out=[*part.document.get("left_out", []), name_of(case)])
+                continue
+            with part.guarded(name_of(case)):
+                trace = args.output / "trace" if name_of(case) in traced else None
+                rows.append(measured(case, trace))
+                part.add(tiers=rows)
 
 
 def name_of(case: Case) -> str:
@@ -108,12 +116,15 @@ def cases_of(
     steps: int,
     with_judging: bool,
     pool: ThreadPoolExecutor,
+    only: Collection[str] = (),
 ) -> list[Case]:
-    """Returns a preset's tiers, their programs being compiled in the pool."""
+    """Returns a preset's tiers, or those named in `only`, their programs being compiled in the pool."""
     config = preset(name)
     config.network = Network[network]
     found = []
     for tier, budget in zip(config.tiers, budgets(config, codes.shape[1], int(codes.max()) + 1), strict=True):
+        if only and f"{name}/{tier.name}/{network}" not in only:
+            continue
         model = model_of(config, tier, codes, _inner_type(precision))
         # As many steps as take long enough to be timed, no more than the preset's segment has.
         fitting = int(_SEGMENT_S * PEAK_FLOPS / 4 / (budget.flops / tier.steps))
@@ -157,6 +168,7 @@ def measured(case: Case, trace: Path | None, repeats: int = 2) -> dict[str, Any]
         )
         return whole(tree)
 
+    case.job.segment(0)
     begun = time.perf_counter()
     drawn = case.job.segment(1)
     drawing = (time.perf_counter() - begun) * members / steps
@@ -198,8 +210,11 @@ def measured(case: Case, trace: Path | None, repeats: int = 2) -> dict[str, Any]
         "drawing_calculated_s": round(drawing * tier.steps, 1),
     }
     if case.judging is not None:
-        need = need_of(case.judging.compiled)
-        row["judging_foreseen_bytes"] = None if need is None else need.peak
+        try:
+            need = need_of(case.judging.compiled)
+            row["judging_foreseen_bytes"] = None if need is None else need.peak
+        except Exception as error:  # noqa: BLE001 - the compiler may refuse what does not fit
+            row["judging_refused"] = " ".join(str(error).split())[:300]
     if trace is not None:
         row["parts"] = traced_parts(
             lambda: program(state, data, segment), program.compiled, trace / name_of(case).replace("/", "-")

@@ -78,6 +78,8 @@ def validated(candidate: pa.Table, reference: pa.Table, overrides: list[str], st
 
     def told(event: Any) -> None:
         told_at = round(time.perf_counter() - begun, 2)
+        # For the log, should the run be stopped.
+        print(f"{told_at} {event.stage} {event.message}", flush=True)
         events.append(
             {
                 "at_s": told_at,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.accelerator.__main__ import steps_of
+from benchmarks.accelerator.__main__ import outcomes_of, steps_of
 from benchmarks.accelerator.kernels import instructions_of, part_of
 from benchmarks.accelerator.page import PAGE, merged, tables
 from benchmarks.accelerator.units import counted
@@ -59,4 +59,17 @@ def test_the_page_has_a_place_for_every_table_even_of_what_failed():
 def test_every_step_is_bounded_and_has_a_name_of_its_own(tmp_path):
     steps = steps_of(tmp_path, "cuda")
     assert len({step.name for step in steps}) == len(steps)
-    assert all(0 < step.limit_s <= 600 for step in steps)
+    assert all(0 < step.limit_s <= 1_800 for step in steps)
+
+
+def test_outcomes_of_tests_are_read_from_a_log_that_ends_in_the_middle():
+    log = """5 workers [4 items]
+tests/a.py::test_one
+[gw0] [ 25%] PASSED tests/a.py::test_one
+[gw1] [ 50%] FAILED tests/a.py::test_two[a-PASSED x]
+[gw1] [ 75%] SKIPPED tests/b.py::test_three
+tests/b.py::test_four
+"""
+    expected = {"tests": 4, "ended": 3, "passed": 1, "failed": ["tests/a.py::test_two[a-PASSED x]"]}
+    assert outcomes_of(log) == expected
+    assert outcomes_of("INTERNALERROR>") == {}

@@ -51,6 +51,7 @@ __all__ = [
     "dimension_sections",
     "diversity_section",
     "localization_section",
+    "metric",
     "plot",
     "risk_level",
     "scaling_section",
@@ -108,7 +109,7 @@ def dimension_sections(
             passed=None if score is None else score >= threshold,
             status=Status.not_measured if score is None else Status.measured,
             reason=reason if score is None else None,
-            metrics={key: _metric(feature, dimension.metrics[key]) for key, feature in found.features.items()},
+            metrics={key: metric(feature, dimension.metrics[key]) for key, feature in found.features.items()},
             evidence=[plot(chart) for chart in found.charts],
         )
     return sections
@@ -132,19 +133,8 @@ def diversity_section(
     return DiversitySection(
         metrics=_variety(inputs)
         | _of_files(inputs)
-        | {name: _metric(measurement.features.get(name, unmeasured), specs[name]) for name in shared}
+        | {name: metric(measurement.features.get(name, unmeasured), specs[name]) for name in shared}
         | {name.replace(".", "_"): _alone(feature, METRICS[name]) for name, feature in (alone or {}).items()}
-        | {
-            name: Metric(value=None, label=label, reason=reason)
-            for name, (label, reason) in {
-                "clusters": ("Clusters", "clusters are not counted in this version"),
-                "outliers": (
-                    "Outliers",
-                    "how many rows of the whole file are outliers is not summed up in this version; "
-                    "row_scores.parquet has each row's defect",
-                ),
-            }.items()
-        }
     )
 
 
@@ -189,14 +179,14 @@ def _variety(inputs: Inputs) -> dict[str, OwnMetric]:
     for name, spec in _VARIETY.items():
         reference = _finite(found[name].null_mean)
         floor = spec.floor * ((reference or 0.0) if name in _RELATIVE else 1.0)
-        metric = _metric(found[name], replace(spec, floor=floor, higher_is_worse=False))
-        result[name] = OwnMetric(**metric.model_dump(), reference=reference)
+        own = metric(found[name], replace(spec, floor=floor, higher_is_worse=False))
+        result[name] = OwnMetric(**own.model_dump(), reference=reference)
     return result
 
 
 def _alone(feature: Feature, spec: MetricSpec) -> Metric:
     """Returns a reference-free metric; it is comparable between datasets as it is."""
-    return _metric(replace(feature, reason=feature.reason or "no null: measured of the candidate alone"), spec)
+    return metric(replace(feature, reason=feature.reason or "no null: measured of the candidate alone"), spec)
 
 
 def _of_files(inputs: Inputs) -> dict[str, OwnMetric]:
@@ -406,7 +396,8 @@ def scaling_section(result: Any, reason: str | None) -> dict[str, Any]:
     return keys | intervals | {"reason": reason}
 
 
-def _metric(feature: Feature, spec: MetricSpec) -> Metric:
+def metric(feature: Feature, spec: MetricSpec) -> Metric:
+    """Returns a measured number as the report holds it."""
     return Metric(
         value=_finite(feature.value),
         null_mean=_finite(feature.null_mean),

@@ -24,6 +24,7 @@ from vr.detector.registry import DIMENSIONS
 from vr.detector.verdict import judge, withhold_approval
 from vr.pipeline import assemble
 from vr.pipeline.config import Config
+from vr.pipeline.diversity import diversity_section
 from vr.pipeline.engines import known_before, passes_of
 from vr.pipeline.intake import Intake, take_in
 from vr.pipeline.prescreen import BeforeTraining, pre_screen
@@ -133,6 +134,15 @@ def validate(
             judgement = withhold_approval(
                 judgement, f"column '{infinite[0]}' has infinite values, which the reference has nowhere in it"
             )
+    with stopwatch.stage("diversity"):
+        diversity = diversity_section(
+            candidate,
+            intake,
+            inputs,
+            measurements["entropy_stability"],
+            alone,
+            batch_rows=config.data.batch_rows,
+        )
     with stopwatch.stage("localize"):
         # Process 0 alone writes the table of row scores.
         found, weight = by_each(lambda: _localize(candidate, intake, config, folder, features, rows_done))
@@ -167,7 +177,7 @@ def validate(
             for d in judgement.drivers
         ],
         dimensions=sections,
-        diversity=assemble.diversity_section(inputs, measurements["entropy_stability"], alone),
+        diversity=diversity,
         prescreen=screened.section,
         signatures=screened.signatures,
         cascade=assemble.cascade_section(cascade, config.cascade.preset, cascade_reason),

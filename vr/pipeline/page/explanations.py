@@ -46,8 +46,7 @@ DIMENSIONS = {
         "For every pair of columns a measure of dependence is computed on both sides and subtracted: rank correlation "
         "for two numbers, Cramér's V for two categories, the correlation ratio for one of each. The largest and the "
         "root-mean-square difference are reported. The predictability gap asks how well each column can be predicted "
-        "from all others, here and in the reference. "
-        f"{NO_WEIGHT}",
+        "from all others, here and in the reference.",
     ),
     "entropy_stability": Explanation(
         "Entropy stability",
@@ -126,7 +125,10 @@ SECTIONS = {
     "recommendations": "Ordered by what to do first; vr fix executes them. A risk afterwards is that of the sample "
     "with this action alone done to it. Prices come from the run's price table, which is yours to set.",
     "diversity": "How much variety the candidate holds. Numbers with a null are compared with the reference at the "
-    "same number of rows; missing mass and exact duplicates are those of the two whole files.",
+    "same number of rows; missing mass and exact duplicates are those of the two whole files. Clusters are found in a "
+    "sample of the reference, and every row goes to that of its nearest row there; a combination of values is named "
+    "only where chance would leave not even one in a hundred reports so. Effective values of a column are the "
+    "exponential of its entropy: as many equally common values are as varied. The tables do not enter the verdict.",
     "signatures": "What was known before any model was trained: how far the cheap statistics lie from their nulls, and "
     "which datasets of the library, whose loss of skill was measured, lie there too. Similarity is 1 for equal "
     "fingerprints. The verdict does not read it.",

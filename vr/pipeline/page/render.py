@@ -15,6 +15,7 @@ from vr.pipeline.page import sections, summary
 from vr.pipeline.page.explanations import DIMENSIONS, SECTIONS
 from vr.pipeline.page.nulls import TICKS, WIDTH, position
 from vr.pipeline.page.text import clip, count, label, number
+from vr.pipeline.page.variety import variety_view
 from vr.pipeline.report import Status, ValidationReport
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def render(report: ValidationReport) -> str:
         "actions": sections.action_views(report.recommendations, report.remedies),
         "remedies": sections.remedies_view(report.remedies, shelf),
         "more_actions": max(0, len(report.recommendations) - sections.MAX_ACTIONS),
-        "diversity": sections.metric_rows(report.diversity.metrics, scored=False),
+        "diversity": sections.metric_rows(report.diversity.metrics, scored=False, intervals=report.diversity.intervals),
+        "variety": variety_view(report.diversity),
         "signatures": sections.signatures_view(report),
         "dataset": sections.dataset_view(report.dataset, "Columns of the candidate"),
         "reference": report.reference and sections.dataset_view(report.reference, "Columns of the reference"),

@@ -123,8 +123,16 @@ class ActionView:
     price: list[tuple[str, str]]
 
 
-def metric_rows(metrics: Mapping[str, Metric], *, scored: bool = True) -> list[MetricRow]:
-    """Returns the numbers of a dimension, those furthest from their null first; `scored` where some make a score."""
+def metric_rows(
+    metrics: Mapping[str, Metric], *, scored: bool = True, intervals: Mapping[str, Interval] | None = None
+) -> list[MetricRow]:
+    """Returns the numbers of a dimension, those furthest from their null first.
+
+    Args:
+      metrics: By key.
+      scored: Whether some make a score.
+      intervals: By key, where a number has one of its own.
+    """
     marked = [(key, metric, mark(metric)) for key, metric in metrics.items()]
     # Only where the report tells the numbers that make the score from those that explain it.
     told = scored and any(getattr(metric, "judged", False) for metric in metrics.values())
@@ -140,7 +148,7 @@ def metric_rows(metrics: Mapping[str, Metric], *, scored: bool = True) -> list[M
             MetricRow(
                 clip(metric.label, 80) or label(key),
                 clip(metric.description),
-                number(metric.value),
+                number(metric.value) + _own_interval((intervals or {}).get(key)),
                 clip(metric.unit, 24),
                 null,
                 clip(metric.reason or "no null", 80),
@@ -151,6 +159,12 @@ def metric_rows(metrics: Mapping[str, Metric], *, scored: bool = True) -> list[M
             )
         )
     return rows
+
+
+def _own_interval(found: Interval | None) -> str:
+    if found is None or found.lower is None or found.upper is None:
+        return ""
+    return f" ({number(found.lower)} to {number(found.upper)})"
 
 
 def dimension_views(report: ValidationReport, rows: list[ScoreRow], shelf: PlotShelf) -> list[DimensionView]:
