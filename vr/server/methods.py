@@ -14,6 +14,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
+from vr import __version__
 from vr.server import answers
 from vr.server._generated.vr.v1 import collapse_engine_pb2, job_pb2, validation_engine_pb2
 from vr.server.config import ServerConfig
@@ -36,7 +37,7 @@ SERVICES = {
         (collapse_engine_pb2.DESCRIPTOR, "CollapseEngine"),
     )
 }
-_ID_HEADER = "vr-validation-id"
+_ID_HEADER, _VERSION_HEADER = "vr-validation-id", "vr-version"
 _EXPIRED_S = 0.05  # what is left of a deadline that has passed, clocks and scheduling allowed for
 Context = Any  # grpc.aio.ServicerContext, whose type parameters say nothing here
 
@@ -153,7 +154,7 @@ class Methods(grpc.GenericRpcHandler):
             validation = await self._target(request, tenant, name)
             # From here on nothing is waited for outside of the watch: a call that goes away leaves no work behind.
             with self._watching(validation, context, owner=request.HasField("job"), limit=begun + limit):
-                await context.send_initial_metadata(((_ID_HEADER, validation.id),))
+                await context.send_initial_metadata(((_ID_HEADER, validation.id), (_VERSION_HEADER, __version__)))
                 try:
                     async with asyncio.timeout_at(asyncio.get_running_loop().time() + begun + limit - time.monotonic()):
                         await validation.ended()
@@ -220,7 +221,7 @@ class Methods(grpc.GenericRpcHandler):
     ) -> AsyncIterator[Message]:
         validation = await self._target(request, tenant, name)
         with self._watching(validation, context, owner=request.HasField("job")):
-            await context.send_initial_metadata(((_ID_HEADER, validation.id),))
+            await context.send_initial_metadata(((_ID_HEADER, validation.id), (_VERSION_HEADER, __version__)))
             state = job_pb2.Progress(state=_state(validation.state))  # type: ignore[arg-type]
             # Another server, or this one before it was restarted, has numbers of its own.
             sequence = min(request.after_sequence, validation.sequence)
@@ -234,6 +235,8 @@ class Methods(grpc.GenericRpcHandler):
         yield kind(validation_id=validation.id, sequence=sequence + 1, **{result: last})
 
     async def _cancel(self, request: Any, tenant: Tenant, context: Context) -> Message:
+        # Before the search: what asks for a validation that there is none of learns the version too.
+        await context.send_initial_metadata(((_VERSION_HEADER, __version__),))
         validation = await self._jobs.find(tenant, request.validation_id)
         await self._jobs.cancel(validation)
         return validation_engine_pb2.CancelValidationResponse(
