@@ -98,8 +98,8 @@ class Calls:
     def __init__(self, config: WorkerConfig, connected: Callable[[], None] = lambda: None):
         self._connected = connected
         self._config, self._target = config, config.target()
-        self._metadata = _metadata(config)
-        self._credentials = _credentials(config)
+        self._metadata = metadata_of(config)
+        self._credentials = credentials_of(config)
         self.is_known, self.is_answering = False, True
         self.failures: Counter[str] = Counter()
         self._silent = 0
@@ -220,17 +220,36 @@ def _failed(error: grpc.aio.AioRpcError) -> CallFailed:
     return CallFailed(error.code().name, error.details() or "", retry_s)
 
 
-def _credentials(config: WorkerConfig) -> grpc.ChannelCredentials | None:
+def credentials_of(config: WorkerConfig) -> grpc.ChannelCredentials | None:
+    """Returns what the connection is encrypted with; None: it is not.
+
+    Raises:
+      ConfigError: if a file cannot be read.
+    """
     if not config.encrypts:
         return None
-    files = (config.authority, config.private_key, config.certificate)
-    return grpc.ssl_channel_credentials(*(None if name is None else Path(name).read_bytes() for name in files))
+    return grpc.ssl_channel_credentials(
+        *(_content(config, name) for name in ("authority", "private_key", "certificate"))
+    )
 
 
-def _metadata(config: WorkerConfig) -> tuple[tuple[str, str], ...]:
+def metadata_of(config: WorkerConfig) -> tuple[tuple[str, str], ...]:
+    """Returns what goes with every call.
+
+    Raises:
+      ConfigError: if the token's file holds none.
+    """
     if config.token_file is None:
         return ()
-    token = Path(config.token_file).read_text(encoding="utf-8").strip()
+    token = (_content(config, "token_file") or b"").decode(errors="replace").strip()
     if not token or not token.isascii() or not token.isprintable():
         raise ConfigError("holds no token", where=f"worker.token_file, {config.token_file}", hint="one line of ASCII")
     return (("authorization", f"Bearer {token}"),)
+
+
+def _content(config: WorkerConfig, name: str) -> bytes | None:
+    path = getattr(config, name)
+    try:
+        return None if path is None else Path(path).read_bytes()
+    except OSError as err:
+        raise ConfigError(f"{path} cannot be read ({err.strerror})", where=f"worker.{name}") from err
