@@ -19,6 +19,7 @@ import typer
 
 from vr.cascade.hosts import leave
 from vr.client.command import app as remote
+from vr.client.load.command import loadtest
 from vr.config_command import app as config_commands
 from vr.core.errors import ConfigError, PreemptedError, VrError
 from vr.doctor.command import doctor
@@ -254,6 +255,7 @@ def worker(overrides: _Overrides = None, debug: _Debug = False) -> int:
 
 
 app.command()(doctor)
+app.command()(loadtest)
 app.add_typer(config_commands, name="config")
 app.add_typer(remote, name="remote")
 
