@@ -192,7 +192,10 @@ def loaded_by(statement: str) -> set[str]:
         # The process that listens computes nothing.
         (
             "import vr.server.serve",
-            {"jax", "flax", "numpy", "pyarrow", "sklearn", "scipy", "hydra", "omegaconf", "pydantic", "wandb"},
+            {
+                *("jax", "flax", "numpy", "pyarrow", "sklearn", "scipy", "hydra", "omegaconf", "pydantic", "wandb"),
+                "opentelemetry",
+            },
         ),
         ("import vr.server.command", {"jax", "flax", "numpy", "pyarrow", "sklearn", "scipy", "pydantic", "wandb"}),
         (

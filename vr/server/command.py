@@ -46,7 +46,9 @@ def prepared(words: Sequence[str]) -> "tuple[ServerConfig, Config]":
     config.refuse_exposure()
     from vr.server.tenants import Tenants
     from vr.server.tls import server_credentials
+    from vr.server.traces import check_collector
 
+    check_collector(config.traces, "server.traces")
     Tenants.of(config)
     if config.certificate is not None:
         server_credentials(config)

@@ -24,6 +24,7 @@ from vr.server.metrics import Metrics
 from vr.server.reasons import REASONS
 from vr.server.requests import job_of, parsed
 from vr.server.tenants import Tenant, Tenants
+from vr.server.traces import Traces
 from vr.server.validation import Validation
 from vr.server.wire import enum_of, to_message
 
@@ -38,6 +39,7 @@ SERVICES = {
     )
 }
 _ID_HEADER, _VERSION_HEADER = "vr-validation-id", "vr-version"
+_TRACE_HEADERS = ("traceparent", "tracestate")
 _EXPIRED_S = 0.05  # what is left of a deadline that has passed, clocks and scheduling allowed for
 Context = Any  # grpc.aio.ServicerContext, whose type parameters say nothing here
 
@@ -50,10 +52,12 @@ class Methods(grpc.GenericRpcHandler):
       tenants: Who may ask.
       jobs: Validations under way.
       metrics: Told of every call.
+      traces: That every call is a span of.
     """
 
-    def __init__(self, config: ServerConfig, tenants: Tenants, jobs: Jobs, metrics: Metrics):
+    def __init__(self, config: ServerConfig, tenants: Tenants, jobs: Jobs, metrics: Metrics, traces: Traces):
         self._config, self._tenants, self._jobs, self._metrics = config, tenants, jobs, metrics
+        self._traces = traces
         self._calls: Counter[str] = Counter()
         self._handlers = {
             f"/{service}/{method.name}": self._handler(method)
@@ -89,10 +93,16 @@ class Methods(grpc.GenericRpcHandler):
     async def _call(self, name: str, context: Context) -> AsyncIterator[Tenant]:
         """Admits one call, counts and times it, and ends it with the status of whatever it raised."""
         begun, code = time.monotonic(), "OK"
+        caller = {key: value for key, value in context.invocation_metadata() or () if key in _TRACE_HEADERS}
         try:
-            tenant = self._tenant(context)
-            with self._admitted(name, tenant):
-                yield tenant
+            with self._traces.span(name, caller, rpc__system="grpc", rpc__method=name) as span:
+                try:
+                    tenant = self._tenant(context)
+                    with self._admitted(name, tenant):
+                        yield tenant
+                except Failure as failure:
+                    span.add(vr__reason=failure.reason)
+                    raise
         except Failure as failure:
             code = REASONS[failure.reason].code
             self._metrics.rejections.labels(failure.reason).inc()

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from grpc_status import rpc_status
 from vr.core.errors import ConfigError, VrError
 from vr.server._generated.vr.orchestrator.v1 import orchestrator_pb2 as wire
 from vr.worker.config import WorkerConfig
+from vr.worker.metrics import WorkerMetrics
 
 __all__ = ["Backoff", "CallFailed", "Calls"]
 
@@ -88,6 +90,7 @@ class Calls:
     Args:
       config: Of the worker.
       connected: Called at the first answer.
+      metrics: Told of every call.
 
     Attributes:
       is_known: Whether the orchestrator has ever answered.
@@ -95,8 +98,13 @@ class Calls:
       failures: Calls that failed, by code.
     """
 
-    def __init__(self, config: WorkerConfig, connected: Callable[[], None] = lambda: None):
-        self._connected = connected
+    def __init__(
+        self,
+        config: WorkerConfig,
+        connected: Callable[[], None] = lambda: None,
+        metrics: WorkerMetrics | None = None,
+    ):
+        self._connected, self._metrics = connected, metrics or WorkerMetrics()
         self._config, self._target = config, config.target()
         self._metadata = metadata_of(config)
         self._credentials = credentials_of(config)
@@ -120,12 +128,20 @@ class Calls:
             response_deserializer=response.FromString,
         )
         longest = self._config.call_s if seconds is None else min(seconds, self._config.call_s)
+        begun, code = time.monotonic(), "CANCELLED"
         try:
             answer = await call(request, timeout=longest, metadata=self._metadata)
+            code = "OK"
         except grpc.aio.AioRpcError as err:
             failed = _failed(err)
+            code = failed.code
             self._count(failed)
             raise failed from None
+        finally:
+            self._metrics.calls.labels(name, code).inc()
+            self._metrics.call_seconds.labels(name).observe(time.monotonic() - begun)
+            if code != "CANCELLED":
+                self._metrics.answering.set(code == "OK")
         self._silent, self.is_answering = 0, True
         if not self.is_known:
             self.is_known = True

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["prepared", "run_worker"]
 
-_NEEDED = ("grpc_status", "protovalidate")
+_NEEDED = ("grpc_status", "protovalidate", "prometheus_client")
 
 
 def run_worker(words: Sequence[str], announce: Callable[[str, str], None]) -> int:
@@ -44,8 +44,10 @@ def prepared(words: Sequence[str]) -> "tuple[WorkerConfig, Config]":
     if any(importlib.util.find_spec(name) is None for name in _NEEDED):
         raise ConfigError("needs more packages", where="vr worker", hint="pip install 'vr[server]'")
     config.target()
+    from vr.server.traces import check_collector
     from vr.worker.calls import credentials_of, metadata_of
 
+    check_collector(config.traces, "worker.traces")
     credentials_of(config)
     metadata_of(config)
     return config, base
