@@ -78,16 +78,28 @@ class Methods(grpc.GenericRpcHandler):
             async def streamed(raw: bytes, context: Context) -> AsyncIterator[bytes]:
                 async with self._call(method.name, context) as tenant:
                     async for message in stream(await parsed(kind, raw), tenant, context):
-                        yield message.SerializeToString()
+                        yield self._serialized(message)
 
             return grpc.unary_stream_rpc_method_handler(streamed)
         answer = self._cancel if method.name == "CancelValidation" else self._answer(method.name)
 
         async def called(raw: bytes, context: Context) -> bytes:
             async with self._call(method.name, context) as tenant:
-                return (await answer(await parsed(kind, raw), tenant, context)).SerializeToString()
+                return self._serialized(await answer(await parsed(kind, raw), tenant, context))
 
         return grpc.unary_unary_rpc_method_handler(called)
+
+    def _serialized(self, message: Any) -> bytes:
+        """Returns a message as it is sent.
+
+        Raises:
+          Failure: if it is larger than one may be: gRPC's own refusal names neither the validation nor a way out.
+        """
+        size = message.ByteSize()
+        if size > self._config.max_message_bytes:
+            told = {"validation_id": message.validation_id, "bytes": str(size)}
+            raise Failure("ANSWER_TOO_LARGE", metadata=told)
+        return message.SerializeToString()
 
     @contextlib.asynccontextmanager
     async def _call(self, name: str, context: Context) -> AsyncIterator[Tenant]:
