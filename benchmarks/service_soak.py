@@ -4,10 +4,10 @@
     python -m benchmarks.service_soak --minutes 5 --plant descriptors     # has to end with exit code 1
 
 A server and a worker as processes of their own; clients that validate, attach, give up, send garbage and ask for what
-is not there; jobs from the reference orchestrator; children killed at moments drawn with a seed, now and then the worker
-or the server too, which are started again on the same folders. Every two seconds memory, descriptors, threads and
-temporary files of each process are noted. Ends with exit code 1 where one of them grows (benchmarks/growth.py has the
-tolerances), where a validation or a job is lost, or where there were too few samples to say. Writes
+is not there; jobs from the reference orchestrator; children killed at moments drawn with a seed, now and then the
+worker or the server too, which are started again on the same folders. Every two seconds memory, descriptors, threads
+and temporary files of each process are noted. Ends with exit code 1 where one of them grows (benchmarks/growth.py has
+the tolerances), where a validation or a job is lost, or where there were too few samples to say. Writes
 results/service_soak.json.
 """
 
