@@ -33,7 +33,7 @@ _ACTS = {
     "memory": 'held.append(b"x" * 1048576)',
     "descriptors": "held.append(os.open(os.devnull, os.O_RDONLY))",
     "threads": "threading.Thread(target=time.sleep, args=(86400,), daemon=True).start()",
-    "files": "tempfile.mkstemp()",
+    "files": "os.close(tempfile.mkstemp()[0])",
 }
 
 

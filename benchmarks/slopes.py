@@ -9,6 +9,7 @@ import numpy as np
 __all__ = ["LEAST_SAMPLES", "Slope", "common_slope"]
 
 LEAST_SAMPLES = 12
+_LEAST_STRETCHES = 6  # of one process
 _MOST_SAMPLES = 400  # of one process; pairs grow with the square
 
 
@@ -82,10 +83,11 @@ def _thinned(seconds: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.nd
     spread = float(np.sum(residual**2))
     if spread > 1e-9 * (1 + float(np.sum(values**2))):
         near = float(np.sum(residual[1:] * residual[:-1])) / spread
-        # Of an autoregressive series of first order the effective number is n (1 - r) / (1 + r).
+        # Of an autoregressive series of first order the effective number is n (1 - r) / (1 + r). Twice that far apart,
+        # as the medians of neighbouring stretches are still a little alike, and r is estimated too small.
         near = min(0.9, max(0.0, near))
-        stretch = max(stretch, round((1 + near) / (1 - near)))
-    stretch = min(stretch, max(1, n // LEAST_SAMPLES))
+        stretch = max(stretch, round(2 * (1 + near) / (1 - near)))
+    stretch = min(stretch, max(1, n // _LEAST_STRETCHES))
     parts = np.array_split(np.arange(n), max(1, n // stretch))
     return np.array([np.median(seconds[part]) for part in parts]), np.array([np.median(values[part]) for part in parts])
 
