@@ -1,8 +1,10 @@
 """Work on a stream in threads, results in order, in bounded memory."""
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import TypeVar
+
+from vr.core.workers import workers
 
 __all__ = ["map_in_order"]
 
@@ -18,7 +20,7 @@ def map_in_order(function: Callable[[_Item], _Result], items: Iterable[_Item], t
     if threads <= 1:
         yield from map(function, items)
         return
-    with ThreadPoolExecutor(threads) as pool:
+    with workers(threads) as pool:
         pending: list[Future] = []
         try:
             for item in items:

@@ -1,14 +1,13 @@
 """What the dimensions measure on: both samples, the splits that make the nulls, and the trained cascade."""
 
 from collections.abc import Callable, MutableMapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from vr.core.workers import workers
 from vr.data.codec import Codec, Coded
 from vr.data.profile import Profile
 from vr.data.schema import ColumnKind
@@ -218,8 +217,7 @@ class Inputs:
                 statistics, null = self.nulls[key]
                 return statistics(split.candidate, draws[0]), null
 
-            # The splits are the parallel work; libraries that start threads of their own would only crowd them.
-            with threadpool_limits(1), ThreadPoolExecutor(max(1, self.threads)) as pool:
+            with workers(self.threads) as pool:
                 results = list(pool.map(on, range(len(self.splits))))
             self.observed[name] = [observed for observed, _ in results]
             self._shared[name] = {
@@ -252,7 +250,7 @@ class Inputs:
                 before = statistics(split.candidate.take(np.arange(rows)), self._draws(name, index))[metric]
             return statistics(sides[index], self._draws(name, index))[metric] - before
 
-        with threadpool_limits(1), ThreadPoolExecutor(max(1, self.threads)) as pool:
+        with workers(self.threads) as pool:
             changes = np.array(list(pool.map(on, range(len(sides)))))
         return float(changes.mean()) if np.isfinite(changes).all() else None
 

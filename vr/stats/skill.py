@@ -13,7 +13,6 @@ References:
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +20,7 @@ import numpy as np
 from sklearn import config_context
 from sklearn.tree import ExtraTreeRegressor
 
+from vr.core.workers import workers
 from vr.stats.predictability import ColumnBasis, fit_column_basis, predictability
 
 __all__ = ["SkillLost", "SkillTest", "prepare_skill_test"]
@@ -254,5 +254,5 @@ def _forest_prediction(x: np.ndarray, y: np.ndarray, x_test: np.ndarray, seed: i
 
 
 def _over(columns: np.ndarray, of: Callable[[int], Any], threads: int) -> list[Any]:
-    with ThreadPoolExecutor(max(1, threads)) as pool:
+    with workers(threads) as pool:
         return list(pool.map(of, columns.tolist()))
