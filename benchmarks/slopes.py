@@ -23,6 +23,7 @@ class Slope:
       high: Upper end.
       level: Of the interval.
       samples: That it is of.
+      stretches: That these were joined to.
       processes: That it is of.
     """
 
@@ -31,6 +32,7 @@ class Slope:
     high: float
     level: float
     samples: int
+    stretches: int
     processes: int
 
 
@@ -50,7 +52,7 @@ def common_slope(series: Sequence[tuple[np.ndarray, np.ndarray]], level: float =
       of trend analysis for monthly water quality data, section 4 (pairs within groups); Gilbert 1987, Statistical
       methods for environmental pollution monitoring, section 17.3 (the interval).
     """
-    slopes, variance, samples, processes = [], 0.0, 0, 0
+    slopes, variance, samples, stretches, processes = [], 0.0, 0, 0, 0
     for seconds, values in series:
         t, y = _thinned(np.asarray(seconds, float), np.asarray(values, float))
         n = len(t)
@@ -60,16 +62,17 @@ def common_slope(series: Sequence[tuple[np.ndarray, np.ndarray]], level: float =
         slopes.append((y[second] - y[first]) / (t[second] - t[first]))
         _, ties = np.unique(y, return_counts=True)
         variance += (n * (n - 1) * (2 * n + 5) - float(np.sum(ties * (ties - 1) * (2 * ties + 5)))) / 18
-        samples += n
+        samples += len(values)
+        stretches += n
         processes += 1
-    if samples < LEAST_SAMPLES:
+    if samples < LEAST_SAMPLES or stretches < _LEAST_STRETCHES:
         return None
     every = np.sort(np.concatenate(slopes)) * 3600
     half = _normal_quantile(0.5 + level / 2) * math.sqrt(variance) / 2
     middle = len(every) / 2
     low = every[max(0, math.floor(middle - half))]
     high = every[min(len(every) - 1, math.ceil(middle + half))]
-    return Slope(float(np.median(every)), float(low), float(high), level, samples, processes)
+    return Slope(float(np.median(every)), float(low), float(high), level, samples, stretches, processes)
 
 
 def _thinned(seconds: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
