@@ -74,7 +74,7 @@ def _file(name: str, group: str) -> Iterator[tuple[str, list[str]]]:
     prefix = "" if not group or "@package _global_" in text.partition("\n")[0] else f"{group}."
     content = OmegaConf.to_container(document)
     assert isinstance(content, dict)
-    yield name, [f"{prefix}{key}" for key in leaves({k: v for k, v in content.items() if k not in _NOT_SETTINGS})]
+    yield name, [f"{prefix}{key}" for key in leaves({str(k): v for k, v in content.items() if k not in _NOT_SETTINGS})]
 
 
 def _above(name: str) -> Iterator[str]:
