@@ -15,7 +15,7 @@ from vr.server._generated.vr.v1 import validation_engine_pb2
 __all__ = ["Health", "health_of"]
 
 # What works is for load balancers; `liveness` says that its event loop turns.
-NAMES = ("liveness", "", "vr.v1.ValidationEngine", "vr.v1.CollapseEngine")
+_NAMES = ("liveness", "", "vr.v1.ValidationEngine", "vr.v1.CollapseEngine")
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Health:
 
     Attributes:
       status: By name of the service, `""` for all of it: SERVING, NOT_SERVING or SERVICE_UNKNOWN.
-      version: Of the vr that serves; None where it does not say, as those before 0.2 do not.
+      version: Of the vr that serves; None where it does not say, as older ones do not.
       refused: Why this client's calls are not taken; None: they are.
       latency_ms: Of one health call on a connection that is there.
       connect_ms: Of the first one, the connection's making included.
@@ -54,7 +54,7 @@ def health_of(connection: Connection, timeout_s: float = 10.0) -> Health:
             response_deserializer=health_pb2.HealthCheckResponse.FromString,
         )
         status, times = {}, []
-        for name in NAMES:
+        for name in _NAMES:
             begun = time.perf_counter()
             status[name] = _status(ask, name, timeout_s)
             times.append(1000 * (time.perf_counter() - begun))
