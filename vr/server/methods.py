@@ -55,9 +55,11 @@ class Methods(grpc.GenericRpcHandler):
       traces: That every call is a span of.
     """
 
-    def __init__(self, config: ServerConfig, tenants: Tenants, jobs: Jobs, metrics: Metrics, traces: Traces):
+    def __init__(
+        self, config: ServerConfig, tenants: Tenants, jobs: Jobs, metrics: Metrics, traces: Traces | None = None
+    ):
         self._config, self._tenants, self._jobs, self._metrics = config, tenants, jobs, metrics
-        self._traces = traces
+        self._traces = traces or Traces()
         self._calls: Counter[str] = Counter()
         self._handlers = {
             f"/{service}/{method.name}": self._handler(method)
