@@ -1,23 +1,27 @@
 """How fast does the cascade train, against a plain PyTorch loop over the same models?
 
-    python -m benchmarks.cascade_throughput [--dataset randhie] [--repeats 3] [--steps-share 1.0]
+    python -m benchmarks.cascade_throughput [--dataset randhie] [--repeats 3] [--steps-share 1.0] [--device cpu|cuda]
 
 The `laptop` preset's 18 seeds, both arms: the same first weights, rows, batches, hidden cells, steps and recipe, looped
 and stacked in JAX, and one model after the other in PyTorch, as somebody would write it by hand (`pip install torch`),
 on the number of threads at which its first model is fastest. In turn, in one process, round by round; what is compared
 is the ratio within a round. Compiling is timed apart. Also says how many rows and floating-point operations a second
 that is, as a share of what this machine's own matrix product reaches, whether all reach the same loss, and how busy a
-GPU and its tensor cores were, as `device_use.py` reads their counters. Writes results/cascade_throughput.json.
+GPU and its tensor cores were, as `device_use.py` reads their counters. Writes results/cascade_throughput.json, or
+throughput.json into the folder given by `--output`. With `--device cuda` PyTorch trains on the GPU that JAX is on.
 """
 
 import argparse
 import copy
 import os
+import shlex
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -47,8 +51,8 @@ def jobs_of(tier: Tier, candidate: np.ndarray) -> list[Job]:
     return [tier._job(member, arm, tier._drawn(candidate, member)) for member in members for arm in arms_of(tier.tier)]
 
 
-def torch_losses(tier: Tier, jobs: list[Job], num_codes: int) -> list[float]:
-    """Trains the same models in PyTorch, one after the other; returns their last held-out losses."""
+def torch_losses(tier: Tier, jobs: list[Job], num_codes: int, device: str = "cpu") -> list[float]:
+    """Trains the same models in PyTorch, one after the other, on a device; returns their last held-out losses."""
     import torch
     from torch import nn
     from torch.nn import functional as F
@@ -104,6 +108,7 @@ def torch_losses(tier: Tier, jobs: list[Job], num_codes: int) -> list[float]:
         with torch.no_grad():
             for parameter, value in zip(parameters_of(model), _weights(tier, job, num_codes), strict=True):
                 parameter.copy_(torch.from_numpy(value.copy()).reshape(parameter.shape))
+        model.to(device)
         averaged = copy.deepcopy(model)
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=float(job.start.peak), betas=(0.9, 0.99), weight_decay=1e-2
@@ -116,12 +121,14 @@ def torch_losses(tier: Tier, jobs: list[Job], num_codes: int) -> list[float]:
             return 0.5 * (1 + np.cos(np.pi * (step - warm) / (settings.steps - warm)))
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-        rows = torch.from_numpy(job.data.codes.T.astype(np.int64))
-        real, hidden_cells = torch.from_numpy(job.data.real.T.astype(np.int64)), torch.from_numpy(job.data.real_mask.T)
+        rows = torch.from_numpy(job.data.codes.T.astype(np.int64)).to(device)
+        real = torch.from_numpy(job.data.real.T.astype(np.int64)).to(device)
+        hidden_cells = torch.from_numpy(job.data.real_mask.T.copy()).to(device)
         step, last = 0, float("nan")
         for segment in range(settings.steps // settings.segment_steps):
             drawn = job.segment(segment)
-            for batch, masked in zip(torch.from_numpy(drawn.batches), torch.from_numpy(drawn.masks), strict=True):
+            batches, masks = (torch.from_numpy(drawn_each).to(device) for drawn_each in drawn)
+            for batch, masked in zip(batches, masks, strict=True):
                 optimizer.zero_grad(set_to_none=True)
                 loss_of(model, rows[batch.long()], masked.T).backward()
                 nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -188,6 +195,8 @@ def main() -> None:
     parser.add_argument("--dataset", default="randhie")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--steps-share", type=float, default=1.0, help="of every tier's steps, for a quick look")
+    parser.add_argument("--device", default="cpu", help="of PyTorch: cpu or cuda")
+    parser.add_argument("--output", type=Path, help="a folder to write throughput.json into")
     args = parser.parse_args()
     case = demo_case(args.dataset)
     intake = take_in(open_source(case["fresh"]), open_source(case["reference"]), Config(), 2, lambda *step: None)
@@ -207,7 +216,7 @@ def main() -> None:
                 chosen = replace(config, execution=form)
                 return Tier(each, models[each.name], sizes, share, reference, chosen, 0, pool)
 
-            tiers.append(measured(made, candidate, args.repeats, rate))
+            tiers.append(measured(made, candidate, args.repeats, rate, args.device))
             print(tiers[-1], flush=True)
     whole = {
         name: [round(sum(tier["seconds"][name][i] for tier in tiers), 3) for i in range(args.repeats)]
@@ -215,6 +224,9 @@ def main() -> None:
     }
     result = {
         "dataset": args.dataset,
+        "device": jax.devices()[0].device_kind,
+        "torch_device": args.device,
+        "steps_share": args.steps_share,
         "models": sum(tier["models"] for tier in tiers),
         "train_rows": share.train,
         "matrix_product_flops_a_second": round(rate),
@@ -224,10 +236,16 @@ def main() -> None:
         "torch_over_stacked": _ratio(whole["torch"], whole["stacked"]),
     }
     print({key: result[key] for key in ("seconds", "torch_over_looped", "torch_over_stacked")})
-    save("cascade_throughput", result, "python -m benchmarks.cascade_throughput")
+    command = shlex.join(["python", "-m", "benchmarks.cascade_throughput", *sys.argv[1:]])
+    if args.output is None:
+        save("cascade_throughput", result, command)
+    else:
+        save("throughput", result, command, args.output)
 
 
-def measured(made: Callable[[Execution], Tier], candidate: np.ndarray, repeats: int, rate: float) -> dict[str, Any]:
+def measured(
+    made: Callable[[Execution], Tier], candidate: np.ndarray, repeats: int, rate: float, device: str
+) -> dict[str, Any]:
     """Returns one tier's row: every way of training its models, in turn."""
     compiling, tiers = {}, {}
     for form in (Execution.looped, Execution.stacked):
@@ -242,11 +260,11 @@ def measured(made: Callable[[Execution], Tier], candidate: np.ndarray, repeats: 
         return [float(outputs.curve[-1]) for outputs in tier.trainer.run(jobs, looped.config.threads)]
 
     num_codes = int(looped.num_codes.max())
-    threads = _fastest_threads(lambda: torch_losses(looped, jobs[:1], num_codes))
+    threads = _fastest_threads(lambda: torch_losses(looped, jobs[:1], num_codes, device))
     ways: dict[str, Callable[[], list[float]]] = {
         "looped": lambda: train(looped),
         "stacked": lambda: train(tiers["stacked"]),
-        "torch": lambda: torch_losses(looped, jobs, num_codes),
+        "torch": lambda: torch_losses(looped, jobs, num_codes, device),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     losses: dict[str, float] = {}

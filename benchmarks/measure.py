@@ -16,7 +16,7 @@ from typing import Any
 
 from vr.core.memory import peak_bytes
 
-__all__ = ["Timing", "account", "ratio", "rounds", "save", "summary", "timed"]
+__all__ = ["Timing", "account", "machine", "ratio", "rounds", "save", "summary", "timed"]
 
 RESULTS = Path(__file__).parent / "results"
 _PACKAGES = ("vr", "numpy", "scipy", "scikit-learn", "pyarrow", "jax", "jaxlib", "flax", "optax", "sdmetrics", "pandas")
@@ -104,17 +104,15 @@ def ratio(a: Sequence[Timing], b: Sequence[Timing], *, inner: bool = False) -> d
     }
 
 
-def save(name: str, result: Mapping[str, Any], command: str) -> Path:
-    """Writes `benchmarks/results/<name>.json` with the versions and the machine beside the result."""
+def machine() -> dict[str, Any]:
+    """Returns the machine and the versions, as they stand beside every result."""
     versions = {}
     for package in _PACKAGES:
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
             versions[package] = None
-    document = {
-        "command": command,
-        "date": datetime.now(UTC).date().isoformat(),
+    return {
         "machine": {
             "processor": _processor(),
             "cores": os.cpu_count(),
@@ -122,10 +120,14 @@ def save(name: str, result: Mapping[str, Any], command: str) -> Path:
             "python": platform.python_version(),
         },
         "versions": versions,
-        **result,
     }
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}.json"
+
+
+def save(name: str, result: Mapping[str, Any], command: str, folder: Path = RESULTS) -> Path:
+    """Writes `<name>.json` into a folder, with the versions and the machine beside the result."""
+    document = {"command": command, "date": datetime.now(UTC).date().isoformat(), **machine(), **result}
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}.json"
     path.write_text(json.dumps(document, indent=1) + "\n")
     print(f"wrote {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
     return path

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.collapse.evidence import RESULTS, load_cases, versions_of
+from benchmarks.collapse.evidence import MAX_NOISE, RESULTS, RULED_OUT_NOISE, load_cases, versions_of
 from benchmarks.collapse.fitting import fit_calibrated
 from benchmarks.collapse.judging import Answers, answer, by_group, card
 from benchmarks.collapse.ladders import fit_ladders
@@ -25,9 +25,10 @@ from benchmarks.collapse.protocol import Cases
 from vr.detector.calibration import Calibration
 
 CALIBRATION = Path(__file__).parents[1] / "vr" / "detector" / "calibration.json"
-VERSION = "2026.11.3"
+VERSION = "2026.11.4"
 # A head that is wrong more often than this where it does not say `review` may say nothing else.
 _MOST_ERRORS = 0.1
+NOISES = ("under 0.02", "0.02 to 0.033", "0.033 to 0.042", "0.042 to 0.05")
 SIZES = ("under 300", "300 to 499", "500 to 999", "from 1000")
 
 HEADS: dict[str, tuple[str, ...]] = {
@@ -36,6 +37,7 @@ HEADS: dict[str, tuple[str, ...]] = {
         "generalization_gap.log_ratio",
         "entropy_stability.coverage_deficit",
         "spectral_coherence.spectrum_divergence",
+        "correlation_preservation.dependence_change_rms:shift",
     ),
     "without_reference": tuple(
         f"reference_free.{name}:raw"
@@ -53,6 +55,7 @@ HEADS: dict[str, tuple[str, ...]] = {
         "entropy_stability.coverage_deficit",
         "spectral_coherence.spectrum_divergence",
         "statistical_consistency.classifier_auroc",
+        "correlation_preservation.dependence_change_rms:shift",
     ),
 }
 
@@ -64,20 +67,20 @@ def main() -> None:
     parser.add_argument("--answers", type=Path, default=RESULTS / "answers.parquet")
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
-    everything, table = load_cases(["features", "reference_free"], seen=True)
-    apart = ~np.array(table["seen"])
-    cases = everything.take(apart)
+    everything, table = load_cases(["features", "reference_free"], seen=True, noise=RULED_OUT_NOISE)
+    teaches = teaching(table)
+    cases = everything.take(teaches)
     heads, said = {}, {}
     for situation, names in HEADS.items():
-        answers = answer(everything, names, args.workers, apart)
+        answers = answer(everything, names, args.workers, teaches)
         fitted = fit_calibrated(cases, names)
-        found = card(cases, answers.take(apart))
+        found = card(cases, answers.take(teaches))
         if max(found["abstaining"].get(kind, [0.0])[0] for kind in ("fpr", "fnr")) > _MOST_ERRORS:
             fitted, answers = fitted.reviewing_only(), _reviewing(answers)
         heads[situation] = replace(fitted, card=_card(everything, table, answers))
         said[situation] = answers
         _print(situation, heads[situation].card)
-    ladders = fit_ladders((cases, rungs_of(table.filter(pa.array(apart)))), _whole_cascade())
+    ladders = fit_ladders((cases, rungs_of(table.filter(pa.array(teaches)))), _whole_cascade())
     document = Calibration(VERSION, heads, versions_of("features"), ladders).to_dict()
     args.output.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     _write_answers(args.answers, table, said)
@@ -87,6 +90,11 @@ def main() -> None:
 def _whole_cascade() -> tuple[Cases, np.ndarray]:
     cases, table = load_cases(["cascade"])
     return cases, rungs_of(table)
+
+
+def teaching(table: pa.Table) -> np.ndarray:
+    """Returns which cases heads are fitted to, bool `[n]`: with settled labels, made apart from the reference."""
+    return ~np.array(table["seen"]) & (table["noise"].to_numpy() <= MAX_NOISE)
 
 
 def rungs_of(table: pa.Table) -> np.ndarray:
@@ -101,19 +109,23 @@ def _reviewing(answers: Answers) -> Answers:
 
 
 def _card(everything: Cases, table: pa.Table, answers: Answers) -> dict[str, Any]:
-    """Returns the error card: of the cases made apart from the reference, and of those made from it, clear ones."""
-    apart = ~np.array(table["seen"])
-    from_reference = card(everything.take(~apart), answers.take(~apart))
-    cases, answers, table = everything.take(apart), answers.take(apart), table.filter(pa.array(apart))
+    """Returns the error card of the cases that heads may be fitted to, with lines for the clear ones of the others."""
+    apart, settled = ~np.array(table["seen"]), table["noise"].to_numpy() <= MAX_NOISE
+    others = {"from_reference": ~apart & settled, "noisy_labels": apart & ~settled}
+    lines = {name: card(everything.take(rows), answers.take(rows))["clear"] for name, rows in others.items()}
+    noises = by_group(everything.take(apart), answers.take(apart), _noises(table)[apart])
+    rows = teaching(table)
+    cases, answers, table = everything.take(rows), answers.take(rows), table.filter(pa.array(rows))
     return {
         "protocol": "leave-dataset-and-source-out",
         "datasets": len(np.unique(cases.datasets)),
         "sources": len(np.unique(cases.sources)),
         **card(cases, answers),
-        "from_reference": from_reference["clear"],
+        **lines,
         "by_source": by_group(cases, answers, np.array(table["source"].to_pylist())),
         "by_reference_rows": by_group(cases, answers, _sizes(table)),
         "by_kind": by_group(cases, answers, np.array(table["kind"].to_pylist())),
+        "by_label_noise": noises,
         "by_dataset": by_group(cases, answers, cases.datasets),
     }
 
@@ -122,6 +134,11 @@ def _sizes(table: pa.Table) -> np.ndarray:
     """Returns each case's number of reference rows as one of a few ranges."""
     rows = table["reference_rows"].to_numpy()
     return np.array(SIZES)[np.digitize(rows, [300, 500, 1_000])]
+
+
+def _noises(table: pa.Table) -> np.ndarray:
+    """Returns the noise of each case's label as one of a few ranges."""
+    return np.array(NOISES)[np.digitize(table["noise"].to_numpy(), [0.02, MAX_NOISE, 0.042], right=True)]
 
 
 def _write_answers(path: Path, table: pa.Table, said: dict[str, Answers]) -> None:
@@ -135,7 +152,7 @@ def _write_answers(path: Path, table: pa.Table, said: dict[str, Answers]) -> Non
 
 def _print(situation: str, found: dict[str, Any]) -> None:
     print(f"{situation}: {found['datasets']} datasets, {found['sources']} sources", flush=True)
-    for kind in ("all", "clear", "abstaining", "from_reference"):
+    for kind in ("all", "clear", "abstaining", "from_reference", "noisy_labels"):
         values = {name: v for name, v in found[kind].items() if len(v) == 3}
         text = "  ".join(f"{name} {v[0]:.3f} ({v[1]:.3f} to {v[2]:.3f})" for name, v in values.items())
         print(f"  {kind:14} {found[kind]['cases'][0]} cases, {found[kind]['positives'][0]} collapsed: {text}")

@@ -16,8 +16,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pyarrow.parquet as pq
 
-from benchmarks.collapse.evidence import RESULTS, is_settled
-from experiments.calibrate import SIZES
+from benchmarks.collapse.evidence import RESULTS, RULED_OUT_NOISE, is_settled
+from experiments.calibrate import NOISES, SIZES
 from vr.detector.calibration import load_calibration
 
 __all__ = ["fill", "main", "tables"]
@@ -67,6 +67,7 @@ def tables() -> dict[str, list[str]]:
         "study": _study(),
         "kinds": _groups(trained["by_kind"], "kind"),
         "sizes": _groups({name: trained["by_reference_rows"][name] for name in SIZES}, "rows of the reference"),
+        "noises": _groups({name: trained["by_label_noise"][name] for name in NOISES}, "noise of the label"),
         "sources": _groups(trained["by_source"], "made by"),
         "datasets": _groups(
             {k: v for k, v in trained["by_dataset"].items() if v["misses"] + v["false_alarms"]}, "dataset"
@@ -89,7 +90,7 @@ def _cards(cards: Mapping[str, Mapping[str, Any]]) -> list[str]:
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for situation, card in cards.items():
-        for kind in ("all", "clear", "abstaining", "from_reference"):
+        for kind in ("all", "clear", "abstaining", "from_reference", "noisy_labels"):
             found = card[kind]
             cells = [_cell(found.get(key), key) for key in ("auroc", *_RATES, "ece", "spearman")]
             name = f"{_SITUATIONS[situation]}, {kind.replace('_', ' ')}"
@@ -130,9 +131,12 @@ def _study() -> list[str]:
     steps = {
         "labelled": labels,
         "of which changed anything": [row for row in labels if not row["unchanged"]],
-        "of which the label is settled": [row for row in labels if is_settled(row)],
-        "of which features are measured": [row for row in labels if is_settled(row) and row["case"] in measured],
+        "of which the label says something": [row for row in labels if is_settled(row, RULED_OUT_NOISE)],
+        "of which features are measured": [
+            row for row in labels if is_settled(row, RULED_OUT_NOISE) and row["case"] in measured
+        ],
         "judged": [row for row in labels if row["case"] in judged],
+        "of which the label is settled": [row for row in labels if row["case"] in judged and is_settled(row)],
     }
     lines = ["| | cases | datasets | rows of the reference |", "|---|---|---|---|"]
     for step, rows in steps.items():
@@ -152,7 +156,8 @@ def _groups(groups: Mapping[str, Mapping[str, int]], title: str) -> list[str]:
 
 
 def _labels() -> list[str]:
-    rows = pq.read_table(RESULTS / "answers.parquet", columns=["kind", "label", "seen"]).to_pylist()
+    columns = ["kind", "label", "seen", "harm", "noise", "unchanged"]
+    rows = [row for row in pq.read_table(RESULTS / "answers.parquet", columns=columns).to_pylist() if is_settled(row)]
     lines = ["| kind | healthy | grey | collapsed |", "|---|---|---|---|"]
     for seen in (False, True):
         for kind in ("real", "harmless", "damage", "lineage"):

@@ -18,11 +18,15 @@ from vr.detector.metric import Feature, MetricSpec
 from vr.detector.reference_free import METRICS
 from vr.detector.registry import DIMENSIONS
 
-__all__ = ["MAX_NOISE", "RESULTS", "SPECS", "is_settled", "load_cases", "versions_of"]
+__all__ = ["MAX_NOISE", "RESULTS", "RULED_OUT_NOISE", "SPECS", "is_settled", "load_cases", "versions_of"]
 
 RESULTS = Path(__file__).parents[1] / "results" / "collapse"
-# Standard deviation of `harm` of real rows against real rows; a tenth of it separates healthy from collapsed.
-MAX_NOISE = 0.05
+# Standard deviation of `harm` of real rows against real rows, by the luck of the draw. Healthy and collapsed are a
+# tenth apart: at a third of that real rows leave the healthy by luck in 7 of 100 draws, at half of it in 16, and the
+# errors of any verdict are the label's.
+MAX_NOISE = 0.1 / 3
+# Up to here cases are judged too, on a line of their own, and teach nothing; beyond it a label says too little.
+RULED_OUT_NOISE = 0.05
 # Real rows as they are, in another order or fewer of them: one source, or each would train what judges the others.
 _REAL_ROWS = ("real", "permute_rows", "permute_columns", "subsample")
 
@@ -32,7 +36,11 @@ SPECS: dict[str, MetricSpec] = {
 
 
 def load_cases(
-    stages: Sequence[str] = ("features",), columns: Sequence[str] = (), results: Path = RESULTS, seen: bool = False
+    stages: Sequence[str] = ("features",),
+    columns: Sequence[str] = (),
+    results: Path = RESULTS,
+    seen: bool = False,
+    noise: float = MAX_NOISE,
 ) -> tuple[Cases, pa.Table]:
     """Returns the labelled cases that all of `stages` have, with their variables, and their labels' rows.
 
@@ -42,13 +50,14 @@ def load_cases(
       columns: Columns that are no metric of the detector and are wanted as they are, such as a peer's score.
       results: Folder of the stages' parquet files.
       seen: With the cases that are made from the reference itself.
+      noise: Up to which noise of a label.
     """
     labels = pq.read_table(results / "labels.parquet").to_pylist()
     found = [{row["case"]: row for row in pq.read_table(results / f"{name}.parquet").to_pylist()} for name in stages]
     rows, values = [], []
     for row in labels:
         parts = [each.get(row["case"]) for each in found]
-        if not is_settled(row) or None in parts or (row["seen"] and not seen):
+        if not is_settled(row, noise) or None in parts or (row["seen"] and not seen):
             continue
         measured = {name: value for part in parts if part is not None for name, value in part.items()}
         rows.append(row)
@@ -66,9 +75,9 @@ def versions_of(stage: str, results: Path = RESULTS) -> dict[str, str]:
     return json.loads((pq.read_schema(results / f"{stage}.parquet").metadata or {})[b"versions"])
 
 
-def is_settled(row: dict) -> bool:
+def is_settled(row: dict, noise: float = MAX_NOISE) -> bool:
     """Whether a row of the labels can judge a verdict: measured, changed by its change, and not by luck."""
-    return np.isfinite(row["harm"]) and row["noise"] <= MAX_NOISE and not row["unchanged"]
+    return np.isfinite(row["harm"]) and row["noise"] <= noise and not row["unchanged"]
 
 
 def _variables(row: dict) -> dict[str, float]:

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.collapse.accuracy_page import PAGE, fill, tables
-from benchmarks.collapse.evidence import RESULTS, load_cases
+from benchmarks.collapse.evidence import MAX_NOISE, RESULTS, load_cases
 from benchmarks.collapse.fitting import fit_calibrated
 from benchmarks.collapse.ladders import fit_ladders
 from benchmarks.collapse.protocol import figures
@@ -44,11 +44,14 @@ def test_the_card_is_that_of_the_committed_answers():
     table = pq.read_table(RESULTS / "answers.parquet")
     harm = table["harm"].to_numpy()
     clear, seen = (harm < 0.05) | (harm > 0.15), np.array(table["seen"])
+    settled = table["noise"].to_numpy() <= MAX_NOISE
+    groups = {"clear": ~seen & settled, "from_reference": seen & settled, "noisy_labels": ~seen & ~settled}
     for situation, head in load_calibration().heads.items():
         probability = table[f"{situation}_probability"].to_numpy()
         said = table[f"{situation}_collapsed"].to_numpy(zero_copy_only=False)
         approved = np.array(table[f"{situation}_verdict"]) == "approve"
-        for kind, rows in (("clear", clear & ~seen), ("from_reference", clear & seen)):
+        for kind, group in groups.items():
+            rows = clear & group
             found = figures(probability[rows], harm[rows], said[rows])
             card = head.card[kind]
             assert card["cases"] == [int(rows.sum())]

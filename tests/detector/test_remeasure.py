@@ -17,7 +17,13 @@ from vr.pipeline.config import Config
 from vr.pipeline.intake import take_in
 
 ROWS = 700
-READ = ("entropy_stability", "spectral_coherence", "generalization_gap", "statistical_consistency")
+READ = (
+    "correlation_preservation",
+    "entropy_stability",
+    "spectral_coherence",
+    "generalization_gap",
+    "statistical_consistency",
+)
 
 
 def table(rows, seed, broken=0):

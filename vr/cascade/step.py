@@ -122,9 +122,10 @@ class Reading(NamedTuple):
 def cell_losses(apply: Apply, params: Any, codes: Any, masked: Any) -> jax.Array:
     """Returns the negative log-likelihood of every cell in nats, float32 `[d, B]`, with `masked` hidden."""
     logits, _ = apply(params, codes, masked)
-    # A product with one-hot codes rather than a gather, for the sake of the gradient on a CPU.
-    chosen = jnp.sum(logits * jax.nn.one_hot(codes, logits.shape[-1], dtype=logits.dtype), axis=-1)
-    return jax.nn.logsumexp(logits, axis=-1) - chosen
+    with jax.named_scope("loss"):
+        # A product with one-hot codes rather than a gather, for the sake of the gradient on a CPU.
+        chosen = jnp.sum(logits * jax.nn.one_hot(codes, logits.shape[-1], dtype=logits.dtype), axis=-1)
+        return jax.nn.logsumexp(logits, axis=-1) - chosen
 
 
 def masked_loss(apply: Apply, params: Any, codes: Any, masked: Any) -> jax.Array:
@@ -191,6 +192,10 @@ def advance(
 
     def step(state: TrainState, drawn: Segment) -> tuple[TrainState, tuple[jax.Array, jax.Array]]:
         grads = gradient(state.params, drawn.batches, drawn.masks)
+        return update(state, grads)
+
+    @jax.named_scope("optimizer")
+    def update(state: TrainState, grads: jax.Array) -> tuple[TrainState, tuple[jax.Array, jax.Array]]:
         norm = jnp.sqrt(jnp.sum(grads**2))
         clipped = grads / jnp.maximum(norm, 1.0)
         direction: Any

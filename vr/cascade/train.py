@@ -1,6 +1,7 @@
 """Trains the cascade: tiers of members, each member on the candidate and on the reference with one seed."""
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from vr.models import build
 
 __all__ = ["Progress", "run_cascade"]
 
+_MOST_COMPILERS = 8
 _OF_LARGEST = ("skill_lost", "skill_lost_rare")
 
 
@@ -98,7 +100,8 @@ def run_cascade(
 @contextmanager
 def _compiling(threads: int) -> Iterator[ThreadPoolExecutor]:
     """A pool that begins nothing more once the block has failed; of several processes, none waits for what it began."""
-    pool = ThreadPoolExecutor(threads)
+    # One that compiles for an accelerator waits for it in part; memory asks for a limit.
+    pool = ThreadPoolExecutor(max(threads, min(_MOST_COMPILERS, os.cpu_count() or 1)))
     try:
         yield pool
     except BaseException:

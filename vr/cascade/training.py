@@ -5,6 +5,7 @@ that was kept and ends with the same numbers.
 """
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -338,12 +339,15 @@ class Trainer:
         since = time.perf_counter()
 
         def draw(number: int) -> Segment:
-            return filled(jobs, lambda index: jobs[index].segment(number), count)
+            drawn = dict(zip(jobs, drawers.map(lambda job: job.segment(number), jobs.values()), strict=True))
+            return filled(jobs, lambda index: drawn[index], count)
 
         def now() -> Kept:
             return _own(kept._replace(state=jax.tree.map(lambda leaf: gathered(leaf, everyone=False), state)))
 
-        with ThreadPoolExecutor(1) as drawing:
+        # One thread draws for some tens of small members more slowly than an accelerator trains them.
+        workers = max(1, min(len(jobs), os.cpu_count() or 1))
+        with ThreadPoolExecutor(workers) as drawers, ThreadPoolExecutor(1) as drawing:
             for number, drawn in _ahead(drawing, draw, range(begun, CURVE_POINTS)):
                 called = time.perf_counter()
                 state, reading = self.program(state, data, placed(drawn, of_segment))

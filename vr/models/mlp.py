@@ -51,7 +51,8 @@ class MaskedMlp(nnx.Module):
         """Returns what the head is given, each row's `[B, hidden]`."""
         rows = codes.shape[1]
         cells = self.embedding(codes, masked)
-        x = jnp.swapaxes(cells, 0, 1).reshape(rows, -1) @ self.into[...].astype(cells.dtype)
+        with jax.named_scope("dense"):
+            x = jnp.swapaxes(cells, 0, 1).reshape(rows, -1) @ self.into[...].astype(cells.dtype)
         norms = self.norms[...]
         block = jax.checkpoint(_block) if self.remat else _block
         for index, (up, down) in enumerate(zip(self.ups, self.downs, strict=True)):
@@ -67,6 +68,7 @@ class MaskedMlp(nnx.Module):
         return self(codes, masked), jnp.mean(real**2 + imaginary**2, axis=(1, 2))[None]
 
 
+@jax.named_scope("dense")
 def _block(x: jax.Array, norm: jax.Array, up: jax.Array, bias: jax.Array, down: jax.Array) -> jax.Array:
     """A residual block in the type of `x`, norms in float32."""
     inner = rms_norm(x, norm) @ up.astype(x.dtype) + bias.astype(x.dtype)[None, :]

@@ -30,6 +30,7 @@ class CellEmbedding(nnx.Module):
         self.column = nnx.Param(draw((num_columns, 1, channels), 0.7))
         self.mask = nnx.Param(draw((channels,), 0.7))
 
+    @jax.named_scope("embedding")
     def __call__(self, codes: jax.Array, masked: jax.Array) -> jax.Array:
         """Returns `[d, B, C]` in the module's type for codes `[d, B]` (int) of which `masked` (bool) are hidden."""
         # A product with one-hot codes: its gradient is a product too, where a gather's is a slow scatter on a CPU.
@@ -47,6 +48,7 @@ class ColumnHead(nnx.Module):
         self.kernel = nnx.Param(np.zeros((num_columns, channels, num_codes), np.float32))
         self.bias = nnx.Param(np.zeros((num_columns, 1, num_codes), np.float32))
 
+    @jax.named_scope("head")
     def __call__(self, hidden: jax.Array) -> jax.Array:
         """Returns float32 `[d, B, K]` for hidden `[d, B, C]`, whatever type that has."""
         kernel = self.kernel[...].astype(hidden.dtype)
