@@ -18,7 +18,7 @@ from vr.stats.coverage import prdc
 from vr.stats.entropy import vendi_order2
 from vr.stats.kernels import mmd2_unbiased
 
-__all__ = ["PEERS", "scores"]
+__all__ = ["PEERS", "Matrix", "scores"]
 
 PEERS = (
     "sdmetrics_quality",
@@ -36,7 +36,7 @@ _MAX_LEVELS = 30
 def scores(candidate: pa.Table, reference: pa.Table) -> dict[str, float]:
     """Returns every peer's number for a candidate against a reference, NaN where it gives none."""
     candidate = candidate.select(reference.column_names)
-    matrix = _Matrix(reference)
+    matrix = Matrix(reference)
     a, b = matrix.of(candidate), matrix.of(reference)
     n = min(len(a), len(b))
     rng = np.random.default_rng(0)
@@ -57,7 +57,7 @@ def scores(candidate: pa.Table, reference: pa.Table) -> dict[str, float]:
     }
 
 
-class _Matrix:
+class Matrix:
     """Numbers standardised by the reference, categories one-hot over its commonest levels, null as a level or 0."""
 
     def __init__(self, reference: pa.Table):

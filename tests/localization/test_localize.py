@@ -54,7 +54,7 @@ def test_planted_outliers_and_impossible_rows_are_found(tmp_path):
     frame.loc[outliers, "z"] = 40.0 + rng.random(30)
     frame.loc[mixed, "y"] = -2.5 * np.sign(frame.loc[mixed, "x"])
     report, scores = run(pa.Table.from_pandas(frame), tmp_path)
-    assert any("fewer than 1 in 1,500 real rows" in row.reason for row in report.localization.rows)
+    assert any("fewer than 1 in 3,000 real rows" in row.reason for row in report.localization.rows)
     assert (scores.confidence[outliers] > 0.8).mean() > 0.9
     assert scores.score[mixed].mean() > 0.9
     healthy = np.setdiff1d(np.arange(ROWS), np.concatenate([outliers, mixed]))

@@ -1,16 +1,16 @@
 import numpy as np
 
 from vr.localization.regions import Blocks, find_regions
-from vr.localization.scorer import Readings
+from vr.localization.scorer import DEFECTS, Readings
 
 
 def blocks_of(totals, size_of_batch):
     blocks = Blocks(len(totals))
     for start in range(0, len(totals), size_of_batch):
         part = totals[start : start + size_of_batch]
-        kinds = np.zeros((len(part), 4))
+        kinds = np.zeros((len(part), len(DEFECTS) - 1))
         kinds[:, 0] = part
-        blocks.add(start, Readings(kinds, part))
+        blocks.add(start, Readings(kinds, part, part))
     return blocks
 
 

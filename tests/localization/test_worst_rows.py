@@ -10,7 +10,7 @@ from vr.detector.inputs import Columns, Side
 from vr.localization import reasons
 from vr.localization.localize import _Worst
 from vr.localization.reasons import blame_columns
-from vr.localization.scorer import Readings
+from vr.localization.scorer import DEFECTS, Readings
 from vr.stats.twosample import fit_density_ratio
 
 
@@ -18,7 +18,8 @@ from vr.stats.twosample import fit_density_ratio
 def test_the_worst_rows_are_those_of_a_full_sort_ties_to_the_earlier(most):
     rng = np.random.default_rng(0)
     # Few values, so that ties lie across the cut.
-    readings = Readings(0.7 * rng.integers(0, 4, (300, 4)), 0.5 * rng.integers(0, 7, 300))
+    rarity = 0.5 * rng.integers(0, 7, 300)
+    readings = Readings(0.7 * rng.integers(0, 4, (300, len(DEFECTS) - 1)), rarity, rarity)
     rows = rng.permutation(300)
     order = np.lexsort((rows, -readings.total))
     expected = order[readings.defect[order] > 0][:most]

@@ -5,16 +5,22 @@ import numpy as np
 from vr.pipeline.report import (
     CalibrationSection,
     CascadeSection,
+    Cluster,
+    ColumnDiversity,
     ColumnSummary,
     DatasetSection,
     Dimension,
+    DiversityFinding,
     DiversitySection,
     HistoricalOutcome,
     Interval,
     LocalizationSection,
     Metric,
+    MissingRegion,
+    NearDuplicate,
     Plot,
     PreScreenSection,
+    RarePattern,
     Recommendation,
     Region,
     RowFinding,
@@ -474,7 +480,22 @@ def _rows(rows: int, listed: int, harm: float, rng: np.random.Generator) -> Loca
         if harm > 0.5
         else []
     )
-    return LocalizationSection(rows=found, regions=regions, evidence=[_strip(rows, harm, rng)])
+    missing = [
+        MissingRegion(
+            conditions=["age from 71 to 94", "region is one of north, coast"],
+            columns=["age", "region"],
+            reference_share=0.031,
+            candidate_share=0.002,
+            reference_rows=[18, 402],
+            examples=[{"age": "78", "region": "north"}, {"age": "83", "region": "coast"}],
+        )
+    ]
+    return LocalizationSection(
+        rows=found,
+        regions=regions,
+        missing_regions=missing if harm > 0.5 else [],
+        evidence=[_strip(rows, harm, rng)],
+    )
 
 
 def _columns(harm: float, rng: np.random.Generator) -> list[ColumnSummary]:
@@ -565,6 +586,65 @@ def _run(seconds: float) -> RunSection:
     )
 
 
+def _diversity(metrics: dict[str, Metric], bad: bool) -> DiversitySection:
+    findings = [
+        DiversityFinding(
+            kind="cluster_thinned",
+            text="2.1 % of the rows lie in a cluster that holds 9.4 % of real rows: region is North and Age from 60",
+            advice="add about 1,611 rows like the reference's examples",
+            rows=[17, 1204],
+            reference_rows=[88, 3021, 9],
+        )
+    ]
+    return DiversitySection(
+        metrics=metrics,
+        intervals={"coverage": Interval(value=0.86, lower=0.842, upper=0.877, level=0.95)},
+        findings=findings if bad else [],
+        columns=[
+            ColumnDiversity(
+                name="region",
+                entropy=1.2 if bad else 1.6,
+                entropy_null=1.61,
+                entropy_null_std=0.004,
+                gini=0.4,
+                gini_null=0.31,
+                gini_null_std=0.01,
+                top="South",
+                top_share=0.44 if bad else 0.3,
+                reference_top_share=0.3,
+            )
+        ],
+        clusters=[
+            Cluster(
+                conditions=["region is North", "Age from 60"],
+                columns=["region", "Age"],
+                share=0.021 if bad else 0.095,
+                reference_share=0.094,
+                deviation=0.003,
+                density=1.9,
+                reference_density=1.0,
+                rows=[17, 1204],
+                reference_rows=[88, 3021, 9],
+            )
+        ],
+        rare_patterns=[
+            RarePattern(
+                kind="lost",
+                conditions=["region is North", "job is miner"],
+                columns=["region", "job"],
+                count=0,
+                expected=61.3,
+                reference_count=38,
+                rows=[12, 99],
+            )
+        ]
+        if bad
+        else [],
+        near_duplicates=[NearDuplicate(row=4, other_row=5012, columns=["rent"])] if bad else [],
+        outlier_rows=[611, 4003] if bad else [],
+    )
+
+
 def _report(harm: float, seed: int) -> ValidationReport:
     rng = np.random.default_rng(seed)
     bad = harm > 0.5
@@ -615,7 +695,7 @@ def _report(harm: float, seed: int) -> ValidationReport:
         if bad
         else [],
         dimensions=_dimensions(harm, rng),
-        diversity=DiversitySection(metrics=diversity),
+        diversity=_diversity(diversity, bad),
         prescreen=_prescreen(probability, bad),
         signatures=_signatures(bad),
         cascade=cascade,
@@ -772,7 +852,11 @@ def wide(columns: int = 2_000, listed: int = 1_000) -> ValidationReport:
         update={
             "dimensions": dimensions,
             "localization": full.localization.model_copy(
-                update={"rows": found, "regions": full.localization.regions * 400}
+                update={
+                    "rows": found,
+                    "regions": full.localization.regions * 400,
+                    "missing_regions": full.localization.missing_regions * 400,
+                }
             ),
             "dataset": full.dataset.model_copy(
                 update={"rows": 10**9, "columns": summaries, "notes": [f"{n}: a note" for n in names]}

@@ -87,6 +87,13 @@ def test_page_says_verdict_probability_scores_and_first_action(rejected):
     assert "Add 4,000 real rows" in text
 
 
+def test_page_names_what_the_candidate_lacks(rejected):
+    _, text = _read(rejected[1])
+    assert "age from 71 to 94 and region is one of north, coast" in text
+    assert "3.1 %" in text
+    assert "row 18: age = 78, region = north" in text
+
+
 def test_every_number_stands_beside_its_null(rejected):
     report, html = rejected
     _, text = _read(html)
@@ -515,6 +522,25 @@ def test_the_reference_s_own_number_is_not_called_a_null():
         )
     )
     assert "Flat 1 1 no spread in the null" in text
+
+
+def test_diversity_says_what_stands_out_and_what_to_do(rejected):
+    _, text = _read(rejected[1])
+    for words in (
+        "2.1 % of the rows lie in a cluster that holds 9.4 % of real rows: region is North and Age from 60.",
+        "Add about 1,611 rows like the reference's examples.",
+        "For example rows 17, 1,204; rows of the reference 88, 3,021, 9.",
+        # Share, of the reference, (0.021 - 0.094) / 0.003, 1.9 / 1.0.
+        "region is North and Age from 60 2.1 % 9.4 % \N{MINUS SIGN}24 1.9 17, 1,204",
+        "region is North and job is miner lost 0 61 38 12, 99 of the reference",
+        "4 5,012 rent",
+        "region 3.32 5 0.4 0.31 South 44.0 % 30.0 %",
+        "(0.842 to 0.877)",
+        "Farthest from all others: rows 611, 4,003.",
+    ):
+        assert words in text, words
+    _, text = _read(render(sample_report.approve()))
+    assert "Nothing stands out." in text
 
 
 def test_what_was_not_counted_is_a_dash_with_its_reason():

@@ -104,7 +104,6 @@ class TestSameAsDirect:
         id = trained[1].validation_id
         parts = [
             client.analyze_diversity(id).sample,
-            client.localize_problems(id).missing_regions,
             client.generate_recommendations(id).combined_impact,
         ]
         for part in parts:

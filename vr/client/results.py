@@ -90,7 +90,6 @@ class Problems(_Answer):
     """Answer of LocalizeProblems."""
 
     localization: LocalizationSection
-    missing_regions: Part
     ablations: list[dict[str, Any]]
 
 

@@ -19,7 +19,16 @@ from vr.data.hashing import dictionary_positions
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-__all__ = ["CategoricalEncoder", "CyclicEncoder", "Encoder", "NumericEncoder", "TextEncoder", "as_strings", "to_float"]
+__all__ = [
+    "CategoricalEncoder",
+    "CyclicEncoder",
+    "Encoder",
+    "NumericEncoder",
+    "TextEncoder",
+    "as_strings",
+    "text_vectors",
+    "to_float",
+]
 
 _LOOKUP_CELLS = 65_536
 _UNSURE = np.uint16(65_535)
@@ -446,6 +455,15 @@ def _next(x: np.ndarray | float) -> np.ndarray:
     """Returns the next greater floats, infinity after the greatest."""
     with np.errstate(over="ignore"):
         return np.nextafter(x, np.inf)
+
+
+def text_vectors(values: pa.Array) -> np.ndarray:
+    """Returns the non-null texts of a column as unit vectors of hashed character n-grams, float32 `[n, 512]`.
+
+    Two texts' product is near 1 where they share nearly all 3- and 4-grams; a text without any is a row of zeros.
+    """
+    texts = _texts(as_strings(values))
+    return _text_vectors(texts).toarray() if texts else np.empty((0, 512), np.float32)
 
 
 def _texts(values: pa.Array) -> list[str]:

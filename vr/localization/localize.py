@@ -1,7 +1,7 @@
 """Scores every row of a candidate in one stream: the worst rows, the regions, and all scores handed on as they come."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -12,8 +12,10 @@ from vr.data.hashing import hash_batch
 from vr.data.ordered import map_in_order
 from vr.data.repeats import Followers, Repeats
 from vr.detector.inputs import Columns, Side
-from vr.localization.reasons import blame_columns, reason
-from vr.localization.regions import Blocks, Region, find_regions
+from vr.localization.explain import explain
+from vr.localization.missing import MissingRegion
+from vr.localization.reasons import reason
+from vr.localization.regions import Blocks, Region, Stretches, find_regions
 from vr.localization.scorer import DEFECTS, Readings, RowScorer
 
 __all__ = ["CONFIDENT", "Finding", "Localized", "ROW_SCORES", "Sampled", "localize", "score_duplicates_only"]
@@ -73,6 +75,7 @@ class Localized:
       num_suspicious: Rows with a confidence of `CONFIDENT` or more for what they are, and the exact repeats of these.
       complete: False where the file was too long for every repeat to be remembered.
       sampled: Of the rows that were asked for; None where none were scored.
+      missing: Regions of the reference that the candidate does not cover, the largest first.
     """
 
     findings: list[Finding]
@@ -82,6 +85,7 @@ class Localized:
     num_suspicious: int
     complete: bool
     sampled: Sampled | None = None
+    missing: list[MissingRegion] = field(default_factory=list)
 
 
 def localize(
@@ -112,6 +116,7 @@ def localize(
       on_batch: Told the number of rows done.
     """
     repeats, followers, blocks = Repeats(), Followers(), Blocks(num_rows)
+    stretches = Stretches(scorer.evidence.stretches)
     sample = np.empty(0, np.int64) if sample is None else sample
     sampled = Sampled.none_yet(len(sample))
     worst: _Worst | None = None
@@ -144,6 +149,7 @@ def localize(
     with threadpool_limits(1):
         for rows, hashes, readings, confidence, part in map_in_order(score, prepare(), threads):
             blocks.add(int(rows[0]), readings)
+            stretches.add(rows, readings)
             places = slice(*np.searchsorted(sample, [rows[0], rows[-1] + 1]))
             suspicious = followers.follow(hashes, (confidence >= CONFIDENT) & ~readings.repeat, readings.repeat)
             sampled.suspicious[places] = suspicious[sample[places] - rows[0]]
@@ -154,7 +160,8 @@ def localize(
             if on_batch is not None:
                 on_batch(int(rows[-1]) + 1)
     findings = [] if worst is None else worst.findings(scorer, reference, Columns.of(codec))
-    return Localized(findings, find_regions(blocks), blocks, num_repeated, num_suspicious, repeats.complete, sampled)
+    regions = find_regions(blocks, stretches.regions(scorer.columns.names))
+    return Localized(findings, regions, blocks, num_repeated, num_suspicious, repeats.complete, sampled)
 
 
 def score_duplicates_only(
@@ -176,8 +183,8 @@ def score_duplicates_only(
     for batch in batches:
         repeated = repeats.mark(hash_batch(batch, codec.sources))
         evidence = np.zeros((len(repeated), len(DEFECTS) - 1))
-        evidence[:, -1] = np.where(repeated, 4.0, 0.0)
-        readings = Readings(evidence, np.zeros(len(repeated)))
+        evidence[:, DEFECTS.index("exact_duplicate") - 1] = np.where(repeated, 4.0, 0.0)
+        readings = Readings(evidence, np.zeros(len(repeated)), np.zeros(len(repeated)))
         rows = np.arange(start, start + batch.num_rows)
         blocks.add(start, readings)
         if write is not None:
@@ -221,8 +228,7 @@ class _Worst:
             kept = evidence >= np.partition(evidence, -most)[-most]
             able, evidence = able[kept], evidence[kept]
         order = able[np.lexsort((rows[able], -evidence))[:most]]
-        kept = Readings(readings.evidence[order], readings.rarity[order])
-        return cls(coded.take(order), rows[order], kept, confidence[order])
+        return cls(coded.take(order), rows[order], readings.take(order), confidence[order])
 
     def merge(self, other: "_Worst", most: int) -> "_Worst":
         def both(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -231,9 +237,7 @@ class _Worst:
         return _Worst.of(
             Coded(both(self.coded.codes, other.coded.codes), both(self.coded.values, other.coded.values)),
             both(self.rows, other.rows),
-            Readings(
-                both(self.readings.evidence, other.readings.evidence), both(self.readings.rarity, other.readings.rarity)
-            ),
+            self.readings.join(other.readings),
             both(self.confidence, other.confidence),
             most,
         )
@@ -241,14 +245,15 @@ class _Worst:
     def findings(self, scorer: RowScorer, reference: Side, columns: Columns) -> list[Finding]:
         side, score = Side.of(self.coded, scorer.embedding, self.rows), self.readings.score
         result = []
-        for i, blamed in enumerate(blame_columns(scorer, side, reference)):
+        for i, (blamed, told) in enumerate(explain(scorer, side, self.readings, reference)):
             defects, text = reason(
                 self.readings.evidence[i],
-                blamed.tolist(),
+                blamed,
                 self.coded.codes[i],
                 self.coded.values[i],
                 columns,
-                num_held_out=len(scorer.combined.null),
+                num_held_out=scorer.num_held_out,
+                told=told,
             )
             result.append(
                 Finding(

@@ -1,13 +1,13 @@
 """Why a row was flagged, in words: which columns, which values, against what the reference has."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from vr.detector.inputs import Columns, Side
 from vr.localization.scorer import DEFECTS, RowScorer
 
-__all__ = ["blame_columns", "reason"]
+__all__ = ["blame_columns", "reason", "spelt"]
 
 _SWAPPED_ROWS = 20_000  # scored in one call
 
@@ -64,33 +64,52 @@ def reason(
     values: np.ndarray,
     names: Columns,
     num_held_out: int | None = None,
+    told: Mapping[str, str] | None = None,
 ) -> tuple[list[str], str]:
     """Returns a row's defects, strongest first, and a sentence about them.
 
     Args:
-      evidence: float `[4]`, as `Readings.evidence` has it, of a row with a defect.
+      evidence: float `[k]`, as `Readings.evidence` has it, of a row with a defect.
       columns: Positions of the columns to blame, as `blame_columns` gives them.
       codes: uint16 `[d]`.
       values: float `[d]`.
       names: The columns.
       num_held_out: Reference rows that the evidence's scales were fitted on: no rarer odds are printed than they can
         show. None where it is not known; then no odds are printed.
+      told: What is known beside of a defect, in words that take the place of the usual ones.
     """
     said = {
         "over_represented": "its combination of values is over-represented against the reference",
         "outlier": "it lies farther from the reference than real rows do",
-        "near_duplicate": "it nearly repeats another candidate row",
+        "near_duplicate": "it nearly repeats an earlier row",
         "exact_duplicate": "it repeats an earlier row exactly",
+        "out_of_range": "it leaves the reference's range",
+        "label_contradiction": "one of its values contradicts the others",
+        "broken_dependence": "its values do not go together as the reference's do",
+        "impossible_combination": "it joins values that the reference keeps apart",
+        "drifted_block": "it lies in a stretch of rows that are shifted together",
+        "generated_block": "it lies in a stretch of rows whose values are not tied as the reference's are",
+        **(told or {}),
     }
-    order = [i for i in np.argsort(-evidence, kind="stable") if evidence[i] > 1.3]
-    order.sort(key=lambda i: DEFECTS[1 + i] != "exact_duplicate")
+    kinds = np.argsort(-evidence, kind="stable")
+    # Beside the likeliest kind those that are a fifth as likely.
+    order = [i for i in kinds if evidence[i] > max(1.3, float(evidence.max()) - 0.7)]
+    repeat = DEFECTS.index("exact_duplicate") - 1
+    if repeat < len(evidence) and evidence[repeat] > 1.3:
+        order = [repeat, *(i for i in order if i != repeat)]
     defects = [DEFECTS[1 + i] for i in order]
     sentence = "; ".join(
         said[defect] + ("" if defect == "exact_duplicate" else _odds(float(evidence[i]), num_held_out))
         for defect, i in zip(defects, order, strict=True)
     )
-    cells = ", ".join(_cell(names.parts[j], codes, values, names) for j in columns)
+    # What is told names its cells itself.
+    cells = "" if told else ", ".join(_cell(names.parts[j], codes, values, names) for j in columns)
     return defects, sentence + (f"; mostly by {cells}" if cells else "")
+
+
+def spelt(j: int, codes: np.ndarray, values: np.ndarray, names: Columns) -> str:
+    """Returns `column = value` of a row's cell, a date with its parts; `j` is the column's first position."""
+    return _cell(names.parts[j], codes, values, names)
 
 
 def _odds(evidence: float, num_held_out: int | None) -> str:

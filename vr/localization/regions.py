@@ -1,12 +1,14 @@
 """Contiguous regions of the file whose rows carry more evidence than the rest."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from vr.localization.scorer import DEFECTS, Readings
+from vr.localization.stretches import Stretch
 
-__all__ = ["Blocks", "Region", "find_regions"]
+__all__ = ["Blocks", "Region", "Stretches", "find_regions"]
 
 _MAX_BLOCKS = 200
 
@@ -19,6 +21,38 @@ class Region:
     row_end: int
     defect: str
     score: float
+    columns: tuple[str, ...] = ()
+
+
+class Stretches:
+    """What is found of the rows of stretches that are known to be off, gathered batch by batch."""
+
+    def __init__(self, stretches: Sequence[Stretch]):
+        self.stretches = stretches
+        self.rows, self.scores = np.zeros(len(stretches), np.int64), np.zeros(len(stretches))
+        self.kinds = np.zeros((len(stretches), len(DEFECTS) - 1))
+
+    def add(self, rows: np.ndarray, readings: Readings) -> None:
+        """Adds the readings of rows with these numbers, ascending."""
+        for i, stretch in enumerate(self.stretches):
+            part = slice(*np.searchsorted(rows, [stretch.start, stretch.end]))
+            self.rows[i] += part.stop - part.start
+            self.scores[i] += readings.score[part].sum()
+            self.kinds[i] += np.minimum(readings.evidence[part], 3.0).sum(axis=0)
+
+    def regions(self, names: Sequence[str]) -> list["Region"]:
+        """Returns the stretches as regions, of the kind that most speaks for in their rows."""
+        return [
+            Region(
+                stretch.start,
+                stretch.end,
+                DEFECTS[1 + int(self.kinds[i].argmax())],
+                float(self.scores[i] / max(1, self.rows[i])),
+                tuple(names[j] for j in stretch.columns),
+            )
+            for i, stretch in enumerate(self.stretches)
+            if self.rows[i]
+        ]
 
 
 class Blocks:
@@ -60,10 +94,11 @@ class Blocks:
         return np.arange(len(self.rows)) * self.size
 
 
-def find_regions(blocks: Blocks, deviations: float = 5.0) -> list[Region]:
-    """Returns runs of blocks whose mean evidence lies over `deviations` standard errors above the file's median block.
+def find_regions(blocks: Blocks, known: Sequence[Region] = (), deviations: float = 5.0) -> list[Region]:
+    """Returns `known` regions, and runs of blocks whose mean evidence lies far above the file's median block.
 
-    A defect all over the file is no region: the comparison is with the file itself, not with the reference.
+    Far is over `deviations` standard errors; runs that meet a known region are it, with coarser edges, and left out. A
+    defect all over the file is no region: the comparison is with the file itself, not with the reference.
     """
     usual = np.median(blocks.mean)
     usual_kinds = np.median(blocks.kinds / np.maximum(blocks.rows, 1)[:, None], axis=0)
@@ -75,16 +110,17 @@ def find_regions(blocks: Blocks, deviations: float = 5.0) -> list[Region]:
     for first, last in zip(edges[::2], edges[1::2], strict=True):
         part = slice(first, last)
         rows = blocks.rows[part].sum()
-        if rows < 5:
+        start, end = int(first * blocks.size), int(first * blocks.size + rows)
+        if rows < 5 or any(start < region.row_end and region.row_start < end for region in known):
             continue
         # What the stretch has more of than the file has usually.
         beyond = blocks.kinds[part].sum(axis=0) / rows - usual_kinds
         regions.append(
             Region(
-                row_start=int(first * blocks.size),
-                row_end=int(first * blocks.size + rows),
+                row_start=start,
+                row_end=end,
                 defect=DEFECTS[1 + int(beyond.argmax())],
                 score=float(blocks.scores[part].sum() / rows),
             )
         )
-    return sorted(regions, key=lambda region: (-region.score, region.row_start))
+    return sorted([*known, *regions], key=lambda region: (-region.score, region.row_start))

@@ -33,6 +33,7 @@ from vr.pipeline.report import (
     Interval,
     LocalizationSection,
     Metric,
+    MissingRegion,
     OwnMetric,
     Plot,
     Recommendation,
@@ -53,6 +54,7 @@ __all__ = [
     "dimension_sections",
     "diversity_section",
     "localization_section",
+    "metric",
     "plot",
     "recommendation_sections",
     "risk_level",
@@ -111,7 +113,7 @@ def dimension_sections(
             passed=None if score is None else score >= threshold,
             status=Status.not_measured if score is None else Status.measured,
             reason=reason if score is None else None,
-            metrics={key: _metric(feature, dimension.metrics[key]) for key, feature in found.features.items()},
+            metrics={key: metric(feature, dimension.metrics[key]) for key, feature in found.features.items()},
             evidence=[plot(chart) for chart in found.charts],
         )
     return sections
@@ -135,19 +137,8 @@ def diversity_section(
     return DiversitySection(
         metrics=_variety(inputs)
         | _of_files(inputs)
-        | {name: _metric(measurement.features.get(name, unmeasured), specs[name]) for name in shared}
+        | {name: metric(measurement.features.get(name, unmeasured), specs[name]) for name in shared}
         | {name.replace(".", "_"): _alone(feature, METRICS[name]) for name, feature in (alone or {}).items()}
-        | {
-            name: Metric(value=None, label=label, reason=reason)
-            for name, (label, reason) in {
-                "clusters": ("Clusters", "clusters are not counted in this version"),
-                "outliers": (
-                    "Outliers",
-                    "how many rows of the whole file are outliers is not summed up in this version; "
-                    "row_scores.parquet has each row's defect",
-                ),
-            }.items()
-        }
     )
 
 
@@ -192,14 +183,14 @@ def _variety(inputs: Inputs) -> dict[str, OwnMetric]:
     for name, spec in _VARIETY.items():
         reference = _finite(found[name].null_mean)
         floor = spec.floor * ((reference or 0.0) if name in _RELATIVE else 1.0)
-        metric = _metric(found[name], replace(spec, floor=floor, higher_is_worse=False))
-        result[name] = OwnMetric(**metric.model_dump(), reference=reference)
+        own = metric(found[name], replace(spec, floor=floor, higher_is_worse=False))
+        result[name] = OwnMetric(**own.model_dump(), reference=reference)
     return result
 
 
 def _alone(feature: Feature, spec: MetricSpec) -> Metric:
     """Returns a reference-free metric; it is comparable between datasets as it is."""
-    return _metric(replace(feature, reason=feature.reason or "no null: measured of the candidate alone"), spec)
+    return metric(replace(feature, reason=feature.reason or "no null: measured of the candidate alone"), spec)
 
 
 def _of_files(inputs: Inputs) -> dict[str, OwnMetric]:
@@ -308,8 +299,21 @@ def localization_section(found: Localized, num_rows: int, limited: str | None) -
             for f in found.findings
         ],
         regions=[
-            Region(row_start=r.row_start, row_end=r.row_end, defect=r.defect, score=_unit(r.score), columns=[])
+            Region(
+                row_start=r.row_start, row_end=r.row_end, defect=r.defect, score=_unit(r.score), columns=list(r.columns)
+            )
             for r in found.regions
+        ],
+        missing_regions=[
+            MissingRegion(
+                conditions=list(m.conditions),
+                columns=list(m.columns),
+                reference_share=_unit(m.reference_share),
+                candidate_share=_unit(m.candidate_share),
+                reference_rows=list(m.rows),
+                examples=list(m.examples),
+            )
+            for m in found.missing
         ],
         evidence=[plot(strip)],
     )
@@ -419,7 +423,8 @@ def scaling_section(result: Any, reason: str | None) -> dict[str, Any]:
     return keys | intervals | {"reason": reason}
 
 
-def _metric(feature: Feature, spec: MetricSpec) -> Metric:
+def metric(feature: Feature, spec: MetricSpec) -> Metric:
+    """Returns a measured number as the report holds it."""
     return Metric(
         value=_finite(feature.value),
         null_mean=_finite(feature.null_mean),

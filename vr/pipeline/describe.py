@@ -11,6 +11,7 @@ from vr.detector.inputs import Inputs
 from vr.detector.registry import DIMENSIONS
 from vr.pipeline import assemble
 from vr.pipeline.config import Config
+from vr.pipeline.diversity import diversity_section
 from vr.pipeline.engines import known_before, passes_of
 from vr.pipeline.intake import take_in
 from vr.pipeline.progress import Event, ProgressCallback
@@ -60,9 +61,10 @@ def profile(
     section = assemble.dataset_section(dataset, intake.candidate_profile, intake, inputs, is_candidate=True)
     measured = {**_nothing(), "statistical_consistency": consistency}
     sections = assemble.dimension_sections(measured, config.detector, "untrained")
+    diversity = diversity_section(dataset, intake, inputs, entropy, batch_rows=config.data.batch_rows)
     document = {
         "dataset": section.model_dump(mode="json"),
-        "diversity": assemble.diversity_section(inputs, entropy).model_dump(mode="json"),
+        "diversity": diversity.model_dump(mode="json"),
         "drift": {
             "metrics": {
                 name: metric.model_dump(mode="json")

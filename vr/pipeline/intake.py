@@ -63,6 +63,16 @@ class Intake:
     ignored: dict[str, list[str]]
     notes: list[str]
 
+    @property
+    def identifiers(self) -> list[str]:
+        """Names of the columns that were left out as identifiers."""
+        return [column.name for column in self.codec.columns if column.kind is ColumnKind.identifier]
+
+    @property
+    def texts(self) -> list[str]:
+        """Names of the text columns."""
+        return [column.name for column in self.codec.columns if column.kind is ColumnKind.text]
+
 
 def take_in(
     candidate: Source,

@@ -15,15 +15,21 @@ from pydantic import BaseModel, ConfigDict, Field
 __all__ = [
     "SCHEMA_VERSION",
     "CascadeSection",
+    "Cluster",
+    "ColumnDiversity",
     "DatasetSection",
+    "DiversityFinding",
     "DiversitySection",
     "Dimension",
     "Interval",
     "LocalizationSection",
     "Metric",
+    "MissingRegion",
+    "NearDuplicate",
     "OwnMetric",
     "Plot",
     "PreScreenSection",
+    "RarePattern",
     "Recommendation",
     "Region",
     "RowFinding",
@@ -134,11 +140,97 @@ class OwnMetric(Metric):
     reference: Finite | None
 
 
+class DiversityFinding(_Model):
+    """Something to know about the candidate's variety, and what to do about it.
+
+    `rows` are the candidate's, `reference_rows` the reference's: examples, by number.
+    """
+
+    kind: str
+    text: str
+    advice: str
+    rows: list[int] = []
+    reference_rows: list[int] = []
+
+
+class ColumnDiversity(_Model):
+    """How varied one column is: `entropy` in nats, `gini` of its codes' counts, its commonest value's share.
+
+    Entropy and gini are of samples of equal size, beside what the reference gives against itself.
+    """
+
+    name: str
+    entropy: Finite | None
+    entropy_null: Finite | None = None
+    entropy_null_std: Finite | None = None
+    gini: Finite | None
+    gini_null: Finite | None = None
+    gini_null_std: Finite | None = None
+    top: str
+    top_share: Probability
+    reference_top_share: Probability | None = None
+    reason: str | None = None
+
+
+class Cluster(_Model):
+    """One cluster of the reference's rows (of the candidate's, without a reference) and who has how much of it.
+
+    Shares are of all rows of the samples that took no part in finding it. `deviation` is the standard error of their
+    difference where both sides are alike. Densities, of equally many rows, are one over the median distance to the
+    fifth neighbour. `conditions` say what sets its rows apart from others; `rows` and `reference_rows` lie near its
+    centre.
+    """
+
+    conditions: list[str]
+    columns: list[str]
+    share: Probability
+    reference_share: Probability | None = None
+    deviation: Finite | None = None
+    density: Finite | None = None
+    reference_density: Finite | None = None
+    rows: list[int] = []
+    reference_rows: list[int] = []
+    reason: str | None = None
+
+
+class RarePattern(_Model):
+    """A combination of values that is `lost`, `new`, or `odd`: hardly any row has it.
+
+    `lost`: `expected` rows at the reference's share, none there; `rows` are the reference's. `new`: no reference row
+    has it. `odd`: `expected` rows, were the columns independent. Counts are of the samples.
+    """
+
+    kind: Literal["lost", "new", "odd"]
+    conditions: list[str]
+    columns: list[str]
+    count: int
+    expected: Finite | None = None
+    reference_count: int | None = None
+    rows: list[int] = []
+    reason: str | None = None
+
+
+class NearDuplicate(_Model):
+    """Two candidate rows that are coded alike in all columns but `columns`."""
+
+    row: int
+    other_row: int
+    columns: list[str]
+
+
 class DiversitySection(_Model):
     """Diversity of the candidate: what it has by itself, and what it lacks of the reference's."""
 
     # What has `reference` is the first, what has not the second.
     metrics: dict[str, OwnMetric | Metric] = {}
+    # By metric: the value's own interval, where it has one.
+    intervals: dict[str, Interval] = {}
+    findings: list[DiversityFinding] = []
+    columns: list[ColumnDiversity] = []
+    clusters: list[Cluster] = []
+    rare_patterns: list[RarePattern] = []
+    near_duplicates: list[NearDuplicate] = []
+    outlier_rows: list[int] = []
 
 
 class CascadeSection(_Model):
@@ -172,13 +264,25 @@ class Region(_Model):
     columns: list[str]
 
 
+class MissingRegion(_Model):
+    """A part of the reference that the candidate does not cover; `conditions` hold together, one a column."""
+
+    conditions: list[str]
+    columns: list[str]
+    reference_share: Probability
+    candidate_share: Probability
+    reference_rows: list[int] = []  # examples, by their number in the reference
+    examples: list[dict[str, str]] = []
+
+
 class LocalizationSection(_Model):
-    """Which rows are to blame."""
+    """Which rows are to blame, and which parts of the reference no row stands for."""
 
     status: Status = Status.measured
     reason: str | None = None
     rows: list[RowFinding] = []
     regions: list[Region] = []
+    missing_regions: list[MissingRegion] = []
     evidence: list[Plot] = []
 
 

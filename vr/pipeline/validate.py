@@ -24,6 +24,7 @@ from vr.detector.registry import DIMENSIONS
 from vr.detector.verdict import judge, withhold_approval
 from vr.pipeline import assemble
 from vr.pipeline.config import Config
+from vr.pipeline.diversity import diversity_section
 from vr.pipeline.engines import known_before, passes_of
 from vr.pipeline.intake import Intake, take_in
 from vr.pipeline.prescreen import BeforeTraining, pre_screen
@@ -133,6 +134,15 @@ def validate(
             judgement = withhold_approval(
                 judgement, f"column '{infinite[0]}' has infinite values, which the reference has nowhere in it"
             )
+    with stopwatch.stage("diversity"):
+        diversity = diversity_section(
+            candidate,
+            intake,
+            inputs,
+            measurements["entropy_stability"],
+            alone,
+            batch_rows=config.data.batch_rows,
+        )
     with stopwatch.stage("localize"):
         # Process 0 alone writes the table of row scores.
         found, weight = by_each(lambda: _localize(candidate, intake, config, folder, features, rows_done))
@@ -161,7 +171,7 @@ def validate(
             for d in judgement.drivers
         ],
         dimensions=sections,
-        diversity=assemble.diversity_section(inputs, measurements["entropy_stability"], alone),
+        diversity=diversity,
         prescreen=screened.section,
         signatures=screened.signatures,
         cascade=assemble.cascade_section(cascade, config.cascade.preset, cascade_reason),
@@ -237,11 +247,14 @@ def _localize(
     from vr.data.hashing import hash_batch
     from vr.data.repeats import Repeats
     from vr.localization.localize import localize, score_duplicates_only
+    from vr.localization.missing import find_missing
     from vr.localization.scorer import RowScorer
     from vr.pipeline.row_scores import SCORES, bound_schema
 
     num_rows = intake.candidate_profile.rows
-    weight = _duplicate_excess(features.get("entropy_stability.duplicate_fraction"))
+    copies = features.get("entropy_stability.duplicate_fraction")
+    weight = _duplicate_excess(copies)
+    rate = 1.0 if copies is None or copies.null_mean is None else copies.null_mean
     batches = candidate.batches(intake.codec.sources, config.data.batch_rows)
     reference = intake.reference_profile
     schema = bound_schema(
@@ -273,8 +286,10 @@ def _localize(
                 reference_rows=config.localization.reference_rows,
                 max_distance_rows=config.localization.max_distance_rows,
                 duplicate_weight=weight or 0.0,
+                duplicate_rate=rate,
                 repeated=repeated,
                 seed=config.seed,
+                threads=config.engine.threads or os.cpu_count() or 1,
             )
             found = localize(
                 batches,
@@ -288,6 +303,8 @@ def _localize(
                 write=write,
                 on_batch=lambda done: rows_done("localize", done, num_rows, "rows scored"),
             )
+            missing = find_missing(intake.candidate, intake.reference, intake.columns, config.seed)
+            found = replace(found, missing=missing)
     return found, weight
 
 

@@ -111,7 +111,6 @@ def problems(id: str, report: Report) -> collapse.LocalizeProblemsResponse:
         id,
         report,
         "localization",
-        missing_regions=_unmeasured("regions of the reference that the candidate lacks are not listed by this version"),
         ablations=ablations,
     )
 

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vr.stats.rowwise import in_whole_blocks
+
 __all__ = ["Balls", "Prdc", "nearest_distances", "nearest_neighbours", "prdc"]
 
 # Rows taken at once against all rows of the other side: 512 x 4096 float32 distances are 8 MB, near a cache's size.
@@ -201,16 +203,18 @@ def _float32(x: np.ndarray) -> np.ndarray:
 
 def _search(x: np.ndarray, y: np.ndarray, k: int) -> np.ndarray:
     """Row numbers of the k nearest rows of y, exactly, nearest first."""
+    # Of rows that are equally near, which is found must not depend on the other rows of x.
+    num_rows, x = len(x), in_whole_blocks(x)
     try:
         import faiss
     except ImportError:
         from sklearn.neighbors import NearestNeighbors
 
         neighbours = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(y)
-        return neighbours.kneighbors(x, return_distance=False)
+        return neighbours.kneighbors(x, return_distance=False)[:num_rows]
     index = faiss.IndexFlatL2(y.shape[1])
     index.add(y)
-    return index.search(x, k)[1]
+    return index.search(x, k)[1][:num_rows]
 
 
 def _without_self(found: np.ndarray) -> np.ndarray:

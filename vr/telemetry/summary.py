@@ -191,7 +191,24 @@ def profile_lines(profile: dict[str, Any], *, most_columns: int = 20) -> list[st
                 for name, metric in metrics
             ),
         ]
+    lines += _variety_lines(profile.get("diversity", {}))
     return [*lines, *([""] if dataset.notes else []), *(f"note: {note}" for note in dataset.notes)]
+
+
+def _variety_lines(diversity: dict[str, Any], most: int = 8) -> list[str]:
+    """Returns clusters with their shares, then what stands out and what to do about it."""
+    lines = []
+    clusters = diversity.get("clusters", [])
+    if len(clusters) > 1:
+        lines += ["", f"{'cluster':>9}  rows with"]
+        for cluster in clusters[:most]:
+            rows = ", ".join(f"{row:,}" for row in cluster["rows"])
+            words = " and ".join(cluster["conditions"]) or "no column sets it apart"
+            lines.append(f"{100 * cluster['share']:7.1f} %  {_clipped(words, 160)} (such as rows {rows})")
+    for finding in diversity.get("findings", [])[:most]:
+        rows = ", ".join(f"{row:,}" for row in finding["rows"][:5])
+        lines += ["", f"found: {finding['text']}" + (f" (rows {rows})" if rows else ""), f"do:    {finding['advice']}"]
+    return lines
 
 
 def print_profile(profile: dict[str, Any], *, folder: Path | str | None) -> None:

@@ -46,8 +46,7 @@ DIMENSIONS = {
         "For every pair of columns a measure of dependence is computed on both sides and subtracted: rank correlation "
         "for two numbers, Cramér's V for two categories, the correlation ratio for one of each. The largest and the "
         "root-mean-square difference are reported. The predictability gap asks how well each column can be predicted "
-        "from all others, here and in the reference. "
-        f"{NO_WEIGHT}",
+        "from all others, here and in the reference.",
     ),
     "entropy_stability": Explanation(
         "Entropy stability",
@@ -120,12 +119,16 @@ SECTIONS = {
     "raise the loss on real rows. The forecast is shown beside what the largest tier alone says of the excess, and "
     "carries no weight in the verdict: a few sizes pin down a curve only loosely.",
     "rows": "Each candidate row gets a score from 0 to 1: the share of real rows that look less suspicious, so that "
-    "real rows average one half. It joins the odds of a classifier, the distance to the reference, and copies of "
-    "the row. row_scores.parquet has every row.",
+    "real rows average one half. It weighs how likely the row's values are together, its distance to the reference, "
+    "copies of the row, and stretches of the file that are off together. row_scores.parquet has every row. What is "
+    "missing has no row to blame: parts of the reference that the candidate does not cover are listed by column.",
     "recommendations": "Ordered by what to do first; vr fix executes them. A risk afterwards is that of the sample "
     "with this action alone done to it.",
     "diversity": "How much variety the candidate holds. Numbers with a null are compared with the reference at the "
-    "same number of rows; missing mass and exact duplicates are those of the two whole files.",
+    "same number of rows; missing mass and exact duplicates are those of the two whole files. Clusters are found in a "
+    "sample of the reference, and every row goes to that of its nearest row there; a combination of values is named "
+    "only where chance would leave not even one in a hundred reports so. Effective values of a column are the "
+    "exponential of its entropy: as many equally common values are as varied. The tables do not enter the verdict.",
     "signatures": "What was known before any model was trained: how far the cheap statistics lie from their nulls, and "
     "which datasets of the library, whose loss of skill was measured, lie there too. Similarity is 1 for equal "
     "fingerprints. The verdict does not read it.",

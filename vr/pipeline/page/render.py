@@ -15,6 +15,7 @@ from vr.pipeline.page import sections, summary
 from vr.pipeline.page.explanations import DIMENSIONS, SECTIONS
 from vr.pipeline.page.nulls import TICKS, WIDTH, position
 from vr.pipeline.page.text import clip, count, label, number
+from vr.pipeline.page.variety import variety_view
 from vr.pipeline.report import Status, ValidationReport
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def render(report: ValidationReport) -> str:
         "localization_measured": report.localization.status is Status.measured,
         "actions": sections.action_views(report.recommendations),
         "more_actions": max(0, len(report.recommendations) - sections.MAX_ACTIONS),
-        "diversity": sections.metric_rows(report.diversity.metrics, scored=False),
+        "diversity": sections.metric_rows(report.diversity.metrics, scored=False, intervals=report.diversity.intervals),
+        "variety": variety_view(report.diversity),
         "signatures": sections.signatures_view(report),
         "dataset": sections.dataset_view(report.dataset, "Columns of the candidate"),
         "reference": report.reference and sections.dataset_view(report.reference, "Columns of the reference"),

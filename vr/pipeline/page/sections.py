@@ -17,6 +17,7 @@ from vr.pipeline.report import (
     Interval,
     LocalizationSection,
     Metric,
+    MissingRegion,
     OwnMetric,
     Plot,
     PreScreenSection,
@@ -118,8 +119,16 @@ class ActionView:
     cost: list[tuple[str, str]]
 
 
-def metric_rows(metrics: Mapping[str, Metric], *, scored: bool = True) -> list[MetricRow]:
-    """Returns the numbers of a dimension, those furthest from their null first; `scored` where some make a score."""
+def metric_rows(
+    metrics: Mapping[str, Metric], *, scored: bool = True, intervals: Mapping[str, Interval] | None = None
+) -> list[MetricRow]:
+    """Returns the numbers of a dimension, those furthest from their null first.
+
+    Args:
+      metrics: By key.
+      scored: Whether some make a score.
+      intervals: By key, where a number has one of its own.
+    """
     marked = [(key, metric, mark(metric)) for key, metric in metrics.items()]
     # Only where the report tells the numbers that make the score from those that explain it.
     told = scored and any(getattr(metric, "judged", False) for metric in metrics.values())
@@ -135,7 +144,7 @@ def metric_rows(metrics: Mapping[str, Metric], *, scored: bool = True) -> list[M
             MetricRow(
                 clip(metric.label, 80) or label(key),
                 clip(metric.description),
-                number(metric.value),
+                number(metric.value) + _own_interval((intervals or {}).get(key)),
                 clip(metric.unit, 24),
                 null,
                 clip(metric.reason or "no null", 80),
@@ -146,6 +155,12 @@ def metric_rows(metrics: Mapping[str, Metric], *, scored: bool = True) -> list[M
             )
         )
     return rows
+
+
+def _own_interval(found: Interval | None) -> str:
+    if found is None or found.lower is None or found.upper is None:
+        return ""
+    return f" ({number(found.lower)} to {number(found.upper)})"
 
 
 def dimension_views(report: ValidationReport, rows: list[ScoreRow], shelf: PlotShelf) -> list[DimensionView]:
@@ -201,8 +216,25 @@ def rows_view(section: LocalizationSection, shelf: PlotShelf) -> dict[str, Any]:
         ]
         for r in section.regions[:MAX_ROWS]
     ]
+    missing = [
+        [
+            clip(" and ".join(m.conditions), 320),
+            _percent(m.reference_share),
+            _percent(m.candidate_share),
+            clip(_example(m), 320),
+        ]
+        for m in section.missing_regions[:MAX_ROWS]
+    ]
     return {
         "group": shelf.place(section.evidence),
+        "missing": Table(
+            "Missing: parts of the reference that the candidate does not cover",
+            ["Where", "Share of the reference", "Share of the candidate", "A row of the reference there"],
+            missing,
+            max(0, len(section.missing_regions) - MAX_ROWS),
+            frozenset({1, 2}),
+            blocks=True,
+        ),
         "rows": Table(
             "Rows to look at first, counted from 0",
             ["Row", "Score", "Confidence", "Defects", "Columns", "Why"],
@@ -225,6 +257,17 @@ def rows_view(section: LocalizationSection, shelf: PlotShelf) -> dict[str, Any]:
 def _names(names: list[str], limit: int) -> str:
     text = ", ".join(clip(name, 40).replace("_", " ") if limit == 4 else clip(name, 40) for name in names[:limit])
     return text + (f" and {len(names) - limit:,} more" if len(names) > limit else "")
+
+
+def _percent(share: float) -> str:
+    return f"{100.0 * share:.1f} %"
+
+
+def _example(region: MissingRegion) -> str:
+    if not region.examples:
+        return ""
+    cells = ", ".join(f"{clip(name, 40)} = {clip(value, 40)}" for name, value in list(region.examples[0].items())[:12])
+    return f"row {count(region.reference_rows[0])}: {cells}" if region.reference_rows else cells
 
 
 def action_views(recommendations: list[Recommendation]) -> list[ActionView]:

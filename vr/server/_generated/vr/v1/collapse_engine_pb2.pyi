@@ -76,14 +76,6 @@ class LocalizeProblemsRequest(_message.Message):
     job: _job_pb2.Job
     def __init__(self, validation_id: _Optional[str] = ..., job: _Optional[_Union[_job_pb2.Job, _Mapping]] = ...) -> None: ...
 
-class MissingRegions(_message.Message):
-    __slots__ = ("status", "reason")
-    STATUS_FIELD_NUMBER: _ClassVar[int]
-    REASON_FIELD_NUMBER: _ClassVar[int]
-    status: _report_pb2.Status
-    reason: str
-    def __init__(self, status: _Optional[_Union[_report_pb2.Status, str]] = ..., reason: _Optional[str] = ...) -> None: ...
-
 class Ablation(_message.Message):
     __slots__ = ("category", "title", "removed_rows", "risk_score", "risk_score_after", "basis")
     CATEGORY_FIELD_NUMBER: _ClassVar[int]
@@ -101,16 +93,14 @@ class Ablation(_message.Message):
     def __init__(self, category: _Optional[str] = ..., title: _Optional[str] = ..., removed_rows: _Optional[int] = ..., risk_score: _Optional[float] = ..., risk_score_after: _Optional[_Union[_report_pb2.Interval, _Mapping]] = ..., basis: _Optional[str] = ...) -> None: ...
 
 class LocalizeProblemsResponse(_message.Message):
-    __slots__ = ("validation_id", "localization", "missing_regions", "ablations")
+    __slots__ = ("validation_id", "localization", "ablations")
     VALIDATION_ID_FIELD_NUMBER: _ClassVar[int]
     LOCALIZATION_FIELD_NUMBER: _ClassVar[int]
-    MISSING_REGIONS_FIELD_NUMBER: _ClassVar[int]
     ABLATIONS_FIELD_NUMBER: _ClassVar[int]
     validation_id: str
     localization: _report_pb2.LocalizationSection
-    missing_regions: MissingRegions
     ablations: _containers.RepeatedCompositeFieldContainer[Ablation]
-    def __init__(self, validation_id: _Optional[str] = ..., localization: _Optional[_Union[_report_pb2.LocalizationSection, _Mapping]] = ..., missing_regions: _Optional[_Union[MissingRegions, _Mapping]] = ..., ablations: _Optional[_Iterable[_Union[Ablation, _Mapping]]] = ...) -> None: ...
+    def __init__(self, validation_id: _Optional[str] = ..., localization: _Optional[_Union[_report_pb2.LocalizationSection, _Mapping]] = ..., ablations: _Optional[_Iterable[_Union[Ablation, _Mapping]]] = ...) -> None: ...
 
 class GenerateRecommendationsRequest(_message.Message):
     __slots__ = ("validation_id", "job")

@@ -53,6 +53,13 @@ class Situation(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SITUATION_UNTRAINED: _ClassVar[Situation]
     SITUATION_WITHOUT_REFERENCE: _ClassVar[Situation]
 
+class RareKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    RARE_KIND_UNSPECIFIED: _ClassVar[RareKind]
+    RARE_KIND_LOST: _ClassVar[RareKind]
+    RARE_KIND_NEW: _ClassVar[RareKind]
+    RARE_KIND_ODD: _ClassVar[RareKind]
+
 class PreScreenAnswer(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     PRE_SCREEN_ANSWER_UNSPECIFIED: _ClassVar[PreScreenAnswer]
@@ -84,6 +91,10 @@ SITUATION_UNSPECIFIED: Situation
 SITUATION_TRAINED: Situation
 SITUATION_UNTRAINED: Situation
 SITUATION_WITHOUT_REFERENCE: Situation
+RARE_KIND_UNSPECIFIED: RareKind
+RARE_KIND_LOST: RareKind
+RARE_KIND_NEW: RareKind
+RARE_KIND_ODD: RareKind
 PRE_SCREEN_ANSWER_UNSPECIFIED: PreScreenAnswer
 PRE_SCREEN_ANSWER_PROCEED: PreScreenAnswer
 PRE_SCREEN_ANSWER_STOP: PreScreenAnswer
@@ -175,8 +186,102 @@ class Dimension(_message.Message):
     evidence: _containers.RepeatedCompositeFieldContainer[Plot]
     def __init__(self, score: _Optional[float] = ..., threshold: _Optional[float] = ..., passed: _Optional[bool] = ..., status: _Optional[_Union[Status, str]] = ..., reason: _Optional[str] = ..., metrics: _Optional[_Mapping[str, Metric]] = ..., evidence: _Optional[_Iterable[_Union[Plot, _Mapping]]] = ...) -> None: ...
 
+class DiversityFinding(_message.Message):
+    __slots__ = ("kind", "text", "advice", "rows", "reference_rows")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    ADVICE_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_ROWS_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    text: str
+    advice: str
+    rows: _containers.RepeatedScalarFieldContainer[int]
+    reference_rows: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, kind: _Optional[str] = ..., text: _Optional[str] = ..., advice: _Optional[str] = ..., rows: _Optional[_Iterable[int]] = ..., reference_rows: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class ColumnDiversity(_message.Message):
+    __slots__ = ("name", "entropy", "entropy_null", "entropy_null_std", "gini", "gini_null", "gini_null_std", "top", "top_share", "reference_top_share", "reason")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ENTROPY_FIELD_NUMBER: _ClassVar[int]
+    ENTROPY_NULL_FIELD_NUMBER: _ClassVar[int]
+    ENTROPY_NULL_STD_FIELD_NUMBER: _ClassVar[int]
+    GINI_FIELD_NUMBER: _ClassVar[int]
+    GINI_NULL_FIELD_NUMBER: _ClassVar[int]
+    GINI_NULL_STD_FIELD_NUMBER: _ClassVar[int]
+    TOP_FIELD_NUMBER: _ClassVar[int]
+    TOP_SHARE_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_TOP_SHARE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    entropy: float
+    entropy_null: float
+    entropy_null_std: float
+    gini: float
+    gini_null: float
+    gini_null_std: float
+    top: str
+    top_share: float
+    reference_top_share: float
+    reason: str
+    def __init__(self, name: _Optional[str] = ..., entropy: _Optional[float] = ..., entropy_null: _Optional[float] = ..., entropy_null_std: _Optional[float] = ..., gini: _Optional[float] = ..., gini_null: _Optional[float] = ..., gini_null_std: _Optional[float] = ..., top: _Optional[str] = ..., top_share: _Optional[float] = ..., reference_top_share: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class Cluster(_message.Message):
+    __slots__ = ("conditions", "columns", "share", "reference_share", "deviation", "density", "reference_density", "rows", "reference_rows", "reason")
+    CONDITIONS_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_SHARE_FIELD_NUMBER: _ClassVar[int]
+    DEVIATION_FIELD_NUMBER: _ClassVar[int]
+    DENSITY_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_DENSITY_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_ROWS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    conditions: _containers.RepeatedScalarFieldContainer[str]
+    columns: _containers.RepeatedScalarFieldContainer[str]
+    share: float
+    reference_share: float
+    deviation: float
+    density: float
+    reference_density: float
+    rows: _containers.RepeatedScalarFieldContainer[int]
+    reference_rows: _containers.RepeatedScalarFieldContainer[int]
+    reason: str
+    def __init__(self, conditions: _Optional[_Iterable[str]] = ..., columns: _Optional[_Iterable[str]] = ..., share: _Optional[float] = ..., reference_share: _Optional[float] = ..., deviation: _Optional[float] = ..., density: _Optional[float] = ..., reference_density: _Optional[float] = ..., rows: _Optional[_Iterable[int]] = ..., reference_rows: _Optional[_Iterable[int]] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class RarePattern(_message.Message):
+    __slots__ = ("kind", "conditions", "columns", "count", "expected", "reference_count", "rows", "reason")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    CONDITIONS_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    kind: RareKind
+    conditions: _containers.RepeatedScalarFieldContainer[str]
+    columns: _containers.RepeatedScalarFieldContainer[str]
+    count: int
+    expected: float
+    reference_count: int
+    rows: _containers.RepeatedScalarFieldContainer[int]
+    reason: str
+    def __init__(self, kind: _Optional[_Union[RareKind, str]] = ..., conditions: _Optional[_Iterable[str]] = ..., columns: _Optional[_Iterable[str]] = ..., count: _Optional[int] = ..., expected: _Optional[float] = ..., reference_count: _Optional[int] = ..., rows: _Optional[_Iterable[int]] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class NearDuplicate(_message.Message):
+    __slots__ = ("row", "other_row", "columns")
+    ROW_FIELD_NUMBER: _ClassVar[int]
+    OTHER_ROW_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    row: int
+    other_row: int
+    columns: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, row: _Optional[int] = ..., other_row: _Optional[int] = ..., columns: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class DiversitySection(_message.Message):
-    __slots__ = ("metrics",)
+    __slots__ = ("metrics", "intervals", "findings", "columns", "clusters", "rare_patterns", "near_duplicates", "outlier_rows")
     class MetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -184,9 +289,30 @@ class DiversitySection(_message.Message):
         key: str
         value: Metric
         def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Metric, _Mapping]] = ...) -> None: ...
+    class IntervalsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: Interval
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Interval, _Mapping]] = ...) -> None: ...
     METRICS_FIELD_NUMBER: _ClassVar[int]
+    INTERVALS_FIELD_NUMBER: _ClassVar[int]
+    FINDINGS_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    CLUSTERS_FIELD_NUMBER: _ClassVar[int]
+    RARE_PATTERNS_FIELD_NUMBER: _ClassVar[int]
+    NEAR_DUPLICATES_FIELD_NUMBER: _ClassVar[int]
+    OUTLIER_ROWS_FIELD_NUMBER: _ClassVar[int]
     metrics: _containers.MessageMap[str, Metric]
-    def __init__(self, metrics: _Optional[_Mapping[str, Metric]] = ...) -> None: ...
+    intervals: _containers.MessageMap[str, Interval]
+    findings: _containers.RepeatedCompositeFieldContainer[DiversityFinding]
+    columns: _containers.RepeatedCompositeFieldContainer[ColumnDiversity]
+    clusters: _containers.RepeatedCompositeFieldContainer[Cluster]
+    rare_patterns: _containers.RepeatedCompositeFieldContainer[RarePattern]
+    near_duplicates: _containers.RepeatedCompositeFieldContainer[NearDuplicate]
+    outlier_rows: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, metrics: _Optional[_Mapping[str, Metric]] = ..., intervals: _Optional[_Mapping[str, Interval]] = ..., findings: _Optional[_Iterable[_Union[DiversityFinding, _Mapping]]] = ..., columns: _Optional[_Iterable[_Union[ColumnDiversity, _Mapping]]] = ..., clusters: _Optional[_Iterable[_Union[Cluster, _Mapping]]] = ..., rare_patterns: _Optional[_Iterable[_Union[RarePattern, _Mapping]]] = ..., near_duplicates: _Optional[_Iterable[_Union[NearDuplicate, _Mapping]]] = ..., outlier_rows: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class HistoricalOutcome(_message.Message):
     __slots__ = ("label", "skill_lost", "tail_skill_lost", "dataset", "kind", "source", "workflow", "generation", "real_share", "strength", "reason")
@@ -499,19 +625,37 @@ class Region(_message.Message):
     columns: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, row_start: _Optional[int] = ..., row_end: _Optional[int] = ..., defect: _Optional[str] = ..., score: _Optional[float] = ..., columns: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class MissingRegion(_message.Message):
+    __slots__ = ("conditions", "columns", "reference_share", "candidate_share", "reference_rows", "examples")
+    CONDITIONS_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_SHARE_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATE_SHARE_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_ROWS_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLES_FIELD_NUMBER: _ClassVar[int]
+    conditions: _containers.RepeatedScalarFieldContainer[str]
+    columns: _containers.RepeatedScalarFieldContainer[str]
+    reference_share: float
+    candidate_share: float
+    reference_rows: _containers.RepeatedScalarFieldContainer[int]
+    examples: _containers.RepeatedCompositeFieldContainer[_struct_pb2.Struct]
+    def __init__(self, conditions: _Optional[_Iterable[str]] = ..., columns: _Optional[_Iterable[str]] = ..., reference_share: _Optional[float] = ..., candidate_share: _Optional[float] = ..., reference_rows: _Optional[_Iterable[int]] = ..., examples: _Optional[_Iterable[_Union[_struct_pb2.Struct, _Mapping]]] = ...) -> None: ...
+
 class LocalizationSection(_message.Message):
-    __slots__ = ("status", "reason", "rows", "regions", "evidence")
+    __slots__ = ("status", "reason", "rows", "regions", "evidence", "missing_regions")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     REGIONS_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    MISSING_REGIONS_FIELD_NUMBER: _ClassVar[int]
     status: Status
     reason: str
     rows: _containers.RepeatedCompositeFieldContainer[RowFinding]
     regions: _containers.RepeatedCompositeFieldContainer[Region]
     evidence: _containers.RepeatedCompositeFieldContainer[Plot]
-    def __init__(self, status: _Optional[_Union[Status, str]] = ..., reason: _Optional[str] = ..., rows: _Optional[_Iterable[_Union[RowFinding, _Mapping]]] = ..., regions: _Optional[_Iterable[_Union[Region, _Mapping]]] = ..., evidence: _Optional[_Iterable[_Union[Plot, _Mapping]]] = ...) -> None: ...
+    missing_regions: _containers.RepeatedCompositeFieldContainer[MissingRegion]
+    def __init__(self, status: _Optional[_Union[Status, str]] = ..., reason: _Optional[str] = ..., rows: _Optional[_Iterable[_Union[RowFinding, _Mapping]]] = ..., regions: _Optional[_Iterable[_Union[Region, _Mapping]]] = ..., evidence: _Optional[_Iterable[_Union[Plot, _Mapping]]] = ..., missing_regions: _Optional[_Iterable[_Union[MissingRegion, _Mapping]]] = ...) -> None: ...
 
 class Recommendation(_message.Message):
     __slots__ = ("priority", "category", "title", "description", "affected_rows", "expected_risk_score", "basis", "cost", "action")

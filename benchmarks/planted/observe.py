@@ -1,0 +1,88 @@
+"""The evidence against every row of every file, as `vr validate` gathers it: a file a dataset, kept once it is made."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from benchmarks.planted.cases import Case, cases_of, material_of, reference_of
+from benchmarks.planted.fitting import Observed
+from vr.cascade.config import preset
+from vr.data.hashing import hash_batch
+from vr.data.repeats import Repeats
+from vr.data.source import open_source
+from vr.localization.norms import Norms
+from vr.localization.row_evidence import Evidence, RowEvidence
+from vr.pipeline.config import Config
+from vr.pipeline.intake import take_in
+
+__all__ = ["observe", "observed_of"]
+
+_FIELDS = ("tails", "which_pair", "outside", "null", "wrong", "repeated")
+
+
+def observed_of(dataset: str, folder: Path) -> list[Observed]:
+    """Returns a dataset's files, an untouched one first, from `folder` where they are there."""
+    path = folder / f"{dataset}.npz"
+    cases = [None, *cases_of(dataset)]
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        norms: dict[bytes, Norms] = {}
+        arrays = {}
+        for i, case in enumerate(cases):
+            one = observe(dataset, case, norms)
+            fields = (*one.evidence.arrays(), one.null, one.wrong, one.repeated)
+            arrays |= {f"{name}-{i}": value for name, value in zip(_FIELDS, fields, strict=True)}
+        partial = path.with_suffix(".partial.npz")
+        np.savez_compressed(partial, **{k: v.astype(np.float32) if v.dtype == float else v for k, v in arrays.items()})
+        os.replace(partial, path)
+    result = []
+    with np.load(path) as file:
+        for i, case in enumerate(cases):
+            tails, pair, outside, null, wrong, repeated = (file[f"{name}-{i}"] for name in _FIELDS)
+            evidence = Evidence(tails.astype(float), pair, outside)
+            result.append(_observed(dataset, case, wrong, evidence, null.astype(float), repeated))
+    return result
+
+
+def observe(dataset: str, case: Case | None, norms: dict[bytes, Norms]) -> Observed:
+    """Returns the evidence of one file; `norms` keeps what is fitted to the reference alone."""
+    if case is None:
+        table = material_of(dataset).table
+        wrong = np.zeros(table.num_rows, bool)
+    else:
+        table, wrong = case.make()
+    config = Config(cascade=preset("none"))
+    intake = take_in(open_source(table), open_source(reference_of(dataset)), config, 1, lambda *_: None)
+    assert intake.reference is not None
+    key = intake.reference.rows.tobytes()
+    points = config.localization.reference_rows
+    if key not in norms:
+        norms[key] = Norms.fit(intake.reference, intake.columns, points, config.seed)
+    evidence = RowEvidence.fit(
+        intake.candidate,
+        intake.reference,
+        columns=intake.columns,
+        embedding=intake.embedding,
+        num_rows=table.num_rows,
+        reference_rows=points,
+        max_distance_rows=config.localization.max_distance_rows,
+        seed=config.seed,
+        norms=norms[key],
+    )
+    assert evidence.sample is not None
+    repeated = _repeated(table, list(intake.codec.sources))
+    return _observed(dataset, case, wrong, evidence.sample, evidence.null, repeated)
+
+
+def _repeated(table: pa.Table, columns: list[str]) -> np.ndarray:
+    return Repeats().mark(hash_batch(table, columns))
+
+
+def _observed(
+    dataset: str, case: Case | None, wrong: np.ndarray, evidence: Evidence, null: np.ndarray, repeated: np.ndarray
+) -> Observed:
+    if case is None:
+        return Observed(f"{dataset}-none", "none", 0.0, wrong, evidence, null, repeated)
+    return Observed(case.name, case.kind, case.share, wrong, evidence, null, repeated)

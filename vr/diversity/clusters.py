@@ -1,0 +1,237 @@
+"""Clusters of the real rows, and how many of a candidate's rows, how densely, lie in each.
+
+HDBSCAN finds them in a sample of the reference (of the dataset itself, where there is none), in its leading principal
+directions. Any other row belongs where its nearest row of that sample does, so that all rows are assigned by one rule:
+the shares of both sides are of rows that took no part in finding the clusters.
+
+References:
+  Campello, Moulavi and Sander 2013, Density-based clustering based on hierarchical density estimates.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vr.detector.inputs import Columns, Side
+from vr.diversity.words import distinctive_conditions
+from vr.stats.coverage import nearest_distances
+
+__all__ = ["Cluster", "Clustering", "Clusters", "find_clusters"]
+
+_BLOCK_ROWS = 1_024  # rows assigned at once: 4 MB of distances, within a cache
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How finely clusters are sought."""
+
+    max_rows: int = 700  # rows that they are found in
+    min_rows: int = 60
+    dimensions: int = 8  # leading principal directions: HDBSCAN calls most rows of wider spaces noise
+    min_share: float = 0.03  # of the rows, for a cluster
+    neighbours: int = 5  # for densities, as for HDBSCAN's own
+    density_rows: int = 200  # of either side, where the densities of a cluster are compared
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """The clusters as a map from rows to labels.
+
+    Attributes:
+      centre: float `[p]`.
+      directions: float `[p, q]`, the principal directions.
+      points: float `[m, q]`, the rows that clusters were found in.
+      labels: int `[m]`, from 0 by falling size; -1 lies in no cluster.
+    """
+
+    centre: np.ndarray
+    directions: np.ndarray
+    points: np.ndarray
+    labels: np.ndarray
+
+    @classmethod
+    def fit(cls, features: np.ndarray, settings: Settings = Settings()) -> "Clustering":
+        """Returns the clusters of `features`, float `[m, p]`; a single one where HDBSCAN finds none or only noise."""
+        from sklearn.cluster import HDBSCAN
+
+        features = np.asarray(features, float)
+        centre = features.mean(axis=0)
+        _, values, rows = np.linalg.svd(features - centre, full_matrices=False)
+        kept = max(1, min(settings.dimensions, int((values > 1e-9 * max(values[0], 1e-30)).sum())))
+        directions = rows[:kept].T
+        points = (features - centre) @ directions
+        size = max(10, int(settings.min_share * len(points)))
+        labels = HDBSCAN(min_cluster_size=size, min_samples=settings.neighbours, copy=True).fit_predict(points)
+        if labels.max() < 1:
+            labels = np.zeros(len(points), np.int64)
+        else:
+            order = np.argsort(-np.bincount(labels[labels >= 0]), kind="stable")
+            rank = np.empty(len(order), np.int64)
+            rank[order] = np.arange(len(order))
+            labels = np.where(labels >= 0, rank[np.maximum(labels, 0)], -1)
+        return cls(centre, directions, points, labels)
+
+    @property
+    def num_clusters(self) -> int:
+        """How many there are, at least 1."""
+        return int(self.labels.max()) + 1
+
+    def place(self, features: np.ndarray) -> np.ndarray:
+        """Returns `features`, float `[n, p]`, in the principal directions, `[n, q]`."""
+        return (np.asarray(features, float) - self.centre) @ self.directions
+
+    def assign(self, features: np.ndarray) -> np.ndarray:
+        """Returns the label of each row of `features`, int `[n]`: that of the nearest row that clusters are made of."""
+        # Nearest is where x . y - |y|^2 / 2 is greatest; the last coordinate carries the second term.
+        points = np.column_stack([self.points, -0.5 * np.square(self.points).sum(axis=1)]).T.astype(np.float32)
+        nearest = np.empty(len(features), np.int64)
+        for start in range(0, len(features), _BLOCK_ROWS):
+            rows = self.place(features[start : start + _BLOCK_ROWS])
+            closeness = np.column_stack([rows, np.ones(len(rows))]).astype(np.float32) @ points
+            nearest[start : start + _BLOCK_ROWS] = np.argmax(closeness, axis=1)
+        return self.labels[nearest]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One cluster; shares are of the rows that took no part in finding it.
+
+    Attributes:
+      conditions: What sets its rows apart, in words.
+      columns: The columns of the conditions.
+      share: Of the candidate's rows (of the dataset's).
+      reference_share: Of the reference's; None without one.
+      deviation: Standard error of their difference, were both drawn from one distribution; None without a reference.
+      density: One over the median distance to the fifth neighbour in it, of as many rows as `reference_density` is of.
+      reference_density: Likewise; None without a reference. Either is None where there are too few rows to tell.
+      rows: Rows of the candidate near its centre, by number; of the reference, where the candidate has none.
+      reference_rows: Likewise of the reference.
+    """
+
+    conditions: list[str]
+    columns: list[str]
+    share: float
+    reference_share: float | None
+    deviation: float | None
+    density: float | None
+    reference_density: float | None
+    rows: list[int]
+    reference_rows: list[int]
+
+    @property
+    def z(self) -> float | None:
+        """How many standard errors the candidate's share lies above the reference's; None without a reference."""
+        if self.reference_share is None or not self.deviation:
+            return None
+        return (self.share - self.reference_share) / self.deviation
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """All clusters and what lies in none.
+
+    Attributes:
+      clusters: By falling size in the sample that they were found in.
+      num_fitted: Rows that they were found in.
+      outside: Share of the candidate's rows in no cluster.
+      reference_outside: Of the reference's; None without one.
+      outside_deviation: Standard error of their difference, as `Cluster.deviation`.
+      clustering: To assign further rows.
+    """
+
+    clusters: list[Cluster]
+    num_fitted: int
+    outside: float
+    reference_outside: float | None
+    outside_deviation: float | None
+    clustering: Clustering
+
+
+def find_clusters(
+    candidate: Side, reference: Side | None, columns: Columns, seed: int, settings: Settings = Settings()
+) -> Clusters | str:
+    """Returns the clusters with both sides' shares, or why there are none.
+
+    Args:
+      candidate: Its sample, or the dataset's that is described alone.
+      reference: Its sample.
+      columns: The encoded columns.
+      seed: Of the rows that clusters are found in.
+      settings: How finely.
+    """
+    base = candidate if reference is None else reference
+    if len(base) < settings.min_rows or not len(candidate):
+        return f"clusters need {settings.min_rows} rows, there are {len(base)}"
+    order = np.random.default_rng([seed, 23]).permutation(len(base))
+    num_fitted = min(settings.max_rows, len(base) // 2)
+    fitted, others = base.take(order[:num_fitted]), base.take(np.sort(order[num_fitted:]))
+    clustering = Clustering.fit(fitted.features, settings)
+    theirs = None if reference is None else others
+    own = others if reference is None else candidate
+    own_labels = clustering.assign(own.features)
+    their_labels = None if theirs is None else clustering.assign(theirs.features)
+    found = [
+        _cluster(label, clustering, (own, own_labels), (theirs, their_labels), base, columns, settings)
+        for label in range(clustering.num_clusters)
+    ]
+    there, deviation = None, None
+    if their_labels is not None:
+        there = float(np.mean(their_labels < 0))
+        deviation = _deviation((own_labels < 0).sum(), len(own), (their_labels < 0).sum(), len(their_labels))
+    return Clusters(found, num_fitted, float(np.mean(own_labels < 0)), there, deviation, clustering)
+
+
+def _deviation(first: int, first_rows: int, second: int, second_rows: int) -> float:
+    """Returns the standard error of the difference of two shares of one distribution; never 0."""
+    pooled = (first + second + 1.0) / (first_rows + second_rows + 2.0)
+    return float(np.sqrt(pooled * (1.0 - pooled) * (1.0 / first_rows + 1.0 / second_rows)))
+
+
+def _cluster(
+    label: int,
+    clustering: Clustering,
+    own: tuple[Side, np.ndarray],
+    theirs: tuple[Side | None, np.ndarray | None],
+    base: Side,
+    columns: Columns,
+    settings: Settings,
+) -> Cluster:
+    (side, labels), (reference, their_labels) = own, theirs
+    inside = side.take(np.flatnonzero(labels == label))
+    real = None
+    if reference is not None and their_labels is not None:
+        real = reference.take(np.flatnonzero(their_labels == label))
+    described = inside if real is None or not len(real) else real
+    conditions, names = [], []
+    if len(described) and clustering.num_clusters > 1:
+        conditions, names = distinctive_conditions(columns, described.codes, base.codes)
+    centre = clustering.points[clustering.labels == label].mean(axis=0)
+    most = min(settings.density_rows, len(inside), len(inside if real is None else real))
+    share, reference_share, deviation = len(inside) / len(side), None, None
+    if real is not None and reference is not None:
+        reference_share = len(real) / len(reference)
+        deviation = _deviation(len(inside), len(side), len(real), len(reference))
+    return Cluster(
+        conditions,
+        names,
+        share,
+        reference_share,
+        deviation,
+        _density(clustering.place(inside.features), most, settings.neighbours),
+        None if real is None else _density(clustering.place(real.features), most, settings.neighbours),
+        _central(inside, clustering, centre),
+        [] if real is None else _central(real, clustering, centre),
+    )
+
+
+def _density(points: np.ndarray, num_rows: int, k: int) -> float | None:
+    if num_rows <= 2 * k:
+        return None
+    points = points[np.arange(num_rows) * len(points) // num_rows]
+    distance = float(np.median(nearest_distances(points, points, k, exclude_self=True)[:, -1]))
+    return 1.0 / distance if distance > 0 else None
+
+
+def _central(side: Side, clustering: Clustering, centre: np.ndarray, most: int = 3) -> list[int]:
+    apart = np.linalg.norm(clustering.place(side.features) - centre, axis=1)
+    return [int(row) for row in side.rows[np.argsort(apart, kind="stable")[:most]]]

@@ -1,0 +1,199 @@
+"""From evidence to a row's score, confidence and kind of defect.
+
+The head's odds rank the rows. A row's score is one minus the tail probability of its odds among the reference's rows.
+Its confidence is the head's probability at the file's own share of wrong rows, which is estimated from its sample
+(Saerens, Latinne and Decaestecker 2002); but no more than one minus the share of rows with such odds that real data
+would show too (a tail false discovery rate, Efron and Tibshirani 2002).
+
+An exact repeat is another matter: it is told by equality, and how many repeats are too many is known for the file
+alone. Its score is how rare repeats are in the reference, or that of one in 10,000 where they are too many; its
+confidence is the share of repeats that the reference's own rate does not explain, and it takes no part in the
+confidence of other rows.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.special import expit, logit
+
+from vr.localization.evidence import TailScale
+from vr.localization.head import CLASSES, Head
+from vr.localization.row_evidence import EVIDENCE, Evidence
+
+__all__ = ["DEFECTS", "Judge", "Readings"]
+
+DEFECTS = (
+    "none",
+    "over_represented",
+    "outlier",
+    "near_duplicate",
+    "exact_duplicate",
+    "out_of_range",
+    "label_contradiction",
+    "broken_dependence",
+    "impossible_combination",
+    "drifted_block",
+    "generated_block",
+)
+_REPEAT = DEFECTS.index("exact_duplicate") - 1  # of the evidence's columns
+_NOTABLE = 1.3  # evidence of one in twenty
+_REPEATED = 4.0  # evidence of a repeat that the reference's rate does not explain, and the most of any
+_LEAST_SHARE = 1e-4  # of wrong rows that a file is thought to have
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What was found of each row.
+
+    Attributes:
+      evidence: float64 `[n, len(DEFECTS) - 1]`, for each kind in `DEFECTS[1:]`: -log10 of how rare the row is among
+        real rows over how likely it is of that kind; of an exact repeat the rarity alone.
+      rarity: float64 `[n]`, -log10 tail probability of the head's odds.
+      odds: float64 `[n]`, log-odds of any defect by the head.
+      judged: What it was found from.
+    """
+
+    evidence: np.ndarray
+    rarity: np.ndarray
+    odds: np.ndarray
+    judged: Evidence | None = None
+
+    @cached_property
+    def total(self) -> np.ndarray:
+        """The evidence that rows are ranked by: for rarity or for being a repeat, whichever is stronger."""
+        return np.maximum(self.rarity, self.evidence[:, _REPEAT])
+
+    @cached_property
+    def repeat(self) -> np.ndarray:
+        """Rows that repeat an earlier one where that is rare among real rows, bool `[n]`."""
+        return self.evidence[:, _REPEAT] > _NOTABLE
+
+    @cached_property
+    def score(self) -> np.ndarray:
+        """0 for an ordinary row, towards 1 for one hardly ever seen among real rows."""
+        return 1.0 - 10.0**-self.total
+
+    @cached_property
+    def defect(self) -> np.ndarray:
+        """Index into `DEFECTS` of the likeliest; 0 where no evidence reaches one in twenty. Repeats come first."""
+        strongest = np.where(self.evidence.max(axis=1, initial=0.0) > _NOTABLE, self.evidence.argmax(axis=1) + 1, 0)
+        return np.where(self.repeat, _REPEAT + 1, strongest)
+
+    def take(self, positions: np.ndarray) -> "Readings":
+        """Returns those of the rows at `positions`."""
+        judged = None if self.judged is None else self.judged.take(positions)
+        return Readings(self.evidence[positions], self.rarity[positions], self.odds[positions], judged)
+
+    def join(self, other: "Readings") -> "Readings":
+        """Returns both, one after the other."""
+        judged = None if self.judged is None or other.judged is None else self.judged.join(other.judged)
+        evidence = np.concatenate([self.evidence, other.evidence])
+        rarity, odds = np.concatenate([self.rarity, other.rarity]), np.concatenate([self.odds, other.odds])
+        return Readings(evidence, rarity, odds, judged)
+
+
+@dataclass(frozen=True)
+class Judge:
+    """The head, and what its odds are held against.
+
+    Attributes:
+      head: Weighs the evidence.
+      scale: Tail scale of its odds among the reference's rows.
+      share: Of wrong rows in the file, repeats aside.
+      rarities: Of the candidate's sample, ascending.
+      shown: For each of them the share of rows as rare that real data would not show, rising.
+      duplicate_weight: Share of the candidate's repeats that the reference's own rate does not explain.
+      duplicate_rate: Share of the reference's rows, at equal size, that repeat others; 1 where it is not known.
+    """
+
+    head: Head
+    scale: TailScale
+    share: float
+    rarities: np.ndarray
+    shown: np.ndarray
+    duplicate_weight: float
+    duplicate_rate: float
+
+    @classmethod
+    def fit(
+        cls,
+        head: Head,
+        null: np.ndarray,
+        own: Evidence,
+        repeated: np.ndarray,
+        duplicate_weight: float,
+        duplicate_rate: float = 1.0,
+    ) -> "Judge":
+        """Fits to the reference's evidence and the candidate's sample.
+
+        Args:
+          head: Weighs the evidence.
+          null: Evidence of the reference's rows, `RowEvidence.null`.
+          own: Evidence of the candidate's sample.
+          repeated: bool, its rows that repeat an earlier row.
+          duplicate_weight: 0 to 1, see the attribute.
+          duplicate_rate: Likewise.
+        """
+        ordinary = _any(head.log_odds(null))
+        scale = TailScale.fit(ordinary)
+        odds = _any(head.log_odds(own.tails))[~repeated]
+        # What the reference seems to have of wrong rows is what the head sees in real ones.
+        share = max(_share(odds, head.share) - _share(ordinary, head.share), _LEAST_SHARE)
+        rarities = np.sort(scale(odds))
+        return cls(head, scale, share, rarities, _excess(rarities), duplicate_weight, duplicate_rate)
+
+    def read(self, evidence: Evidence, repeated: np.ndarray) -> Readings:
+        """Returns the readings of rows, of which `repeated` (bool `[n]`) repeat an earlier one exactly."""
+        by_class = self.head.log_odds(evidence.tails)
+        odds = _any(by_class)
+        rarity = self.scale(odds)
+        kinds = np.zeros((len(evidence), len(DEFECTS) - 1))
+        for i, name in enumerate(CLASSES):
+            likely = (by_class[:, i] - odds) / np.log(10.0)
+            kinds[:, DEFECTS.index(name) - 1] = np.maximum(rarity + likely, 0.0)
+        outlier, beyond = DEFECTS.index("outlier") - 1, DEFECTS.index("out_of_range") - 1
+        kinds[:, beyond] = np.where(evidence.outside, kinds[:, outlier], 0.0)
+        kinds[evidence.outside, outlier] = 0.0
+        # A combination that real rows have too, only less often, is of none of the kinds that are planted.
+        ratio = evidence.tails[:, EVIDENCE.index("ratio")]
+        kinds[:, DEFECTS.index("over_represented") - 1] = np.where(rarity > 0.0, np.minimum(ratio, rarity) - 0.5, 0.0)
+        # Whether repeats are too many is known for the file, not for the row: all of them count alike. Where they are
+        # not, a repeat is as rare as the reference's are.
+        known = max(self.duplicate_rate, 1.0 / max(1, len(self.scale.null)))
+        rare = _REPEATED if self.duplicate_weight > 0.0 else min(_REPEATED, -np.log10(known))
+        kinds[:, _REPEAT] = np.where(repeated, rare, 0.0)
+        return Readings(np.maximum(kinds, 0.0), rarity, odds, evidence)
+
+    def confidence(self, readings: Readings) -> np.ndarray:
+        """Returns how likely each row is wrong, 0 to 1."""
+        probable = expit(readings.odds + logit(self.share) - logit(self.head.share))
+        place = np.searchsorted(self.rarities, readings.rarity, side="right") - 1
+        shown = np.append(self.shown, 0.0)[place]
+        return np.where(readings.repeat, self.duplicate_weight, np.minimum(probable, shown))
+
+
+def _any(by_class: np.ndarray) -> np.ndarray:
+    """Returns the log-odds of any kind, `[n]`, of those of each, `[n, k]`."""
+    # Class by class, so that a row's sum does not depend on how many rows there are.
+    return np.logaddexp.reduce(by_class, axis=1)
+
+
+def _excess(rarities: np.ndarray) -> np.ndarray:
+    """Returns for each of the ascending rarities the share of rows so rare or rarer that real data would not show."""
+    above = len(rarities) - np.searchsorted(rarities, rarities, side="left")
+    # As few rows as two deviations allow: a handful of extreme rows in a healthy file is no excess.
+    observed = np.maximum(above - 2.0 * np.sqrt(above), 1e-9) / max(1, len(rarities))
+    # Rarer is no less suspicious, however few rows are rarer still.
+    return np.maximum.accumulate(np.clip(1.0 - 10.0**-rarities / observed, 0.0, 1.0))
+
+
+def _share(odds: np.ndarray, prior: float) -> float:
+    """Returns the share of wrong rows at which the mean posterior is that share, by expectation maximisation."""
+    share = prior
+    for _ in range(200):
+        before, share = share, float(np.mean(expit(odds + logit(share) - logit(prior)))) if len(odds) else 0.0
+        share = float(np.clip(share, _LEAST_SHARE, 1.0 - _LEAST_SHARE))
+        if abs(share - before) < 1e-5:
+            break
+    return share

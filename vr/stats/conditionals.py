@@ -1,0 +1,169 @@
+"""How surprising each cell of a row is, given the row's other cells: -log p(x_j | x_-j) by a few randomised trees.
+
+One forest a column, fitted to real rows. A tree splits on the others' codes so as to part the column's rank (its
+commonest categories), which is one cheap output; how often each class of the column occurs is counted in its leaves
+afterwards. So a forest gives a whole distribution at the price of one number.
+
+References:
+  Geurts, Ernst and Wehenkel 2006, Extremely randomized trees; Provost and Domingos 2003, Tree induction for
+  probability-based ranking (averaged and smoothed leaf frequencies).
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn import config_context
+from sklearn.tree import ExtraTreeRegressor
+
+__all__ = ["Conditionals", "classes_of", "fit_conditionals"]
+
+_TREES, _LEAF_ROWS = 12, 3
+_SHARE_TRIED = 2 / 3  # of the other columns, at each split
+_MOST_CLASSES = 24
+_OUTPUTS = 4  # indicators of a nominal column that a tree splits by
+_PRIOR = 0.03  # weight of the column's own distribution beside the forest's: bounds a surprise
+_SPILL = 0.3  # weight of either neighbouring class in an ordered column: next to a value is not far from it
+
+
+@dataclass(frozen=True)
+class _Forest:
+    others: np.ndarray
+    classes: np.ndarray
+    share: np.ndarray
+    trees: tuple[tuple[Any, np.ndarray], ...]
+
+    def probability(self, codes: np.ndarray, seen: np.ndarray) -> np.ndarray:
+        """Returns float `[n]`, that of the class `seen` of each row: `probabilities` at it, for less."""
+        x = np.ascontiguousarray(codes[:, self.others])
+        total = np.zeros(len(codes), np.float32)
+        for tree, frequencies in self.trees:
+            total += frequencies[tree.apply(x), seen]
+        return (total / len(self.trees) + _PRIOR * self.share[seen]) / (1.0 + _PRIOR)
+
+    def probabilities(self, codes: np.ndarray) -> np.ndarray:
+        """Returns float `[n, classes]`, of `codes` as float32."""
+        x = np.ascontiguousarray(codes[:, self.others])
+        total = np.zeros((len(codes), len(self.share)), np.float32)
+        for tree, frequencies in self.trees:
+            total += frequencies[tree.apply(x)]
+        return (total / len(self.trees) + _PRIOR * self.share) / (1.0 + _PRIOR)
+
+
+@dataclass(frozen=True)
+class Conditionals:
+    """Forests of some columns.
+
+    Attributes:
+      columns: int `[p]`, positions of those that have a forest.
+    """
+
+    columns: np.ndarray
+    _forests: tuple[_Forest, ...]
+
+    def surprise(self, codes: np.ndarray) -> np.ndarray:
+        """Returns -log p(cell | the row's other cells) in nats, float `[n, p]`, of unsigned codes `[n, d]`."""
+        numbers = codes.astype(np.float32)
+        result = np.empty((len(codes), len(self._forests)))
+        for i, (j, forest) in enumerate(zip(self.columns, self._forests, strict=True)):
+            seen = forest.classes[np.minimum(codes[:, j], len(forest.classes) - 1)]
+            result[:, i] = -np.log(forest.probability(numbers, seen))
+        return result
+
+    def likeliest(self, codes: np.ndarray, column: int) -> np.ndarray:
+        """Returns the code that the other cells make likeliest in `column`, int `[n]`; -1 where it has no forest."""
+        found = np.flatnonzero(self.columns == column)
+        if not len(found):
+            return np.full(len(codes), -1)
+        forest = self._forests[int(found[0])]
+        # Of a class of several codes the middle one stands for all.
+        members = [np.flatnonzero(forest.classes == k) for k in range(len(forest.share))]
+        middle = np.array([codes_of[len(codes_of) // 2] for codes_of in members])
+        return middle[forest.probabilities(codes.astype(np.float32)).argmax(axis=1)]
+
+
+def classes_of(codes: np.ndarray, num_codes: int, ordinal: bool, most: int = _MOST_CLASSES) -> np.ndarray:
+    """Returns the class of each code, int `[num_codes]`: itself, or one of at most `most` groups.
+
+    Neighbouring codes of an ordered column are grouped to equal shares; of a nominal one the rarest share the last.
+    """
+    if num_codes <= most:
+        return np.arange(num_codes)
+    counts = np.bincount(codes, minlength=num_codes)
+    if ordinal:
+        middle = (np.cumsum(counts) - counts / 2) / max(1, counts.sum())
+        group = np.minimum((middle * most).astype(int), most - 1)
+        return np.unique(group, return_inverse=True)[1]
+    result = np.empty(num_codes, int)
+    result[np.argsort(-counts, kind="stable")] = np.minimum(np.arange(num_codes), most - 1)
+    return result
+
+
+def fit_conditionals(
+    codes: np.ndarray,
+    ordinal: np.ndarray,
+    num_codes: np.ndarray,
+    parts: Sequence[Sequence[int]],
+    columns: np.ndarray,
+    seed: int,
+    threads: int = 1,
+) -> Conditionals:
+    """Fits a forest to each of `columns`.
+
+    Args:
+      codes: Unsigned `[n, d]`, real rows.
+      ordinal: bool `[d]`.
+      num_codes: int `[d]`.
+      parts: Positions that belong to one column of the file, which do not predict each other.
+      columns: int `[p]`, positions to predict.
+      seed: Of the trees.
+      threads: Forests at a time.
+    """
+    numbers = codes.astype(np.float32)
+    own = {j: group for group in parts for j in group}
+
+    def forest(j: int) -> _Forest:
+        others = np.setdiff1d(np.arange(codes.shape[1]), own[j])
+        classes = classes_of(codes[:, j], int(num_codes[j]), bool(ordinal[j]))
+        seen = classes[codes[:, j]]
+        count = int(classes.max()) + 1
+        share = (np.bincount(seen, minlength=count) + 0.5) / (len(seen) + 0.5 * count)
+        target = _target(codes[:, j], int(num_codes[j]), bool(ordinal[j]), seen, share)
+        x = np.asfortranarray(numbers[:, others]) if len(others) else np.zeros((len(codes), 1), np.float32)
+        trees = _grow(x, target, seen, count, bool(ordinal[j]) and count > _OUTPUTS, seed + j)
+        return _Forest(others if len(others) else np.array([j]), classes, share.astype(np.float32), trees)
+
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        return Conditionals(np.asarray(columns), tuple(pool.map(forest, np.asarray(columns).tolist())))
+
+
+def _target(codes: np.ndarray, num_codes: int, ordinal: bool, seen: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Returns what a column's trees split by, float `[n, q]`: its rank, or indicators of its commonest classes."""
+    if ordinal:
+        counts = np.bincount(codes, minlength=num_codes)
+        return ((np.cumsum(counts) - counts / 2) / len(codes))[codes][:, None]
+    common = np.argsort(-share, kind="stable")[:_OUTPUTS]
+    return (seen[:, None] == common).astype(float)
+
+
+def _grow(
+    x: np.ndarray, target: np.ndarray, seen: np.ndarray, count: int, ordered: bool, seed: int
+) -> tuple[tuple[Any, np.ndarray], ...]:
+    seeds, rows = np.random.default_rng(seed).integers(2**31 - 1, size=_TREES), np.ascontiguousarray(x)
+    tried = max(1, round(_SHARE_TRIED * x.shape[1]))
+    trees = []
+    with config_context(skip_parameter_validation=True):
+        for one in seeds:
+            grown = ExtraTreeRegressor(min_samples_leaf=_LEAF_ROWS, max_features=tried, random_state=int(one))
+            tree = grown.fit(x, target, check_input=False).tree_
+            cells = tree.apply(rows) * count + seen
+            table = np.bincount(cells, minlength=tree.node_count * count).reshape(-1, count).astype(np.float32)
+            if ordered:
+                spilt = table.copy()
+                spilt[:, 1:] += _SPILL * table[:, :-1]
+                spilt[:, :-1] += _SPILL * table[:, 1:]
+                table = spilt
+            trees.append((tree, table / np.maximum(table.sum(axis=1, keepdims=True), 1e-9)))
+    return tuple(trees)

@@ -1,0 +1,73 @@
+"""How much rarer two of a row's cells are together than each would have them by chance: lift of pairs of codes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vr.stats.conditionals import classes_of
+
+__all__ = ["Contradictions", "fit_contradictions"]
+
+_CLASSES = 8
+_PRIOR = 0.5  # rows added to what is seen and to what is expected
+_TELLING = np.log(3.0)  # a pair of columns none of whose cells is so much rarer than chance has nothing to say
+_MOST_PAIRS = 256
+
+
+@dataclass(frozen=True)
+class Contradictions:
+    """Pairs of columns and how rare each of their cells is against chance.
+
+    Attributes:
+      pairs: int `[p, 2]`, positions of the columns.
+      rarity: For each pair float32 `[K_a, K_b]`, log of expected over seen rows; positive where rarer than chance.
+      classes: Of each column's codes.
+    """
+
+    pairs: np.ndarray
+    rarity: tuple[np.ndarray, ...]
+    classes: tuple[np.ndarray, ...]
+
+    def read(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the rarity of each row's rarest pair, float `[n]`, 0 where there is none, and which it is, int."""
+        worst, which = np.zeros(len(codes), np.float32), np.zeros(len(codes), np.int64)
+        for i, ((a, b), rarity) in enumerate(zip(self.pairs, self.rarity, strict=True)):
+            found = rarity[np.minimum(codes[:, a], len(rarity) - 1), np.minimum(codes[:, b], rarity.shape[1] - 1)]
+            higher = found > worst
+            worst[higher], which[higher] = found[higher], i
+        return worst, which
+
+
+def fit_contradictions(
+    codes: np.ndarray, ordinal: np.ndarray, num_codes: np.ndarray, parts: Sequence[Sequence[int]], columns: np.ndarray
+) -> Contradictions:
+    """Counts the pairs of real rows.
+
+    Args:
+      codes: Unsigned `[n, d]`.
+      ordinal: bool `[d]`.
+      num_codes: int `[d]`.
+      parts: Positions that belong to one column of the file, which do not contradict each other.
+      columns: Positions to pair.
+    """
+    own = {j: first for first, group in enumerate(parts) for j in group}
+    classes = [classes_of(codes[:, j], int(k), bool(ordinal[j]), _CLASSES) for j, k in enumerate(num_codes)]
+    coarse = np.column_stack([group[codes[:, j]] for j, group in enumerate(classes)])
+    found = []
+    for at, a in enumerate(columns):
+        for b in columns[at + 1 :]:
+            if own[int(a)] == own[int(b)]:
+                continue
+            shape = int(classes[a].max()) + 1, int(classes[b].max()) + 1
+            seen = np.bincount(coarse[:, a] * shape[1] + coarse[:, b], minlength=shape[0] * shape[1]).reshape(shape)
+            expected = np.outer(seen.sum(axis=1), seen.sum(axis=0)) / len(codes)
+            rarity = np.log((expected + _PRIOR) / (seen + _PRIOR))
+            if rarity.max() >= _TELLING:
+                found.append((float((expected * rarity)[rarity >= _TELLING].sum()), int(a), int(b), rarity))
+    found.sort(key=lambda entry: (-entry[0], entry[1:3]))
+    found = found[:_MOST_PAIRS]
+    # From classes back to codes, so that a row is looked up once.
+    spread = tuple(rarity[np.ix_(classes[a], classes[b])].astype(np.float32) for _, a, b, rarity in found)
+    pairs = np.array([entry[1:3] for entry in found], np.int64).reshape(-1, 2)
+    return Contradictions(pairs, spread, tuple(classes))
