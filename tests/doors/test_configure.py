@@ -51,6 +51,14 @@ def test_later_overrides_and_groups_win():
     assert config.tracking.project == "p"
 
 
+def test_plans_and_prices_are_chosen_by_name():
+    config = compose(["plan=mix", "prices=clinical", "recommendation.prices.currency=EUR"])
+    assert config.recommendation.mix_draws == 4
+    assert config.recommendation.prices.real_row == 500.0
+    assert config.recommendation.prices.currency == "EUR"
+    assert compose([]).recommendation.mix_draws == 0
+
+
 def test_column_types_need_no_plus_sign():
     assert compose(["data.types.zip=categorical"]).data.types == {"zip": "categorical"}
     assert compose(["data.types={a b: text}"]).data.types == {"a b": "text"}

@@ -12,17 +12,21 @@ from vr.pipeline.report import (
     Dimension,
     DiversityFinding,
     DiversitySection,
+    ForecastSection,
+    Generations,
     HistoricalOutcome,
     Interval,
     LocalizationSection,
     Metric,
     MissingRegion,
+    MixSection,
     NearDuplicate,
     Plot,
     PreScreenSection,
     RarePattern,
     Recommendation,
     Region,
+    RemediesSection,
     RowFinding,
     RunSection,
     SignatureMatch,
@@ -534,6 +538,8 @@ def _recommendations(harm: float) -> list[Recommendation]:
             expected_risk_score=Interval(value=34, lower=21, upper=52, level=0.9),
             cost={"real_rows": 4_000, "minutes": 2.0},
             action={"kind": "mix", "share": 0.33},
+            price=400.0,
+            on_front=True,
         ),
         Recommendation(
             priority=2,
@@ -544,6 +550,8 @@ def _recommendations(harm: float) -> list[Recommendation]:
             expected_risk_score=Interval(value=68, lower=49, upper=84, level=0.9),
             cost={"rows_lost": 1_214},
             action={"kind": "drop"},
+            price=1.21,
+            on_front=False,
         ),
         Recommendation(
             priority=3,
@@ -556,6 +564,62 @@ def _recommendations(harm: float) -> list[Recommendation]:
             action={"kind": "deduplicate"},
         ),
     ]
+
+
+def _remedies(harm: float) -> RemediesSection:
+    if harm <= 0.5:
+        unasked = {"status": Status.not_measured, "reason": "not asked for"}
+        return RemediesSection(currency="USD", mix=MixSection(**unasked), forecast=ForecastSection(**unasked))
+    shares = [i / 10 for i in range(10)]
+    axes = {"x_scale": "linear", "y_scale": "linear"}
+    curve = {"name": "mix", "x": shares, "y": [95.0 * (1.0 - s) ** 2 for s in shares], "arm": "candidate"}
+    lost = {"name": "replace", "x": [0, 1, 2, 3], "y": [0.05, 0.12, 0.21, 0.4]}
+    front = {"name": "on the front", "mark": "interval", "x": [400.0], "y": [34.0], "lower": [21.0], "upper": [52.0]}
+    return RemediesSection(
+        currency="USD",
+        mix=MixSection(
+            status=Status.measured,
+            share=Interval(value=0.48, lower=0.31, upper=0.62, level=0.9),
+            share_by_harm=Interval(value=0.36, lower=0.2, upper=None, level=0.9),
+            real_rows=3_693,
+            approve_below=18.7,
+            evidence=[
+                Plot(
+                    id="mix-plan",
+                    kind="lines",
+                    title="Risk over the share of real rows",
+                    data={"x_label": "share of real rows", "y_label": "risk", "series": [curve], **axes},
+                )
+            ],
+        ),
+        forecast=ForecastSection(
+            status=Status.measured,
+            generations=3,
+            replace=Generations(median=2, first=1, last=None),
+            accumulate=Generations(median=None, first=3, last=None),
+            evidence=[
+                Plot(
+                    id="forecast",
+                    kind="lines",
+                    title="Skill lost over generations",
+                    data={"x_label": "generation", "y_label": "share of skill lost", "series": [lost], **axes},
+                )
+            ],
+        ),
+        evidence=[
+            Plot(
+                id="risk-and-price",
+                kind="points",
+                title="What each action buys and costs",
+                data={
+                    "x_label": "price, USD",
+                    "y_label": "risk afterwards",
+                    "series": [{"name": "as it is", "x": [0.0], "y": [88.0], "arm": "reference"}, front],
+                    **axes,
+                },
+            )
+        ],
+    )
 
 
 def _run(seconds: float) -> RunSection:
@@ -702,6 +766,7 @@ def _report(harm: float, seed: int) -> ValidationReport:
         scaling=scaling,
         localization=_rows(20_000, 60 if bad else 6, harm, rng),
         recommendations=_recommendations(harm),
+        remedies=_remedies(harm),
         dataset=DatasetSection(
             uri="data/census_gen8.parquet" if bad else "data/census_fresh.parquet",
             format="parquet",

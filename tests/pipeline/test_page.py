@@ -87,6 +87,22 @@ def test_page_says_verdict_probability_scores_and_first_action(rejected):
     assert "Add 4,000 real rows" in text
 
 
+def test_page_says_what_actions_cost_and_how_many_real_rows_are_enough(rejected):
+    report, html = rejected
+    _, text = _read(html)
+    assert "400 USD, on the front" in text
+    assert "1.21 USD, beaten by another action" in text
+    assert "How many real rows are enough" in text
+    assert "48% (31% to 62% at 90%)" in text
+    assert "36% (20% or more at 90%)" in text
+    assert "3,693" in text
+    assert "What each action buys and costs" in text
+    assert "2 (from 1 to more than 3, by the kind of generator)" in text
+    assert "more than 3 (from 3 to more than 3, by the kind of generator)" in text
+    _, without = _read(render(report.model_copy(update={"remedies": None})))
+    assert "How many real rows are enough" not in without
+
+
 def test_page_names_what_the_candidate_lacks(rejected):
     _, text = _read(rejected[1])
     assert "age from 71 to 94 and region is one of north, coast" in text

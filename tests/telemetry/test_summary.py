@@ -96,6 +96,20 @@ def test_the_first_recommendation_is_that_of_least_priority_number():
     assert [line for line in text_of(shuffled) if line.startswith("do first")] == [f"{'do first':<15}{first.title}"]
 
 
+def test_the_share_of_real_rows_that_is_enough_is_told_where_it_was_sought():
+    report = reject()
+    (line,) = [line for line in text_of(report) if line.startswith("real rows")]
+    assert "48% of the mix is enough (31% to 62% at 90%): 3,693 beside all of these" in line
+    mix = report.remedies.mix
+    share = mix.share.model_copy(update={"value": None, "lower": None, "upper": None})
+    never = mix.model_copy(update={"share": share, "reason": "at 90% the risk is still 70", "real_rows": None})
+    told = report.model_copy(update={"remedies": report.remedies.model_copy(update={"mix": never})})
+    assert any("no share that was measured is enough: at 90%" in line for line in text_of(told))
+    assert not any(line.startswith("real rows") for line in text_of(approve()))
+    older = report.model_copy(update={"remedies": None})
+    assert not any(line.startswith("real rows") for line in text_of(older))
+
+
 def test_the_first_notes_are_printed_and_the_rest_counted():
     report = reject()
 

@@ -6,7 +6,7 @@ statistics alone, `without_reference`) with its error card, and the scales of th
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
@@ -19,7 +19,7 @@ from vr.detector.head import Head
 from vr.detector.ladder import Ladder
 from vr.detector.metric import Feature, MetricSpec, harmful_shift
 
-__all__ = ["Calibrated", "Calibration", "load_calibration", "variables", "venn_abers"]
+__all__ = ["Calibrated", "Calibration", "load_calibration", "metrics_of", "variables", "venn_abers"]
 
 
 def variables(features: Mapping[str, Feature], specs: Mapping[str, MetricSpec]) -> dict[str, float]:
@@ -38,6 +38,11 @@ def variables(features: Mapping[str, Feature], specs: Mapping[str, MetricSpec]) 
         value = float("nan") if feature.value is None else feature.value
         found[f"{name}:raw"] = value if spec.higher_is_worse else -value
     return found
+
+
+def metrics_of(names: Iterable[str]) -> list[str]:
+    """Returns the metrics that variables are of, each once."""
+    return list(dict.fromkeys(name.split(":")[0] for name in names))
 
 
 @dataclass(frozen=True)

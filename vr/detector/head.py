@@ -15,7 +15,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 
-__all__ = ["Head", "fit_head"]
+__all__ = ["Head", "fit_head", "rank_knots"]
 
 _KNOTS = 17
 
@@ -83,7 +83,7 @@ def fit_head(
       weight: float `[n]` of each case, 1 by default.
       ridge: Penalty on the squared weights, in units of one case of weight 1.
     """
-    knots, heights = zip(*(_knots(features[name]) for name in names), strict=True)
+    knots, heights = zip(*(rank_knots(features[name]) for name in names), strict=True)
     absent = np.array([_absent(name, features[name]) for name in names])
     x = _reshaped(features, names, np.array(knots), np.array(heights), absent)
     w = np.ones(len(target)) if weight is None else np.asarray(weight, float)
@@ -101,7 +101,7 @@ def fit_head(
     return Head(tuple(names), np.array(knots), np.array(heights), found.x[1:], float(found.x[0]), absent)
 
 
-def _knots(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def rank_knots(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns quantile knots of a feature and their mid-ranks."""
     present = np.sort(values[np.isfinite(values)])
     if not len(present):

@@ -226,7 +226,7 @@ class Inputs:
             }
         return self._shared[name]
 
-    def change_of(self, metric: str, sides: Sequence[Side]) -> float | None:
+    def change_of(self, metric: str, sides: Sequence[Side], first: int = 0) -> float | None:
         """Returns by how much a metric of `compare` moves where other rows stand in the candidate's place.
 
         Measured in pairs, split by split, so that the luck of a split is in both and falls out; where the others are
@@ -234,7 +234,8 @@ class Inputs:
 
         Args:
           metric: Its name without the dimension's.
-          sides: For each of the first splits, as many rows as its candidate has, or fewer.
+          sides: For each of some splits in a row, as many rows as its candidate has, or fewer.
+          first: Which split the first of them is for.
 
         Returns:
           Mean over those splits; None where no comparison that was made has the metric, or it is not defined.
@@ -243,12 +244,13 @@ class Inputs:
         if name is None:
             return None
 
-        def on(index: int) -> float:
+        def on(place: int) -> float:
+            index, side = first + place, sides[place]
             statistics, _ = self.nulls[self._null_key(name, index)]
-            before, split, rows = self.observed[name][index][metric], self.splits[index], len(sides[index])
-            if rows < len(split.candidate):
-                before = statistics(split.candidate.take(np.arange(rows)), self._draws(name, index))[metric]
-            return statistics(sides[index], self._draws(name, index))[metric] - before
+            before, split = self.observed[name][index][metric], self.splits[index]
+            if len(side) < len(split.candidate):
+                before = statistics(split.candidate.take(np.arange(len(side))), self._draws(name, index))[metric]
+            return statistics(side, self._draws(name, index))[metric] - before
 
         with workers(self.threads) as pool:
             changes = np.array(list(pool.map(on, range(len(sides)))))

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vr.detector.calibration import load_calibration
+from vr.detector.calibration import load_calibration, metrics_of
 from vr.detector.dimensions.generalization_gap import skill_test
+from vr.detector.harm import load_harm_model
 from vr.detector.inputs import Inputs, Side, Split
 from vr.detector.metric import Feature
 
@@ -41,7 +42,7 @@ class Remeasured:
 
     Attributes:
       features: All of them, those that the head reads as measured again; None where that was not possible.
-      held: What the head reads that was held as it was.
+      held: What the head reads that was held as it was; not what is expected harm's alone.
       reason: Why it was not possible.
     """
 
@@ -51,37 +52,43 @@ class Remeasured:
 
 
 def remeasure(
-    inputs: Inputs, features: Mapping[str, Feature], situation: str, changed: Changed, num_splits: int
+    inputs: Inputs,
+    features: Mapping[str, Feature],
+    situation: str,
+    changed: Changed,
+    num_splits: int,
+    first: int = 0,
 ) -> Remeasured:
-    """Measures again what the head of `situation` reads.
+    """Measures again what the head of `situation` and the model of expected harm read.
 
     Args:
       inputs: With which `features` were measured: what is kept of the reference is used again.
       features: By qualified name.
       situation: Which head, `trained` or `untrained`.
       changed: The candidate with an action done.
-      num_splits: Splits to measure on, the first ones.
+      num_splits: Splits to measure on.
+      first: Which is the first of them; forests learn from rows drawn anew for each.
     """
     if not inputs.splits:
         return Remeasured(None, reason=inputs.splits_reason or "needs a reference")
-    sides = [_side(split, changed) for split in inputs.splits[:num_splits]]
+    sides = [_side(split, changed) for split in inputs.splits[first : first + num_splits]]
     if any(side is None for side in sides):
         return Remeasured(None, reason="fewer rows would be left than are compared with the reference")
     whole = [side for side in sides if side is not None]
-    head = load_calibration().heads[situation].head
+    read = metrics_of(load_calibration().heads[situation].head.names)
     result, held = dict(features), []
-    for name in dict.fromkeys(variable.split(":")[0] for variable in head.names):
+    for name in dict.fromkeys([*read, *metrics_of(load_harm_model().variables)]):
         before = features.get(name)
         if before is None or before.value is None:
             continue
         if name == _FOREST:
-            change = _change_of_skill(inputs, before.value, changed)
+            change = _change_of_skill(inputs, before.value, changed, first)
             if change is None:
                 return Remeasured(None, reason="fewer rows would be left than forests learn from")
         else:
-            change = inputs.change_of(name.partition(".")[2], whole)
+            change = inputs.change_of(name.partition(".")[2], whole, first)
         if change is None:
-            held.append(name)
+            held += [name] if name in read else []
         else:
             result[name] = replace(before, value=before.value + change)
     return Remeasured(result, tuple(held))
@@ -112,19 +119,23 @@ def _joined(a: Side, b: Side) -> Side:
     return Side(both(a.codes, b.codes), both(a.values, b.values), both(a.features, b.features), both(a.rows, b.rows))
 
 
-def _change_of_skill(inputs: Inputs, before: float, changed: Changed) -> float | None:
-    """Returns by how much the share of skill lost moves, by the first draw of rows; None of too few of them."""
+def _change_of_skill(inputs: Inputs, before: float, changed: Changed, draw: int) -> float | None:
+    """Returns by how much the share of skill lost moves, by one draw of rows; None of too few of them."""
     test = skill_test(inputs)
     if test is None:
         return None
     codes = changed.side.codes[changed.kept][:, inputs.pair_columns]
     if changed.real_share:
-        return test.lost_in_mix(codes, changed.real_share, inputs.threads) - before
+        return test.lost_in_mix(codes, changed.real_share, inputs.threads, draw) - before
     if len(codes) < _ENOUGH * test.train_rows:
         return None
-    as_it_was = inputs.observed["skill"][0]["skill_lost_trees"]
+    observed, whole = inputs.observed["skill"], inputs.candidate.codes[:, inputs.pair_columns]
     if len(codes) < test.train_rows:
         # Fewer rows teach less, whichever they are: as many of the unchanged candidate.
-        some = np.random.default_rng([inputs.seed, 18]).permutation(len(inputs.candidate))[: len(codes)]
-        as_it_was = test.lost(inputs.candidate.codes[some][:, inputs.pair_columns], inputs.threads, num_draws=1).share
-    return test.lost(codes, inputs.threads, num_draws=1).share - as_it_was
+        some = np.random.default_rng([inputs.seed, 18, *([draw] if draw else [])]).permutation(len(whole))[: len(codes)]
+        as_it_was = test.lost(whole[some], inputs.threads, num_draws=1, first=draw).share
+    elif draw < len(observed):
+        as_it_was = observed[draw]["skill_lost_trees"]
+    else:
+        as_it_was = test.lost(whole, inputs.threads, num_draws=1, first=draw).share
+    return test.lost(codes, inputs.threads, num_draws=1, first=draw).share - as_it_was

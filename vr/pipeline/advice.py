@@ -1,6 +1,7 @@
 """What to do about a candidate, and what each action would do to its risk: done to the sample, and measured again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -10,19 +11,53 @@ from vr.data.encoders import NumericEncoder
 from vr.data.hashing import mix
 from vr.data.schema import ColumnKind
 from vr.data.source import Source
+from vr.detector.dimensions.generalization_gap import skill_test
+from vr.detector.forecast import Chain, forecast
+from vr.detector.harm import Harm, expected_harm
 from vr.detector.inputs import Inputs, Side
 from vr.detector.metric import Feature, MetricSpec
+from vr.detector.mixes import harm_of_mixes, judge_mixes, measure_mixes
 from vr.detector.remeasure import Changed, remeasure
 from vr.detector.verdict import Judgement, judge
 from vr.localization.localize import Localized, Sampled
 from vr.pipeline.config import Config
 from vr.pipeline.intake import Intake
-from vr.recommendation.actions import Action, Effect, recommend, with_effects
+from vr.recommendation.actions import Action, Effect, recommend, with_effects, with_prices
 from vr.recommendation.edits import in_ranges
+from vr.recommendation.mix_plan import MixPlan, plan_by_harm, plan_by_risk
 from vr.recommendation.ranges import Beyond, beyond_reference
 from vr.recommendation.vocabulary import AddRealRows, Clip, Deduplicate, DropRows, Executable
 
-__all__ = ["advise"]
+__all__ = ["Advice", "advise"]
+
+# Standard deviation of the planner's share about the share found by training at every mix, which its draws do not show
+# (benchmarks/mix_planner.py).
+_MIX_ERROR = 0.1
+# The middle between the harm of a healthy dataset and that of a collapsed one.
+_HARMLESS = 0.1
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What to do.
+
+    Attributes:
+      actions: Most useful first.
+      mix: The share of real rows at which the verdict becomes `approve`; None where it was not sought.
+      mix_reason: Why not.
+      mix_by_harm: The share at which the harm to expect is under a tenth of the skill; None where that is not known.
+      harm: To expect of training on the candidate as it is; None where it is not known.
+      chains: Of our own generators refitted to the candidate; none where no forecast was asked for.
+      forecast_reason: Why there are none.
+    """
+
+    actions: list[Action]
+    mix: MixPlan | None
+    mix_reason: str | None
+    mix_by_harm: MixPlan | None
+    harm: Harm | None
+    chains: list[Chain]
+    forecast_reason: str | None
 
 
 def advise(
@@ -35,7 +70,8 @@ def advise(
     specs: Mapping[str, MetricSpec],
     found: Localized,
     duplicate_excess: float | None,
-) -> list[Action]:
+    on_share: Callable[[int], None] | None = None,
+) -> Advice:
     """Returns what to do, most useful first, the effect of the first `recommendation.measured` actions measured.
 
     Args:
@@ -48,7 +84,9 @@ def advise(
       specs: What they are.
       found: Scores of all rows.
       duplicate_excess: Share of the repeats that the reference's own rate does not explain; None without a reference.
+      on_share: Told how many shares of real rows are measured, where the share that is enough is sought.
     """
+    mix, mix_reason, by_harm = _mix(inputs, config, judgement, features, specs, on_share)
     coverage = features.get("entropy_stability.coverage_deficit")
     missing = None
     if coverage is not None and coverage.value is not None and coverage.null_mean is not None:
@@ -64,6 +102,7 @@ def advise(
         missing_mass=missing,
         reference_rows=None if intake.reference_profile is None else intake.reference_profile.rows,
         beyond=_beyond(intake),
+        mix=mix,
     )
     effects = []
     for action in actions[: config.recommendation.measured]:
@@ -80,8 +119,69 @@ def advise(
             effects.append(Effect(None, reason=again.reason))
             continue
         after = judge(again.features, specs, config.detector, with_reference=True)
-        effects.append(_effect(after, [specs[name].label for name in again.held], changed))
-    return with_effects(actions, effects, None if judgement.probability is None else 100.0 * judgement.probability)
+        harm = expected_harm(again.features, specs)
+        effects.append(replace(_effect(after, [specs[name].label for name in again.held], changed), harm=harm))
+    risk = None if judgement.probability is None else 100.0 * judgement.probability
+    priced = with_prices(
+        with_effects(actions, effects, risk),
+        config.recommendation.prices,
+        num_rows=intake.candidate_profile.rows,
+        num_columns=len(intake.codec.sources),
+        risk=risk,
+    )
+    chains, forecast_reason = _chains(intake, inputs, config)
+    return Advice(priced, mix, mix_reason, by_harm, expected_harm(features, specs), chains, forecast_reason)
+
+
+def _chains(intake: Intake, inputs: Inputs, config: Config) -> tuple[list[Chain], str | None]:
+    """Returns the chains of a forecast, or none and why."""
+    generations = config.recommendation.forecast_generations
+    if not generations:
+        return [], "not asked for (plan=full)"
+    test = None if not inputs.splits else skill_test(inputs)
+    if test is None:
+        return [], inputs.splits_reason or "too few rows, or fewer than two columns that vary"
+    codec, pairs = intake.codec, inputs.pair_columns
+
+    def encode(table: pa.Table) -> np.ndarray:
+        batch = table.combine_chunks().to_batches()
+        return codec.encode(batch[0]).codes[:, pairs] if batch else np.empty((0, len(pairs)), np.uint16)
+
+    sample = intake.candidate_profile.sample.table
+    table = pa.Table.from_batches([sample]) if isinstance(sample, pa.RecordBatch) else sample
+    try:
+        return forecast(
+            table.select(codec.sources), encode, test, generations, config.seed, threads=inputs.threads
+        ), None
+    except (TypeError, ValueError) as err:
+        return [], f"the rows cannot be generated: {err}"
+
+
+def _mix(
+    inputs: Inputs,
+    config: Config,
+    judgement: Judgement,
+    features: Mapping[str, Feature],
+    specs: Mapping[str, MetricSpec],
+    on_share: Callable[[int], None] | None,
+) -> tuple[MixPlan | None, str | None, MixPlan | None]:
+    """Returns the share of real rows that is enough by the verdict, or None and why it was not sought, and by harm."""
+    wanted = config.recommendation
+    if not wanted.mix_draws:
+        return None, "not asked for (plan=mix)", None
+    if not inputs.splits:
+        return None, inputs.splits_reason, None
+    if judgement.verdict == "approve":
+        return None, "the candidate is approved as it is", None
+    shares = np.arange(1, wanted.mix_steps + 1) / (wanted.mix_steps + 1)
+    mixes = measure_mixes(inputs, features, specs, shares.tolist(), wanted.mix_draws, on_share)
+    risks = None if mixes.reason else judge_mixes(mixes, specs, config.detector)
+    if risks is None:
+        return None, mixes.reason or "nothing that the verdict reads could be measured of the mixes", None
+    by_risk = plan_by_risk(risks.shares, risks.risk, risks.by_draw, risks.review_from, _MIX_ERROR)
+    harms = harm_of_mixes(mixes, specs)
+    by_harm = None if harms is None else plan_by_harm(mixes.shares, *harms, _HARMLESS, _MIX_ERROR)
+    return by_risk, None, by_harm
 
 
 def _beside(candidate: Source, intake: Intake) -> list[str]:

@@ -36,13 +36,10 @@ from vr.pipeline.report import (
     MissingRegion,
     OwnMetric,
     Plot,
-    Recommendation,
     Region,
     RowFinding,
     Status,
 )
-from vr.recommendation.actions import Action, Effect
-from vr.recommendation.vocabulary import to_document
 
 __all__ = [
     "all_features",
@@ -56,7 +53,6 @@ __all__ = [
     "localization_section",
     "metric",
     "plot",
-    "recommendation_sections",
     "risk_level",
     "scaling_section",
     "severity",
@@ -317,29 +313,6 @@ def localization_section(found: Localized, num_rows: int, limited: str | None) -
         ],
         evidence=[plot(strip)],
     )
-
-
-def recommendation_sections(actions: list[Action]) -> list[Recommendation]:
-    """Returns the actions in order, each with the risk that was measured of it, or with the reason why none was."""
-    return [
-        Recommendation(
-            priority=index + 1,
-            category=action.category,
-            title=action.title,
-            description=action.description,
-            affected_rows=action.affected_rows,
-            expected_risk_score=_expected(action.effect),
-            basis=action.effect.basis,
-            cost=action.cost,
-            action=to_document(action.action),
-        )
-        for index, action in enumerate(actions)
-    ]
-
-
-def _expected(effect: Effect) -> Interval:
-    value, lower, upper = (None if x is None else round(x, 3) for x in (effect.risk, effect.lower, effect.upper))
-    return Interval(value=value, lower=lower, upper=upper, level=0.9, reason=effect.reason)
 
 
 def collapse_probability(judgement: Judgement) -> Interval:

@@ -21,10 +21,13 @@ __all__ = [
     "DiversityFinding",
     "DiversitySection",
     "Dimension",
+    "ForecastSection",
+    "Generations",
     "Interval",
     "LocalizationSection",
     "Metric",
     "MissingRegion",
+    "MixSection",
     "NearDuplicate",
     "OwnMetric",
     "Plot",
@@ -32,6 +35,7 @@ __all__ = [
     "RarePattern",
     "Recommendation",
     "Region",
+    "RemediesSection",
     "RowFinding",
     "RunSection",
     "SignatureMatch",
@@ -41,7 +45,7 @@ __all__ = [
     "write_atomically",
 ]
 
-SCHEMA_VERSION = "1.4.0"
+SCHEMA_VERSION = "1.5.0"
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -287,7 +291,12 @@ class LocalizationSection(_Model):
 
 
 class Recommendation(_Model):
-    """One thing to do; `action` is what `vr fix` executes, `basis` how the expected risk was measured."""
+    """One thing to do; `action` is what `vr fix` executes, `basis` how the expected risk was measured.
+
+    `price` is in the currency of the remedies' section; `on_front` says whether no other action, nor doing nothing, has
+    a risk and a price as low, None where its risk was not measured. `expected_skill_loss` is the share of the skill
+    that training would lose afterwards.
+    """
 
     priority: int
     category: str
@@ -298,6 +307,59 @@ class Recommendation(_Model):
     basis: str = ""
     cost: dict[str, Any]
     action: dict[str, Any]
+    price: Finite | None = None
+    on_front: bool | None = None
+    expected_skill_loss: Interval | None = None
+
+
+class MixSection(_Model):
+    """The smallest share of real rows at which the verdict becomes `approve`, as statistics alone see it.
+
+    `share_by_harm` is the smallest at which training on the mix is expected to lose under a tenth of the skill.
+    `real_rows` are those to put beside all of the candidate's; `approve_below` is the risk below which a mix is
+    approved. `share` has no upper end where that may lie beyond every share that was measured.
+    """
+
+    status: Status
+    reason: str | None = None
+    share: Interval | None = None
+    share_by_harm: Interval | None = None
+    real_rows: int | None = None
+    approve_below: Percent | None = None
+    evidence: list[Plot] = []
+
+
+class Generations(_Model):
+    """Generations until collapse: the median over families of generators, the first and the last of them to collapse.
+
+    None where that lies beyond the generations that were walked.
+    """
+
+    median: Finite | None
+    first: Finite | None
+    last: Finite | None
+
+
+class ForecastSection(_Model):
+    """Generations until collapse if a generator is refitted to this candidate; ours stand for the user's."""
+
+    status: Status
+    reason: str | None = None
+    generations: int | None = None
+    replace: Generations | None = None
+    accumulate: Generations | None = None
+    evidence: list[Plot] = []
+
+
+class RemediesSection(_Model):
+    """What all remedies together show: the share of real rows that is enough, and what each buys and costs."""
+
+    currency: str
+    # By training on the candidate as it is; None where it could not be measured.
+    expected_skill_loss: Interval | None = None
+    mix: MixSection
+    forecast: ForecastSection
+    evidence: list[Plot] = []
 
 
 class ColumnSummary(_Model):
@@ -435,6 +497,8 @@ class ValidationReport(_Model):
     scaling: dict[str, Any]
     localization: LocalizationSection
     recommendations: list[Recommendation]
+    # None in reports before 1.5.0.
+    remedies: RemediesSection | None = None
     dataset: DatasetSection
     reference: DatasetSection | None
     run: RunSection

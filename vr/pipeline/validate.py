@@ -147,10 +147,16 @@ def validate(
         # Process 0 alone writes the table of row scores.
         found, weight = by_each(lambda: _localize(candidate, intake, config, folder, features, rows_done))
     with stopwatch.stage("recommend"):
+        from vr.pipeline import remedies
         from vr.pipeline.advice import advise
 
         tell(Event("recommend", 0, 1))
-        actions = advise(candidate, intake, inputs, config, judgement, features, specs, found, weight)
+        steps = config.recommendation.mix_steps
+
+        def on_share(done: int) -> None:
+            tell(Event("recommend", done, steps + 1, "shares of real rows"))
+
+        advice = advise(candidate, intake, inputs, config, judgement, features, specs, found, weight, on_share)
         tell(Event("recommend", 1, 1))
     risk = None if judgement.probability is None else round(100.0 * judgement.probability, 3)
     detected = judgement.detected
@@ -177,7 +183,10 @@ def validate(
         cascade=assemble.cascade_section(cascade, config.cascade.preset, cascade_reason),
         scaling=assemble.scaling_section(cascade, cascade_reason),
         localization=assemble.localization_section(found, intake.candidate_profile.rows, intake.splits_reason),
-        recommendations=assemble.recommendation_sections(actions),
+        recommendations=remedies.recommendation_sections(advice.actions),
+        remedies=remedies.remedies_section(
+            advice, config.recommendation.prices.currency, intake.candidate_profile.rows, risk
+        ),
         dataset=assemble.dataset_section(candidate, intake.candidate_profile, intake, inputs, is_candidate=True),
         reference=None
         if reference is None or intake.reference_profile is None

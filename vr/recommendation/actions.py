@@ -4,13 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from vr.detector.harm import Harm
 from vr.localization.localize import CONFIDENT
+from vr.recommendation.config import PricesConfig
+from vr.recommendation.mix_plan import MixPlan, real_rows_for
+from vr.recommendation.prices import Price, on_front, price_of
 from vr.recommendation.ranges import Beyond
 from vr.recommendation.vocabulary import AddRealRows, Clip, Deduplicate, DropRows, Executable, GiveReference
 
-__all__ = ["Action", "Effect", "recommend", "with_effects"]
+__all__ = ["Action", "Effect", "recommend", "with_effects", "with_prices"]
 
 _MOST_CLIPS = 5
+_LEAST_MISSING = 0.005  # of the reference, to be worth words
 _NO_GAIN = 0.5  # of risk, 0 to 100: what is lowered by less is not lowered
 
 
@@ -24,6 +29,7 @@ class Effect:
       upper: Upper end.
       reason: Why it could not be measured.
       basis: How it was measured.
+      harm: To expect of training on the candidate with the action done; None where it is not known.
     """
 
     risk: float | None
@@ -31,11 +37,16 @@ class Effect:
     upper: float | None = None
     reason: str | None = None
     basis: str = ""
+    harm: Harm | None = None
 
 
 @dataclass(frozen=True)
 class Action:
-    """One recommendation; `action` is what an executor does, `cost` what it takes, `effect` what it buys."""
+    """One recommendation; `action` is what an executor does, `cost` what it takes, `effect` what it buys.
+
+    `on_front` says whether no other action, nor doing nothing, has a risk and a price as low; None of one whose effect
+    was not measured.
+    """
 
     category: str
     title: str
@@ -44,6 +55,8 @@ class Action:
     action: Executable
     cost: dict[str, Any] = field(default_factory=dict)
     effect: Effect = Effect(None, reason="not among the actions that are measured (recommendation.measured)")
+    price: Price | None = None
+    on_front: bool | None = None
 
 
 def recommend(
@@ -58,6 +71,7 @@ def recommend(
     missing_mass: float | None,
     reference_rows: int | None,
     beyond: Sequence[Beyond] = (),
+    mix: MixPlan | None = None,
 ) -> list[Action]:
     """Returns what to do, most useful first; empty where there is nothing to do.
 
@@ -73,6 +87,7 @@ def recommend(
       missing_mass: Share of reference rows that the candidate does not cover beyond what chance does not, or None.
       reference_rows: Rows of the reference, None without one.
       beyond: Columns with numbers outside of the reference's range.
+      mix: The share of real rows that was found to be enough, where it was sought.
     """
     actions = []
     # Duplicates as frequent as the reference's own are how the data is.
@@ -80,7 +95,7 @@ def recommend(
     if excess:
         actions.append(_deduplicate(excess, num_repeated, num_rows, duplicate_excess, columns, beside))
     if verdict != "approve" and reference_rows is not None:
-        actions.append(_add_real_rows(verdict, num_rows, missing_mass, reference_rows))
+        actions.append(_add_real_rows(verdict, num_rows, missing_mass, reference_rows, mix))
     if num_suspicious and num_suspicious < 0.5 * num_rows:
         actions.append(
             Action(
@@ -152,24 +167,83 @@ def _deduplicate(
     )
 
 
-def _add_real_rows(verdict: str, num_rows: int, missing_mass: float | None, reference_rows: int) -> Action:
-    # Rows that make the mix 30 % real, or as many as the candidate has where it is to be replaced.
-    wanted = max(1, round(num_rows * 0.3 / 0.7)) if verdict == "review" else num_rows
-    what = (
-        f"Mixed with {wanted:,} real rows the data would be 30 % real: a place to start."
-        if verdict == "review"
-        else "What is missing from the whole candidate does not come back by dropping rows of it: train on real rows, "
-        f"or on a mix with as many of them ({wanted:,}) at least."
-    )
-    missing = f" {missing_mass:.0%} of the reference lies where the candidate has nothing." if missing_mass else ""
+def _add_real_rows(
+    verdict: str, num_rows: int, missing_mass: float | None, reference_rows: int, mix: MixPlan | None
+) -> Action:
+    title = ""
+    if mix is not None and mix.share:
+        wanted = max(1, real_rows_for(mix.share, num_rows))
+        title = f"Mix in {wanted:,} real rows"
+        what = (
+            f"A mix that is {mix.share:.0%} real ({_ends(mix)} at {mix.level:.0%}) is the first that would be approved "
+            f"by statistics alone, at as many rows as there are: {wanted:,} real rows beside all of these, or "
+            f"{1_000 * (1.0 - mix.share) / mix.share:,.0f} of these for every 1,000 real ones."
+        )
+    elif verdict == "review":
+        # Rows that make the mix 30 % real.
+        wanted = max(1, round(num_rows * 0.3 / 0.7))
+        title = f"Add about {wanted:,} real rows"
+        what = f"Mixed with {wanted:,} real rows the data would be 30 % real: a place to start."
+    else:
+        # As many as the candidate has where it is to be replaced.
+        wanted = num_rows
+        title = "Train on real rows instead, or mix them in"
+        what = (
+            "What is missing from the whole candidate does not come back by dropping rows of it: train on real rows, "
+            f"or on a mix with as many of them ({wanted:,}) at least."
+        )
+    if mix is not None and mix.share == 0.0:
+        what = (
+            f"{what} By statistics alone it would be approved as it is; proxies, which hold it back, do not see mixes."
+        )
+    if mix is not None and mix.reason:
+        what = f"{what} No share that was measured is enough: {mix.reason}."
+    missing = f" {missing_mass or 0.0:.0%} of the reference lies where the candidate has nothing."
+    missing = missing if missing_mass and missing_mass >= _LEAST_MISSING else ""
     return Action(
         "add_real_rows",
-        f"Add about {wanted:,} real rows" if verdict == "review" else "Train on real rows instead, or mix them in",
+        title,
         f"{what}{missing} The reference has {reference_rows:,} rows; take others, or nothing is left to judge by.",
         wanted,
         AddRealRows(wanted),
         {"real_rows": wanted},
     )
+
+
+def _ends(mix: MixPlan) -> str:
+    lower = 0.0 if mix.lower is None else mix.lower
+    return f"{lower:.0%} or more" if mix.upper is None else f"{lower:.0%} to {mix.upper:.0%}"
+
+
+def with_prices(
+    actions: Sequence[Action], prices: PricesConfig, *, num_rows: int, num_columns: int, risk: float | None
+) -> list[Action]:
+    """Returns the actions with their prices, and which of those whose effect was measured are on the front.
+
+    Args:
+      actions: With their effects.
+      prices: The price table.
+      num_rows: Of the candidate.
+      num_columns: Likewise.
+      risk: As it is, 0 to 100: what doing nothing buys, for nothing; None where it is not known.
+    """
+    priced = []
+    for each in actions:
+        if isinstance(each.action, GiveReference):
+            priced.append(each)
+            continue
+        added = each.action.rows if isinstance(each.action, AddRealRows) else 0
+        removed = each.cost.get("rows_removed", 0)
+        price = price_of(prices, num_rows=num_rows, num_columns=num_columns, added=added, removed=removed)
+        priced.append(replace(each, price=price))
+    placed = [i for i, each in enumerate(priced) if each.price is not None and each.effect.risk is not None]
+    nothing = [] if risk is None else [(0.0, risk)]
+    points = [(priced[i].price.total, priced[i].effect.risk) for i in placed] + nothing
+    if points:
+        front = on_front(*zip(*points, strict=True))
+        for i, best in zip(placed, front, strict=False):
+            priced[i] = replace(priced[i], on_front=bool(best))
+    return priced
 
 
 def _clip(found: Beyond, num_rows: int) -> Action:

@@ -79,28 +79,30 @@ class SkillTest:
     seed: int
     num_folds: int
 
-    def lost(self, codes: np.ndarray, threads: int = 1, num_draws: int = _DRAWS) -> SkillLost:
+    def lost(self, codes: np.ndarray, threads: int = 1, num_draws: int = _DRAWS, first: int = 0) -> SkillLost:
         """Returns what is lost by learning from `codes`, unsigned `[m, d]`, instead of from as many real rows.
 
         Args:
           codes: The candidate's rows; `train_rows` of them are drawn, all where there are fewer.
           threads: Columns at a time.
           num_draws: Forests of each column, on rows drawn anew.
+          first: Which draw is the first.
         """
         draws = [
             np.random.default_rng([self.seed, 3, i]).permutation(len(codes))[: self.train_rows]
-            for i in range(num_draws)
+            for i in range(first, first + num_draws)
         ]
 
         def learnt(j: int) -> list[float]:
-            return [_loss(self.basis, codes[rows], self.codes, j, self.seed + i) for i, rows in enumerate(draws)]
+            pairs = enumerate(draws, start=self.seed + first)
+            return [_loss(self.basis, codes[rows], self.codes, j, seed) for seed, rows in pairs]
 
         gaps = np.array(_over(self.columns, learnt, threads)).reshape(-1, num_draws) - self.losses[:, None]
         shares = tuple(_share(gap, self.losses, self.prior) for gap in gaps.T)
         by_column = _per_prior(gaps.mean(axis=1), self.prior)
         return SkillLost(float(np.mean(shares)), float(np.std(shares)), shares, by_column)
 
-    def lost_in_mix(self, codes: np.ndarray, real_share: float, threads: int = 1) -> float:
+    def lost_in_mix(self, codes: np.ndarray, real_share: float, threads: int = 1, draw: int = 0) -> float:
         """Returns the share of skill lost by learning from a mix of `codes` and real rows.
 
         Each fold is judged by forests that are fitted to candidate rows and to real rows of the other folds, so that no
@@ -110,12 +112,13 @@ class SkillTest:
           codes: The candidate's rows, unsigned `[m, d]`, m at least 1.
           real_share: Of real rows in the mix, 0 to 1.
           threads: Columns at a time.
+          draw: Other ones take other rows of both sides.
         """
         fold = _folds(len(self.codes), self.num_folds, self.seed)
         num_real = round(real_share * self.train_rows)
         train, test = [], []
         for k in range(self.num_folds):
-            rng = np.random.default_rng([self.seed, 4, k])
+            rng = np.random.default_rng([self.seed, 4, k, draw] if draw else [self.seed, 4, k])
             made = rng.permutation(len(codes))[: self.train_rows - num_real]
             real = rng.permutation(np.flatnonzero(fold != k))[:num_real]
             train.append(np.concatenate([codes[made], self.codes[real]]))

@@ -50,11 +50,26 @@ def summary_lines(
     if report.recommendations:
         first = min(report.recommendations, key=lambda item: item.priority)
         lines += _labelled("do first", first.title, width, most=2)
+    if (mix := _mix(report)) is not None:
+        lines += _labelled("real rows", mix, width, most=2)
     lines += _note_lines(report, width)
     if report_path is not None:
         # Never wrapped: somebody will copy it.
         lines.append([(f"{'report':<{_INDENT}}", "dim"), (str(report_path), "")])
     return lines
+
+
+def _mix(report: ValidationReport) -> str | None:
+    """Returns the share of real rows that is enough, where it was sought."""
+    found = None if report.remedies is None else report.remedies.mix
+    if found is None or found.share is None:
+        return None
+    share = found.share
+    if share.value is None or share.lower is None:
+        return f"no share that was measured is enough: {found.reason}"
+    upper = "or more" if share.upper is None else f"to {share.upper:.0%}"
+    enough = f"{share.value:.0%} of the mix is enough ({share.lower:.0%} {upper} at {share.level:.0%})"
+    return enough if found.real_rows is None else f"{enough}: {found.real_rows:,} beside all of these"
 
 
 def _note_lines(report: ValidationReport, width: int, most: int = 3) -> list[Line]:

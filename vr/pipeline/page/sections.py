@@ -14,6 +14,8 @@ from vr.pipeline.page.text import clip, count, is_interval, label, number, scala
 from vr.pipeline.report import (
     ColumnSummary,
     DatasetSection,
+    ForecastSection,
+    Generations,
     Interval,
     LocalizationSection,
     Metric,
@@ -22,6 +24,7 @@ from vr.pipeline.report import (
     Plot,
     PreScreenSection,
     Recommendation,
+    RemediesSection,
     ValidationReport,
 )
 
@@ -117,6 +120,7 @@ class ActionView:
     unknown: str
     basis: str
     cost: list[tuple[str, str]]
+    price: list[tuple[str, str]]
 
 
 def metric_rows(
@@ -270,8 +274,9 @@ def _example(region: MissingRegion) -> str:
     return f"row {count(region.reference_rows[0])}: {cells}" if region.reference_rows else cells
 
 
-def action_views(recommendations: list[Recommendation]) -> list[ActionView]:
-    """Returns the recommendations by priority."""
+def action_views(recommendations: list[Recommendation], remedies: RemediesSection | None) -> list[ActionView]:
+    """Returns the recommendations by priority, their prices in the remedies' currency."""
+    currency = "" if remedies is None else clip(remedies.currency, 12)
     ordered = sorted(recommendations, key=lambda item: item.priority)
     return [
         ActionView(
@@ -283,9 +288,65 @@ def action_views(recommendations: list[Recommendation]) -> list[ActionView]:
             clip((item.expected_risk_score and item.expected_risk_score.reason) or "", 120),
             clip(item.basis, 400),
             [(label(k), scalar(v, 80)) for k, v in list(item.cost.items())[:6] if v is not None],
+            _price(item, currency),
         )
         for item in ordered[:MAX_ACTIONS]
     ]
+
+
+def _price(item: Recommendation, currency: str) -> list[tuple[str, str]]:
+    lost = item.expected_skill_loss
+    facts = [] if lost is None or lost.value is None else [("Skill lost afterwards", f"{100.0 * lost.value:.0f} %")]
+    if item.price is None:
+        return facts
+    front = {True: ", on the front", False: ", beaten by another action", None: ""}[item.on_front]
+    return [*facts, ("Price", f"{number(item.price)} {currency}{front}".strip())]
+
+
+def remedies_view(section: RemediesSection | None, shelf: PlotShelf) -> dict[str, Any]:
+    """Returns the front of risk and price, and the mix with real rows that would be approved."""
+    if section is None:
+        return {"front": PlotGroup([], 0), "mix": [], "curve": PlotGroup([], 0), "forecast": None}
+    front, mix = shelf.place(section.evidence), section.mix
+    if mix.share is None or mix.approve_below is None:
+        return {"front": front, "mix": [], "curve": PlotGroup([], 0), "forecast": _forecast(section.forecast, shelf)}
+    by_harm = "" if mix.share_by_harm is None else _enough(mix.share_by_harm)
+    facts = [
+        ("Real rows in a mix that is approved", _enough(mix.share)),
+        ("In one that is expected to keep nine tenths of the skill", by_harm),
+        ("Real rows beside all of these", "" if mix.real_rows is None else count(mix.real_rows)),
+        ("Approved below a risk of", number(mix.approve_below)),
+        ("Why", clip(mix.reason or "", 200)),
+    ]
+    return {
+        "front": front,
+        "mix": [fact for fact in facts if fact[1]],
+        "curve": shelf.place(mix.evidence),
+        "forecast": _forecast(section.forecast, shelf),
+    }
+
+
+def _forecast(section: ForecastSection, shelf: PlotShelf) -> dict[str, Any] | None:
+    if section.replace is None or section.accumulate is None:
+        return None
+    facts = [
+        ("Refitted to its own output alone", _generations(section.replace, section.generations)),
+        ("With everything before beside it", _generations(section.accumulate, section.generations)),
+    ]
+    return {"facts": facts, "plots": shelf.place(section.evidence)}
+
+
+def _generations(found: Generations, walked: int | None) -> str:
+    beyond = f"more than {walked}"
+    value, lower, upper = (beyond if end is None else f"{end:.0f}" for end in (found.median, found.first, found.last))
+    return value if lower == upper else f"{value} (from {lower} to {upper}, by the kind of generator)"
+
+
+def _enough(share: Interval) -> str:
+    if share.value is None or share.lower is None:
+        return "none of the shares measured is enough"
+    upper = "or more" if share.upper is None else f"to {share.upper:.0%}"
+    return f"{share.value:.0%} ({share.lower:.0%} {upper} at {share.level:.0%})"
 
 
 def _risk(expected: Interval | None) -> str:

@@ -658,7 +658,7 @@ class LocalizationSection(_message.Message):
     def __init__(self, status: _Optional[_Union[Status, str]] = ..., reason: _Optional[str] = ..., rows: _Optional[_Iterable[_Union[RowFinding, _Mapping]]] = ..., regions: _Optional[_Iterable[_Union[Region, _Mapping]]] = ..., evidence: _Optional[_Iterable[_Union[Plot, _Mapping]]] = ..., missing_regions: _Optional[_Iterable[_Union[MissingRegion, _Mapping]]] = ...) -> None: ...
 
 class Recommendation(_message.Message):
-    __slots__ = ("priority", "category", "title", "description", "affected_rows", "expected_risk_score", "basis", "cost", "action")
+    __slots__ = ("priority", "category", "title", "description", "affected_rows", "expected_risk_score", "basis", "cost", "action", "price", "on_front", "expected_skill_loss")
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     CATEGORY_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
@@ -668,6 +668,9 @@ class Recommendation(_message.Message):
     BASIS_FIELD_NUMBER: _ClassVar[int]
     COST_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
+    PRICE_FIELD_NUMBER: _ClassVar[int]
+    ON_FRONT_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_SKILL_LOSS_FIELD_NUMBER: _ClassVar[int]
     priority: int
     category: str
     title: str
@@ -677,7 +680,68 @@ class Recommendation(_message.Message):
     basis: str
     cost: _struct_pb2.Struct
     action: _struct_pb2.Struct
-    def __init__(self, priority: _Optional[int] = ..., category: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., affected_rows: _Optional[int] = ..., expected_risk_score: _Optional[_Union[Interval, _Mapping]] = ..., basis: _Optional[str] = ..., cost: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., action: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+    price: float
+    on_front: bool
+    expected_skill_loss: Interval
+    def __init__(self, priority: _Optional[int] = ..., category: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., affected_rows: _Optional[int] = ..., expected_risk_score: _Optional[_Union[Interval, _Mapping]] = ..., basis: _Optional[str] = ..., cost: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., action: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., price: _Optional[float] = ..., on_front: _Optional[bool] = ..., expected_skill_loss: _Optional[_Union[Interval, _Mapping]] = ...) -> None: ...
+
+class MixSection(_message.Message):
+    __slots__ = ("status", "reason", "share", "real_rows", "approve_below", "evidence", "share_by_harm")
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    REAL_ROWS_FIELD_NUMBER: _ClassVar[int]
+    APPROVE_BELOW_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    SHARE_BY_HARM_FIELD_NUMBER: _ClassVar[int]
+    status: Status
+    reason: str
+    share: Interval
+    real_rows: int
+    approve_below: float
+    evidence: _containers.RepeatedCompositeFieldContainer[Plot]
+    share_by_harm: Interval
+    def __init__(self, status: _Optional[_Union[Status, str]] = ..., reason: _Optional[str] = ..., share: _Optional[_Union[Interval, _Mapping]] = ..., real_rows: _Optional[int] = ..., approve_below: _Optional[float] = ..., evidence: _Optional[_Iterable[_Union[Plot, _Mapping]]] = ..., share_by_harm: _Optional[_Union[Interval, _Mapping]] = ...) -> None: ...
+
+class Generations(_message.Message):
+    __slots__ = ("median", "first", "last")
+    MEDIAN_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    median: float
+    first: float
+    last: float
+    def __init__(self, median: _Optional[float] = ..., first: _Optional[float] = ..., last: _Optional[float] = ...) -> None: ...
+
+class ForecastSection(_message.Message):
+    __slots__ = ("status", "reason", "generations", "replace", "accumulate", "evidence")
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    GENERATIONS_FIELD_NUMBER: _ClassVar[int]
+    REPLACE_FIELD_NUMBER: _ClassVar[int]
+    ACCUMULATE_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    status: Status
+    reason: str
+    generations: int
+    replace: Generations
+    accumulate: Generations
+    evidence: _containers.RepeatedCompositeFieldContainer[Plot]
+    def __init__(self, status: _Optional[_Union[Status, str]] = ..., reason: _Optional[str] = ..., generations: _Optional[int] = ..., replace: _Optional[_Union[Generations, _Mapping]] = ..., accumulate: _Optional[_Union[Generations, _Mapping]] = ..., evidence: _Optional[_Iterable[_Union[Plot, _Mapping]]] = ...) -> None: ...
+
+class RemediesSection(_message.Message):
+    __slots__ = ("currency", "mix", "evidence", "expected_skill_loss", "forecast")
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    MIX_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_SKILL_LOSS_FIELD_NUMBER: _ClassVar[int]
+    FORECAST_FIELD_NUMBER: _ClassVar[int]
+    currency: str
+    mix: MixSection
+    evidence: _containers.RepeatedCompositeFieldContainer[Plot]
+    expected_skill_loss: Interval
+    forecast: ForecastSection
+    def __init__(self, currency: _Optional[str] = ..., mix: _Optional[_Union[MixSection, _Mapping]] = ..., evidence: _Optional[_Iterable[_Union[Plot, _Mapping]]] = ..., expected_skill_loss: _Optional[_Union[Interval, _Mapping]] = ..., forecast: _Optional[_Union[ForecastSection, _Mapping]] = ...) -> None: ...
 
 class ColumnSummary(_message.Message):
     __slots__ = ("name", "kind", "nulls", "distinct", "drift", "drift_null", "note", "reason")
@@ -827,7 +891,7 @@ class Driver(_message.Message):
     def __init__(self, feature: _Optional[str] = ..., contribution: _Optional[float] = ..., excess: _Optional[float] = ...) -> None: ...
 
 class ValidationReport(_message.Message):
-    __slots__ = ("schema_version", "verdict", "verdict_reason", "calibration", "risk_score", "risk_level", "collapse_probability", "collapse_detected", "collapse_type", "severity", "not_measured", "drivers", "dimensions", "diversity", "signatures", "cascade", "scaling", "localization", "recommendations", "dataset", "reference", "run", "prescreen")
+    __slots__ = ("schema_version", "verdict", "verdict_reason", "calibration", "risk_score", "risk_level", "collapse_probability", "collapse_detected", "collapse_type", "severity", "not_measured", "drivers", "dimensions", "diversity", "signatures", "cascade", "scaling", "localization", "recommendations", "dataset", "reference", "run", "prescreen", "remedies")
     class DimensionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -858,6 +922,7 @@ class ValidationReport(_message.Message):
     REFERENCE_FIELD_NUMBER: _ClassVar[int]
     RUN_FIELD_NUMBER: _ClassVar[int]
     PRESCREEN_FIELD_NUMBER: _ClassVar[int]
+    REMEDIES_FIELD_NUMBER: _ClassVar[int]
     schema_version: str
     verdict: Verdict
     verdict_reason: str
@@ -881,4 +946,5 @@ class ValidationReport(_message.Message):
     reference: DatasetSection
     run: RunSection
     prescreen: PreScreenSection
-    def __init__(self, schema_version: _Optional[str] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., verdict_reason: _Optional[str] = ..., calibration: _Optional[_Union[CalibrationSection, _Mapping]] = ..., risk_score: _Optional[float] = ..., risk_level: _Optional[_Union[RiskLevel, str]] = ..., collapse_probability: _Optional[_Union[Interval, _Mapping]] = ..., collapse_detected: _Optional[bool] = ..., collapse_type: _Optional[_Union[CollapseType, str]] = ..., severity: _Optional[_Union[Severity, str]] = ..., not_measured: _Optional[_Iterable[str]] = ..., drivers: _Optional[_Iterable[_Union[Driver, _Mapping]]] = ..., dimensions: _Optional[_Mapping[str, Dimension]] = ..., diversity: _Optional[_Union[DiversitySection, _Mapping]] = ..., signatures: _Optional[_Iterable[_Union[SignatureMatch, _Mapping]]] = ..., cascade: _Optional[_Union[CascadeSection, _Mapping]] = ..., scaling: _Optional[_Union[Scaling, _Mapping]] = ..., localization: _Optional[_Union[LocalizationSection, _Mapping]] = ..., recommendations: _Optional[_Iterable[_Union[Recommendation, _Mapping]]] = ..., dataset: _Optional[_Union[DatasetSection, _Mapping]] = ..., reference: _Optional[_Union[DatasetSection, _Mapping]] = ..., run: _Optional[_Union[RunSection, _Mapping]] = ..., prescreen: _Optional[_Union[PreScreenSection, _Mapping]] = ...) -> None: ...
+    remedies: RemediesSection
+    def __init__(self, schema_version: _Optional[str] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., verdict_reason: _Optional[str] = ..., calibration: _Optional[_Union[CalibrationSection, _Mapping]] = ..., risk_score: _Optional[float] = ..., risk_level: _Optional[_Union[RiskLevel, str]] = ..., collapse_probability: _Optional[_Union[Interval, _Mapping]] = ..., collapse_detected: _Optional[bool] = ..., collapse_type: _Optional[_Union[CollapseType, str]] = ..., severity: _Optional[_Union[Severity, str]] = ..., not_measured: _Optional[_Iterable[str]] = ..., drivers: _Optional[_Iterable[_Union[Driver, _Mapping]]] = ..., dimensions: _Optional[_Mapping[str, Dimension]] = ..., diversity: _Optional[_Union[DiversitySection, _Mapping]] = ..., signatures: _Optional[_Iterable[_Union[SignatureMatch, _Mapping]]] = ..., cascade: _Optional[_Union[CascadeSection, _Mapping]] = ..., scaling: _Optional[_Union[Scaling, _Mapping]] = ..., localization: _Optional[_Union[LocalizationSection, _Mapping]] = ..., recommendations: _Optional[_Iterable[_Union[Recommendation, _Mapping]]] = ..., dataset: _Optional[_Union[DatasetSection, _Mapping]] = ..., reference: _Optional[_Union[DatasetSection, _Mapping]] = ..., run: _Optional[_Union[RunSection, _Mapping]] = ..., prescreen: _Optional[_Union[PreScreenSection, _Mapping]] = ..., remedies: _Optional[_Union[RemediesSection, _Mapping]] = ...) -> None: ...

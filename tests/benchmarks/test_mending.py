@@ -1,0 +1,98 @@
+"""What remedies do, measured by training, and how predicted and measured are set beside each other."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks import mix_planner, remedies
+from benchmarks.collapse.cases import parts_of, splits
+from benchmarks.mending.measured import Arms
+from benchmarks.skill_loss import measure_real, skill_loss
+from synthetic.damage import DAMAGES
+
+
+@pytest.fixture(scope="module")
+def arms():
+    (split,) = [each for each in splits(["seattle_weather"]) if each.name == "seattle_weather-0"]
+    parts = parts_of(split)
+    return split, parts, Arms.of(split, parts, 1, smaller=True)
+
+
+def test_a_candidate_is_measured_as_the_labels_are(arms):
+    split, parts, found = arms
+    broken = DAMAGES["shuffle_columns"](parts.train, 0.8, 3).table
+    ours = found.measure(lambda seed: broken)
+    targets = list(found.arms[0].losses)
+    arm = measure_real(parts.pool, parts.test, targets, range(2), split.candidate_rows)
+    assert ours.harm == pytest.approx(skill_loss(broken, arm, range(1)).harm, abs=1e-9)
+    assert ours.harm > 0.15
+
+
+def test_fewer_rows_are_held_against_as_many_real_ones(arms):
+    _, parts, found = arms
+    half = parts.fresh.slice(0, round(0.5 * parts.fresh.num_rows))
+    measured = found.measure(lambda seed: half)
+    # Real rows lose nothing against as many real rows, and something against twice as many.
+    assert abs(measured.s) < 0.2
+    assert measured.s_of_all > measured.s
+
+
+def test_losses_between_two_sizes_lie_between_theirs(arms):
+    found = arms[2]
+    large, middle = found.arms[0], found.arms[1]
+    between = found.at((large.rows + middle.rows) // 2)
+    for name in large.losses:
+        low, high = sorted((large.losses[name][0][0], middle.losses[name][0][0]))
+        assert low - 1e-12 <= between.losses[name][0][0] <= high + 1e-12
+    assert found.at(10 * large.rows) is large
+    assert replace(between, rows=large.rows).test is large.test
+
+
+def test_the_share_found_by_training_is_where_monotone_harm_crosses():
+    shares = [0.0, *mix_planner.SHARES]
+    curve = [{"s": 0.4 - 0.5 * share, "s_tail": 0.0, "by_seed": [[0.4 - 0.5 * share, 0.0]]} for share in shares]
+    assert mix_planner.found_by_training(curve, 0.1) == pytest.approx(0.6)
+    assert mix_planner.found_by_training(curve, 0.5) == 0.0
+    high = [point | {"s": point["s"] + 0.5} for point in curve]
+    # At 0.9 it is 0.45, and at all real rows 0.
+    assert mix_planner.found_by_training(high, 0.1) == pytest.approx(0.9 + 0.1 * (0.45 - 0.1) / 0.45)
+
+
+def test_figures_count_gains_that_came_and_rank_changes():
+    rng = np.random.default_rng(0)
+    rows = [
+        {
+            "case": f"c{i}",
+            "dataset": f"d{i % 5}",
+            "kind": "damage",
+            "source": "x",
+            "remedy": "drop_0.8",
+            "rows": 5,
+            "of_rows": 100,
+            "noise": 0.01,
+            "harm": 0.4,
+            "measured_change": change,
+            "measured_change_of_all": change,
+            "measured_error": 0.01,
+            "risk": 90.0,
+            "risk_change": 100.0 * change,
+            "risk_change_by_draw": [0.0],
+            "logit_change": change,
+            "harm_change": change,
+            "skill_change": -change,
+        }
+        for i, change in enumerate(-rng.random(40))
+    ]
+    found = remedies._figures(rows)
+    assert found["spearman_harm"][0] == pytest.approx(1.0)
+    assert found["spearman_skill"][0] == pytest.approx(-1.0)
+    assert found["gain_came"][0] == 1.0
+
+
+def test_candidates_and_lineages_are_apart_from_what_fitted_the_row_scores():
+    fitted = {"ImageSegments", "cps91", "crime1", "fair", "injury", "nassCDS", "stackoverflow", "twoyear", "txhousing"}
+    assert not {case.dataset for case in remedies.candidates().values()} & (fitted | {"wagepan"})
+    lineages = mix_planner.lineages()
+    assert len(lineages) >= 30
+    assert all(case.workflow == "replace" for case in lineages.values())
