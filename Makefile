@@ -8,7 +8,7 @@ DEMO := outputs/demo
 # One thread for each worker: two workers on two cores otherwise fight over both.
 THREADS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: help install test signatures lint format format-check types demo study calibrate faults fuzz clean
+.PHONY: help install test signatures lint format format-check types demo study calibrate faults soak fuzz clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ signatures: $(STAMP) ## Make the shipped signatures, fit the pre-screen, and reb
 faults: $(STAMP) ## Run the slow tests, which print what they saw: kills, floods, full disks, several processes
 	@sh scripts/postgres.sh
 	$(THREADS) $(BIN)/python -m pytest -q -s -m slow $(ARGS)
+
+soak: $(STAMP) ## Load a server and a worker for 20 minutes while processes are killed: does anything grow?
+	$(THREADS) $(BIN)/python -m benchmarks.service_soak --minutes 20 $(ARGS)
 
 fuzz: $(STAMP) ## Read 50,000 damaged files and the hostile ones: a quarter of an hour of one core
 	$(THREADS) $(BIN)/python -m benchmarks.hostile_files

@@ -22,7 +22,7 @@ FLOORS = (
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # Modules at the top of the package and the two servers are the doors.
-DOORS = {"__init__", "__main__", "cli", "client", "config", "session", "server", "worker"}
+DOORS = {"__init__", "__main__", "cli", "client", "config", "doctor", "server", "session", "worker"}
 FORBIDDEN_EVERYWHERE = {"pickle", "cloudpickle", "dill", "marshal", "shelve"}
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
 
@@ -190,7 +190,10 @@ def loaded_by(statement: str) -> set[str]:
         # The process that listens computes nothing.
         (
             "import vr.server.serve",
-            {"jax", "flax", "numpy", "pyarrow", "sklearn", "scipy", "hydra", "omegaconf", "pydantic", "wandb"},
+            {
+                *("jax", "flax", "numpy", "pyarrow", "sklearn", "scipy", "hydra", "omegaconf", "pydantic", "wandb"),
+                "opentelemetry",
+            },
         ),
         ("import vr.server.command", {"jax", "flax", "numpy", "pyarrow", "sklearn", "scipy", "pydantic", "wandb"}),
         (

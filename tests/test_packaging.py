@@ -98,3 +98,23 @@ def test_the_installed_command_names_a_misspelt_key(installed, tmp_path):
     assert done.returncode == 2
     assert done.stderr == "error: sed: no such configuration key; did you mean seed?\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_doctor_holds_the_installation_against_its_record(installed, tmp_path):
+    def files_of(done: subprocess.CompletedProcess[str]) -> dict:
+        return {each["name"]: each for each in json.loads(done.stdout)["findings"]}["files"]
+
+    command = (installed / "vr", "doctor", "--quick", "--json")
+    done = run(*command, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert files_of(done)["values"]["files"] > 200
+    path = next(installed.parent.glob("lib/python*/site-packages/vr/detector/calibration.json"))
+    content = path.read_bytes()
+    # Still JSON, and of the same length: only the digest can tell.
+    path.write_bytes(content.rstrip(b"\n") + b" ")
+    try:
+        done = run(*command, cwd=tmp_path)
+    finally:
+        path.write_bytes(content)
+    assert done.returncode == 1
+    assert files_of(done)["values"]["damaged"] == ["vr/detector/calibration.json"]

@@ -19,7 +19,10 @@ import typer
 
 from vr.cascade.hosts import leave
 from vr.client.command import app as remote
+from vr.client.load.command import loadtest
+from vr.config_command import app as config_commands
 from vr.core.errors import ConfigError, PreemptedError, VrError
+from vr.doctor.command import doctor
 from vr.signature_commands import app as signature_commands
 
 __all__ = ["app", "main"]
@@ -251,6 +254,9 @@ def worker(overrides: _Overrides = None, debug: _Debug = False) -> int:
     return run_worker(overrides or [], announce=lambda place, name: _say(f"connected to {place} as {name}\n"))
 
 
+app.command()(doctor)
+app.command()(loadtest)
+app.add_typer(config_commands, name="config")
 app.add_typer(remote, name="remote")
 
 
@@ -259,8 +265,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
       0 finished, or one of several processes that were stopped by SIGTERM with everything kept; 1 `--gate` and
-      rejected; 2 bad usage or configuration; 3 bad input data; 4 anything that failed while running; 75 another of
-      several processes is gone; 130 interrupted, by ctrl-C or by SIGTERM.
+      rejected, or `vr doctor` and something broken; 2 bad usage or configuration; 3 bad input data; 4 anything that
+      failed while running; 75 another of several processes is gone; 130 interrupted, by ctrl-C or by SIGTERM.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if logging.lastResort is not None:

@@ -28,7 +28,7 @@ from vr.data.config import DataConfig
 from vr.detector.config import DetectorConfig
 from vr.pipeline.config import Config, EngineConfig, TrackingConfig
 
-__all__ = ["compose", "compose_section", "config_folder", "from_hydra", "register", "to_dict"]
+__all__ = ["chosen_options", "compose", "compose_section", "config_folder", "from_hydra", "register", "to_dict"]
 
 # Hydra's grammar and search paths behave as they did in this release whatever later ones change.
 HYDRA_VERSION_BASE = "1.3"
@@ -78,20 +78,14 @@ def compose(overrides: Sequence[str] = (), *, base: Config | Mapping[str, Any] |
     sections = to_dict(base) if isinstance(base, Config) else dict(base or {})
     chosen = [f"{name}={value}" for name, value in sections.items() if name in _GROUPS and isinstance(value, str)]
     with _LOCK:
-        register()
-        parsed = [_parse(override) for override in [*chosen, *overrides]]
+        parsed = _parsed([*chosen, *overrides])
         groups = {override.key_or_group for override in parsed if override.key_or_group in _options()}
         # A group picked by name replaces the whole section that the base had.
         sections = {name: value for name, value in sections.items() if name not in groups}
         for name in _leaf_names(sections):
             _check_key(name)
         ConfigStore.instance().store(name="_call", node={"defaults": ["config", "_self_"], **_escaped(sections)})
-        words = [_opened(override) for override in parsed]
-        try:
-            with initialize_config_dir(str(config_folder()), job_name="vr", version_base=HYDRA_VERSION_BASE):
-                composed = hydra_compose("_call", overrides=words)
-        except (HydraException, OmegaConfBaseException) as error:
-            raise _config_error(error) from error
+        composed = _composed("_call", [_opened(override) for override in parsed])
     return from_hydra(composed)
 
 
@@ -117,12 +111,23 @@ def compose_section(group: str, schema: type, overrides: Sequence[str]) -> Any:
         store = ConfigStore.instance()
         store.store(group=group, name=f"base_{group}", node=schema)
         store.store(name="_section", node={"defaults": [{group: "default"}, "_self_"]})
-        try:
-            with initialize_config_dir(str(config_folder()), job_name="vr", version_base=HYDRA_VERSION_BASE):
-                composed = hydra_compose("_section", overrides=list(overrides))
-            return OmegaConf.to_object(composed)[group]  # type: ignore[index]
-        except (HydraException, OmegaConfBaseException) as error:
-            raise _config_error(error) from error
+        composed = _composed("_section", list(overrides))
+    try:
+        return OmegaConf.to_object(composed)[group]  # type: ignore[index]
+    except OmegaConfBaseException as error:
+        raise _config_error(error) from error
+
+
+def chosen_options(overrides: Sequence[str]) -> dict[str, str]:
+    """Returns by group the option, a file of `conf/GROUP`, that overrides and the defaults choose.
+
+    Raises:
+      ConfigError: as `compose` does.
+    """
+    with _LOCK:
+        words = [_opened(override) for override in _parsed([str(override) for override in overrides])]
+        choices = _composed("config", words, whole=True).hydra.runtime.choices
+    return {str(group): str(option) for group, option in choices.items() if "hydra" not in str(group) and option}
 
 
 def from_hydra(composed: DictConfig) -> Config:
@@ -143,6 +148,20 @@ def from_hydra(composed: DictConfig) -> Config:
 def to_dict(config: Config) -> dict[str, Any]:
     """Returns a configuration as JSON-able values, the form that `compose` takes back as its `base`."""
     return to_plain(config)
+
+
+def _composed(name: str, words: list[str], *, whole: bool = False) -> DictConfig:
+    """Returns what Hydra composes; `whole`: with its own settings."""
+    try:
+        with initialize_config_dir(str(config_folder()), job_name="vr", version_base=HYDRA_VERSION_BASE):
+            return hydra_compose(name, overrides=words, return_hydra_config=whole)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise _config_error(error) from error
+
+
+def _parsed(overrides: Sequence[str]) -> list[Override]:
+    register()
+    return [_parse(override) for override in overrides]
 
 
 def _options() -> dict[str, list[str]]:

@@ -103,6 +103,7 @@ def _device(parts: dict[str, Any], result: dict[str, Any]) -> list[str]:
     ]
     for name, found in units.items():
         if name.startswith("pair_counts_"):
+            lines.append("")
             lines.append(
                 f"Pair counts by one-hot products, {name.removeprefix('pair_counts_').replace('_', ' ')}, "
                 f"{found['rows']:,} rows: {found['cells_that_differ']} cells differ from the processor's; "
@@ -161,7 +162,7 @@ def _hot_spots(rows: Sequence[dict[str, Any]]) -> list[str]:
     heads = [f"{row['preset']} {row['tier']} {row['network']}" for row in traced]
     lines = [f"| part | {' | '.join(heads)} |", "|---" * (1 + len(traced)) + "|"]
     for name in names:
-        shares = [f"{row['parts']['shares'].get(name, 0.0):.0%}" for row in traced]
+        shares = [f"{share:.0%}" if (share := row["parts"]["shares"].get(name, 0.0)) >= 0.005 else "" for row in traced]
         lines.append(f"| {name} | {' | '.join(shares)} |")
     busy = ["?" if row["parts"]["busy_share"] is None else f"{row['parts']['busy_share']:.0%}" for row in traced]
     return [*lines, f"| *device busy within a segment* | {' | '.join(busy)} |"]
@@ -230,6 +231,8 @@ def _torch(result: dict[str, Any]) -> list[str]:
 
 
 def _duration(seconds: float) -> str:
+    if seconds < 10:
+        return f"{seconds:.1f} s"
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7_200 else f"{seconds / 3_600:.1f} h"

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vr.cascade.judge import effective_rank
+from vr.cascade.judge import effective_rank, judge
 from vr.cascade.step import layer_norms
 from vr.models import build
 
@@ -55,3 +55,17 @@ def test_norms_by_layer_are_those_of_its_stretch_and_add_up_to_the_whole():
     expected = [np.linalg.norm(grads[first:last]) for _, first, last in model.layers]
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     np.testing.assert_allclose(np.sqrt(np.sum(found**2)), np.linalg.norm(grads), rtol=1e-5)
+
+
+@pytest.mark.parametrize("network", [build.resonance, build.mlp])
+@pytest.mark.parametrize("most_rows", [20, 25, 49])
+def test_rows_judged_in_parts_are_judged_as_they_are_together(network, most_rows):
+    rng = np.random.default_rng(3)
+    model = network(4, 6, 8, 2)
+    params = jnp.asarray(0.3 * rng.standard_normal(model.parameters), jnp.float32)
+    codes, half = rng.integers(0, 6, (4, 50)), np.arange(4)[:, None] < np.array([2] * 25 + [1] * 25)
+    given = (params, jnp.asarray(codes, jnp.int32), jnp.arange(4), jnp.asarray(half))
+    together = judge(model, *given, most_rows=50)
+    apart = jax.jit(lambda *x: judge(model, *x, most_rows=most_rows))(*given)
+    for name, expected, found in zip(together._fields, together, apart, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=2e-4, err_msg=name)

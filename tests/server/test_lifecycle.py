@@ -221,3 +221,17 @@ def test_a_server_that_cannot_be_meant_does_not_start(words, says, capsys):
 
     assert main(["serve", *words]) == 2
     assert says in capsys.readouterr().err
+
+
+def test_a_report_larger_than_a_message_is_a_failure_with_a_way_out(tmp_path, data):
+    """400 listed rows take some 200 KB; of the same validation the smaller parts are there."""
+    words = (f"server.roots=[{data}]", "server.children=1", "cascade=none", "server.max_message_bytes=65536")
+    with running(tmp_path, *words) as server, Client(server.address, timeout=300) as client:
+        with pytest.raises(ServiceError) as caught:
+            client.validate(Job(data / "broken.parquet", data / "reference.parquet"))
+        error = caught.value
+        assert (error.code, error.reason, error.retry_s) == ("RESOURCE_EXHAUSTED", "ANSWER_TOO_LARGE", None)
+        assert int(error.metadata["bytes"]) > 65_536
+        id = error.metadata["validation_id"]
+        assert client.pre_screen_risk(id).verdict
+        assert client.generate_recommendations(id).validation_id == id

@@ -396,7 +396,7 @@ class TestOpenness:
             metrics = metrics_of(server)
             counted.append(len(metrics))
         assert counted[0] == counted[1]
-        assert not [name for name in metrics if "parquet" in name or "local" in name]
+        assert not [name for name in metrics if "parquet" in name or '"local"' in name]
         assert sum(value for name, value in metrics.items() if name.startswith("vr_inflight{")) == 0
 
     def test_logs_are_lines_of_json(self, server):

@@ -193,7 +193,7 @@ def _smoke() -> CascadeConfig:
 def _accelerator(preset: str, sizes: tuple[tuple[str, int, int, int, int, int, int, float], ...]) -> CascadeConfig:
     """Returns a preset of tiers given by name, seeds, parameters, depth, steps, batch rows, parts and learning rate.
 
-    The resonance network, whose products are what an accelerator is fast at; none of it is measured yet.
+    The resonance network; what its steps take on an accelerator is in docs/cascade.md.
     """
     return CascadeConfig(
         preset=preset,

@@ -10,6 +10,10 @@ from vr.models.build import Model
 
 __all__ = ["Judged", "effective_rank", "judge"]
 
+# A network's memory grows with the rows that it is given at once, and 20,000 of them do not fit beside each other on a
+# device that trains on 1,024: it is for the presets of accelerators; the others judge by fewer rows than these.
+_MOST_ROWS = 1_024
+
 
 class Judged(NamedTuple):
     """Losses in nats, and the network's own spectrum and rank.
@@ -27,7 +31,14 @@ class Judged(NamedTuple):
     rank: jax.Array
 
 
-def judge(model: Model, params: jax.Array, codes: jax.Array, positions: jax.Array, half: jax.Array) -> Judged:
+def judge(
+    model: Model,
+    params: jax.Array,
+    codes: jax.Array,
+    positions: jax.Array,
+    half: jax.Array,
+    most_rows: int = _MOST_ROWS,
+) -> Judged:
     """Returns how well `params` predict real rows. Pure: to be jitted by the caller.
 
     Args:
@@ -36,7 +47,37 @@ def judge(model: Model, params: jax.Array, codes: jax.Array, positions: jax.Arra
       codes: int32 `[d, m]`.
       positions: int32 `[p]`, columns to leave out.
       half: bool `[d, m]`, at least one cell of each row hidden.
+      most_rows: Rows that go through the network at a time.
     """
+
+    def of(rows: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, ...]:
+        return _of_rows(model, params, rows[0], positions, rows[1])
+
+    num_columns, num_rows = codes.shape
+    whole = num_rows // most_rows if num_rows > most_rows else 0
+    cut = whole * most_rows
+    parts, sizes = [], [most_rows] * whole
+    if whole:
+        blocks = (x[:, :cut].reshape(num_columns, whole, most_rows).swapaxes(0, 1) for x in (codes, half))
+        mapped = jax.lax.map(of, tuple(blocks))
+        parts += [tuple(x[i] for x in mapped) for i in range(whole)]
+    if cut < num_rows:
+        parts.append(of((codes[:, cut:], half[:, cut:])))
+        sizes.append(num_rows - cut)
+    if len(parts) == 1:
+        left_out, of_half, energy, points = parts[0]
+    else:
+        left_out, of_half, energies, points = zip(*parts, strict=True)
+        left_out, of_half = jnp.concatenate(left_out, axis=1), jnp.concatenate(of_half)
+        energy = jnp.einsum("i,if->f", jnp.asarray(sizes, jnp.float32) / num_rows, jnp.stack(energies))
+        points = jnp.concatenate(points)
+    return Judged(left_out, of_half, energy, effective_rank(points))
+
+
+def _of_rows(
+    model: Model, params: jax.Array, codes: jax.Array, positions: jax.Array, half: jax.Array
+) -> tuple[jax.Array, ...]:
+    """Returns `Judged`'s losses and energy of rows that go through the network at once, and what the head is given."""
     columns = jnp.arange(codes.shape[0])
 
     def leave_out(position: jax.Array) -> jax.Array:
@@ -47,8 +88,8 @@ def judge(model: Model, params: jax.Array, codes: jax.Array, positions: jax.Arra
     of_half = cell_losses(model.apply, params, codes, half) * half
     nothing = jnp.zeros_like(half)
     _, energy = model.apply(params, codes, nothing)
-    rank = effective_rank(model.represent(params, codes, nothing))
-    return Judged(left_out, jnp.sum(of_half, axis=0) / jnp.sum(half, axis=0), jnp.sum(energy, axis=0), rank)
+    points = model.represent(params, codes, nothing)
+    return left_out, jnp.sum(of_half, axis=0) / jnp.sum(half, axis=0), jnp.sum(energy, axis=0), points
 
 
 def effective_rank(x: jax.Array) -> jax.Array:

@@ -1,19 +1,16 @@
 """The client: one method for each call of the service."""
 
-import re
 import uuid
 from collections.abc import Callable
-from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-import grpc
 from pydantic import BaseModel
 
 from vr.client import results
 from vr.client.calls import Deadline, ServiceError, is_transient, retried
+from vr.client.connection import Connection
 from vr.client.job import Job
-from vr.core.errors import ConfigError
 from vr.pipeline.progress import Event, ProgressCallback
 from vr.pipeline.report import ValidationReport
 from vr.server._generated.vr.v1 import collapse_engine_pb2, validation_engine_pb2
@@ -22,7 +19,6 @@ from vr.server.wire import to_document
 __all__ = ["Client"]
 
 M = TypeVar("M", bound=BaseModel)
-_LOOPBACK = re.compile(r"(127\.\d+\.\d+\.\d+|\[::1\]|localhost):\d+")
 _MODULES = {"ValidationEngine": validation_engine_pb2, "CollapseEngine": collapse_engine_pb2}
 # A map has no order on the wire, and a report is read from the first dimension to the last.
 _DIMENSIONS = (
@@ -35,14 +31,6 @@ _DIMENSIONS = (
     "generalization_gap",
     "statistical_consistency",
 )
-_OPTIONS = [
-    ("grpc.max_receive_message_length", 32 << 20),
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.http2.max_pings_without_data", 0),
-    # One layer tries again, and this is not it.
-    ("grpc.enable_retries", 0),
-]
 
 
 class Client:
@@ -79,22 +67,9 @@ class Client:
         timeout: float | None = None,
         attempts: int = 6,
     ):
-        encrypts = bool(tls or authority or certificate)
-        if token is not None and not (encrypts or insecure or _LOOPBACK.fullmatch(target)):
-            raise ConfigError(
-                f"{target} is on another machine, and a token would be sent there without TLS",
-                where="server",
-                hint="give the authority (--ca) or tls (--tls), or say insecure (--insecure)",
-            )
+        connection = Connection(target, token, authority, certificate, private_key, tls, insecure)
         self._timeout, self._attempts = timeout, attempts
-        self._metadata = () if token is None else (("authorization", f"Bearer {token}"),)
-        if encrypts:
-            files = [
-                None if name is None else Path(name).read_bytes() for name in (authority, private_key, certificate)
-            ]
-            self._channel = grpc.secure_channel(target, grpc.ssl_channel_credentials(*files), options=_OPTIONS)
-        else:
-            self._channel = grpc.insecure_channel(target, options=_OPTIONS)
+        self._metadata, self._channel = connection.metadata, connection.channel()
 
     def __enter__(self) -> "Client":
         return self

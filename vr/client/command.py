@@ -1,12 +1,12 @@
 """`vr remote ...`: the same words as on this machine, computed by a server."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vr.client.connection import Authority, Certificate, Insecure, Key, Tls, TokenFile, connection_of
 from vr.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -43,18 +43,12 @@ def validate(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder for report.json and report.html.")
     ] = None,
-    token_file: Annotated[
-        Path | None, typer.Option("--token-file", help="File with the bearer token.", show_default="$VR_TOKEN")
-    ] = None,
-    authority: Annotated[
-        str | None, typer.Option("--ca", help="PEM file of the server's certificate authority.", show_default=False)
-    ] = None,
-    certificate: Annotated[
-        str | None, typer.Option("--certificate", help="PEM file of your own certificate.", show_default=False)
-    ] = None,
-    private_key: Annotated[str | None, typer.Option("--key", help="Its key.", show_default=False)] = None,
-    tls: Annotated[bool, typer.Option("--tls", help="Encrypt, trusting what the system trusts.")] = False,
-    insecure: Annotated[bool, typer.Option("--insecure", help="Send a token unencrypted beyond this machine.")] = False,
+    token_file: TokenFile = None,
+    authority: Authority = None,
+    certificate: Certificate = None,
+    private_key: Key = None,
+    tls: Tls = False,
+    insecure: Insecure = False,
     timeout: Annotated[
         float | None, typer.Option("--timeout", help="Seconds to wait for at most.", show_default=False)
     ] = None,
@@ -72,18 +66,9 @@ def validate(
     from vr.telemetry.terminal import show_progress
 
     work = _with_settings(Job(candidate, reference), overrides or [])
-    token = os.environ.get("VR_TOKEN") if token_file is None else token_file.read_text().strip()
+    connection = connection_of(server, token_file, authority, certificate, private_key, tls, insecure)
     with (
-        Client(
-            server,
-            token=token,
-            authority=authority,
-            certificate=certificate,
-            private_key=private_key,
-            tls=tls,
-            insecure=insecure,
-            timeout=timeout,
-        ) as client,
+        Client(**vars(connection), timeout=timeout) as client,
         show_progress(quiet=quiet) as show,
     ):
         report = client.validate(work, progress=show)

@@ -61,7 +61,7 @@ class Clustering:
         directions = rows[:kept].T
         points = (features - centre) @ directions
         size = max(10, int(settings.min_share * len(points)))
-        labels = HDBSCAN(min_cluster_size=size, min_samples=settings.neighbours, copy=True).fit_predict(points)
+        labels = HDBSCAN(min_cluster_size=size, min_samples=settings.neighbours, copy=True).fit_predict(points)  # type: ignore[arg-type]
         if labels.max() < 1:
             labels = np.zeros(len(points), np.int64)
         else:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vr.core.workers import workers
 from vr.data.codec import Coded
 from vr.detector.embedding import Embedding
 from vr.detector.inputs import Columns, Side
@@ -137,7 +138,9 @@ class RowEvidence:
         """
         rng = np.random.default_rng([seed, 11])
         norms = norms or Norms.fit(reference, columns, reference_rows, seed, threads)
-        ratios = tuple(_fit_fold(candidate, reference, fold, rng) for fold in range(FOLDS))
+        folds = [_drawn(candidate, reference, fold, rng) for fold in range(FOLDS)]
+        with workers(threads) as pool:
+            ratios = tuple(pool.map(lambda drawn: fit_density_ratio(*drawn), folds))
         near = NearCopies.fit(candidate, reference, columns, 2 * reference_rows)
         base = norms.rows
         nulls = _readings(_log_ratio(ratios, base.codes, base.rows), norms.quick, norms.closer)
@@ -278,12 +281,13 @@ def _readings(ratio: np.ndarray, quick: Quick, closer: Closer) -> np.ndarray:
     return np.column_stack([_quick_readings(ratio, quick), _closer_readings(closer)])
 
 
-def _fit_fold(candidate: Side, reference: Side, fold: int, rng: np.random.Generator) -> DensityRatio:
+def _drawn(candidate: Side, reference: Side, fold: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
+    """Returns what the density ratio of a fold is fitted to: codes of both sides' other rows, and a seed."""
     parts = []
     for side in (candidate, reference):
         others = np.flatnonzero(fold_of(side.rows) != fold)
         parts.append(side.codes[np.sort(rng.permutation(others)[:_FIT_ROWS])])
-    return fit_density_ratio(parts[0], parts[1], int(rng.integers(2**31)))
+    return parts[0], parts[1], int(rng.integers(2**31))
 
 
 def _log_ratio(ratios: tuple[DensityRatio, ...], codes: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -48,4 +48,4 @@ def on_front(prices: Sequence[float], risks: Sequence[float]) -> np.ndarray:
     price, risk = np.asarray(prices, float), np.asarray(risks, float)
     no_worse = (price[:, None] <= price) & (risk[:, None] <= risk)
     better = (price[:, None] < price) | (risk[:, None] < risk)
-    return ~(no_worse & better).any(axis=0)
+    return np.asarray(~(no_worse & better).any(axis=0))

@@ -23,6 +23,7 @@ class ServerConfig:
     health_port: int | None = None  # plain text, health alone: for probes that have no certificate
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = None  # of the Prometheus metrics; None: none
+    traces: str | None = None  # http://HOST:PORT of a collector of OpenTelemetry (OTLP); None: there are none
     reflection: bool | None = None  # None: on loopback alone
 
     certificate: str | None = None  # PEM files; read again when they change

@@ -14,8 +14,10 @@ from vr.server.config import ServerConfig
 from vr.server.failures import Failure, failure_of
 from vr.server.metrics import Metrics
 from vr.server.reasons import REASONS
+from vr.server.stages import StageWatch
 from vr.server.store import RunStore, new_id
 from vr.server.tenants import Tenant
+from vr.server.traces import Traces
 from vr.server.validation import ABANDONED, ENDED, Validation
 
 __all__ = ["Jobs"]
@@ -35,10 +37,14 @@ class Jobs:
       store: Where they are kept.
       children: That compute them.
       metrics: Told of what happens.
+      traces: That the wait and the work of a validation are spans of, below the call that began it.
     """
 
-    def __init__(self, config: ServerConfig, store: RunStore, children: Children, metrics: Metrics):
+    def __init__(
+        self, config: ServerConfig, store: RunStore, children: Children, metrics: Metrics, traces: Traces | None = None
+    ):
         self._config, self._store, self._children, self._metrics = config, store, children, metrics
+        self._traces = traces or Traces()
         self._active: dict[tuple[str, str], Validation] = {}
         self._ended: dict[tuple[str, str], Validation] = {}
         self._stopping: set[asyncio.Task[None]] = set()
@@ -117,6 +123,8 @@ class Jobs:
                     # Nobody watches: what was abandoned in the meantime is left alone.
                     if (known := await self._opened(tenants[name], id)) is not None:
                         await known.entered.wait()
+                        if known.owned:
+                            self._metrics.retries.labels("server_ended").inc()
 
     async def drain(self, seconds: float) -> None:
         """Takes no more, gives what is under way some time, and leaves the rest for another server to resume."""
@@ -260,7 +268,8 @@ class Jobs:
 
     async def _compute(self, validation: Validation) -> None:
         queued = time.monotonic()
-        child = await self._children.take()
+        with self._traces.span("queue", vr__validation_id=validation.id):
+            child = await self._children.take()
         self._metrics.queue_seconds.observe(time.monotonic() - queued)
         begun, validation.state = time.monotonic(), "running"
         limit = min(validation.job.get("time_limit_s") or self._config.job_limit_s, self._config.job_limit_s)
@@ -271,22 +280,31 @@ class Jobs:
             "output": str(self._store.output(*validation.place)),
         }
         deaths = 0
+
+        def tell(event: dict[str, Any]) -> None:
+            watch(event)
+            validation.tell(event)
+
+        watch = StageWatch(self._metrics, self._traces)
+        span = self._traces.span("compute", vr__validation_id=validation.id)
         try:
-            async with asyncio.timeout(limit):
-                while True:
-                    try:
-                        validation.tell({"stage": "begin", "done": 0.0, "message": "", "total": None})
-                        told = await child.work(request, validation.tell)
-                        break
-                    except ChildDied as died:
-                        deaths += 1
-                        extra = {"validation_id": validation.id}
-                        _log.warning("a child ended with code %s", died.args[0], extra=extra)
-                        self._children.give_back(child)
-                        child = None
-                        if deaths > self._config.restarts:
-                            raise Failure("COMPUTE_DIED") from died
-                        child = await self._children.take()
+            with span, watch:
+                async with asyncio.timeout(limit):
+                    while True:
+                        try:
+                            tell({"stage": "begin", "done": 0.0, "message": "", "total": None})
+                            told = await child.work(request, tell)
+                            break
+                        except ChildDied as died:
+                            deaths += 1
+                            extra = {"validation_id": validation.id}
+                            _log.warning("a child ended with code %s", died.args[0], extra=extra)
+                            self._children.give_back(child)
+                            child = None
+                            if deaths > self._config.restarts:
+                                raise Failure("COMPUTE_DIED") from died
+                            self._metrics.retries.labels("child_died").inc()
+                            child = await self._children.take()
         except BaseException as err:
             # Whatever it is at, it is not to go on with it.
             if child is not None:

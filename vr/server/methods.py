@@ -14,6 +14,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
+from vr import __version__
 from vr.server import answers
 from vr.server._generated.vr.v1 import collapse_engine_pb2, job_pb2, validation_engine_pb2
 from vr.server.config import ServerConfig
@@ -23,6 +24,7 @@ from vr.server.metrics import Metrics
 from vr.server.reasons import REASONS
 from vr.server.requests import job_of, parsed
 from vr.server.tenants import Tenant, Tenants
+from vr.server.traces import Traces
 from vr.server.validation import Validation
 from vr.server.wire import enum_of, to_message
 
@@ -36,7 +38,8 @@ SERVICES = {
         (collapse_engine_pb2.DESCRIPTOR, "CollapseEngine"),
     )
 }
-_ID_HEADER = "vr-validation-id"
+_ID_HEADER, _VERSION_HEADER = "vr-validation-id", "vr-version"
+_TRACE_HEADERS = ("traceparent", "tracestate")
 _EXPIRED_S = 0.05  # what is left of a deadline that has passed, clocks and scheduling allowed for
 Context = Any  # grpc.aio.ServicerContext, whose type parameters say nothing here
 
@@ -49,10 +52,14 @@ class Methods(grpc.GenericRpcHandler):
       tenants: Who may ask.
       jobs: Validations under way.
       metrics: Told of every call.
+      traces: That every call is a span of.
     """
 
-    def __init__(self, config: ServerConfig, tenants: Tenants, jobs: Jobs, metrics: Metrics):
+    def __init__(
+        self, config: ServerConfig, tenants: Tenants, jobs: Jobs, metrics: Metrics, traces: Traces | None = None
+    ):
         self._config, self._tenants, self._jobs, self._metrics = config, tenants, jobs, metrics
+        self._traces = traces or Traces()
         self._calls: Counter[str] = Counter()
         self._handlers = {
             f"/{service}/{method.name}": self._handler(method)
@@ -73,25 +80,43 @@ class Methods(grpc.GenericRpcHandler):
             async def streamed(raw: bytes, context: Context) -> AsyncIterator[bytes]:
                 async with self._call(method.name, context) as tenant:
                     async for message in stream(await parsed(kind, raw), tenant, context):
-                        yield message.SerializeToString()
+                        yield self._serialized(message)
 
             return grpc.unary_stream_rpc_method_handler(streamed)
         answer = self._cancel if method.name == "CancelValidation" else self._answer(method.name)
 
         async def called(raw: bytes, context: Context) -> bytes:
             async with self._call(method.name, context) as tenant:
-                return (await answer(await parsed(kind, raw), tenant, context)).SerializeToString()
+                return self._serialized(await answer(await parsed(kind, raw), tenant, context))
 
         return grpc.unary_unary_rpc_method_handler(called)
+
+    def _serialized(self, message: Any) -> bytes:
+        """Returns a message as it is sent.
+
+        Raises:
+          Failure: if it is larger than one may be: gRPC's own refusal names neither the validation nor a way out.
+        """
+        size = message.ByteSize()
+        if size > self._config.max_message_bytes:
+            told = {"validation_id": message.validation_id, "bytes": str(size)}
+            raise Failure("ANSWER_TOO_LARGE", metadata=told)
+        return message.SerializeToString()
 
     @contextlib.asynccontextmanager
     async def _call(self, name: str, context: Context) -> AsyncIterator[Tenant]:
         """Admits one call, counts and times it, and ends it with the status of whatever it raised."""
         begun, code = time.monotonic(), "OK"
+        caller = {key: value for key, value in context.invocation_metadata() or () if key in _TRACE_HEADERS}
         try:
-            tenant = self._tenant(context)
-            with self._admitted(name, tenant):
-                yield tenant
+            with self._traces.span(name, caller, rpc__system="grpc", rpc__method=name) as span:
+                try:
+                    tenant = self._tenant(context)
+                    with self._admitted(name, tenant):
+                        yield tenant
+                except Failure as failure:
+                    span.add(vr__reason=failure.reason)
+                    raise
         except Failure as failure:
             code = REASONS[failure.reason].code
             self._metrics.rejections.labels(failure.reason).inc()
@@ -153,7 +178,7 @@ class Methods(grpc.GenericRpcHandler):
             validation = await self._target(request, tenant, name)
             # From here on nothing is waited for outside of the watch: a call that goes away leaves no work behind.
             with self._watching(validation, context, owner=request.HasField("job"), limit=begun + limit):
-                await context.send_initial_metadata(((_ID_HEADER, validation.id),))
+                await context.send_initial_metadata(((_ID_HEADER, validation.id), (_VERSION_HEADER, __version__)))
                 try:
                     async with asyncio.timeout_at(asyncio.get_running_loop().time() + begun + limit - time.monotonic()):
                         await validation.ended()
@@ -220,7 +245,7 @@ class Methods(grpc.GenericRpcHandler):
     ) -> AsyncIterator[Message]:
         validation = await self._target(request, tenant, name)
         with self._watching(validation, context, owner=request.HasField("job")):
-            await context.send_initial_metadata(((_ID_HEADER, validation.id),))
+            await context.send_initial_metadata(((_ID_HEADER, validation.id), (_VERSION_HEADER, __version__)))
             state = job_pb2.Progress(state=_state(validation.state))  # type: ignore[arg-type]
             # Another server, or this one before it was restarted, has numbers of its own.
             sequence = min(request.after_sequence, validation.sequence)
@@ -234,6 +259,8 @@ class Methods(grpc.GenericRpcHandler):
         yield kind(validation_id=validation.id, sequence=sequence + 1, **{result: last})
 
     async def _cancel(self, request: Any, tenant: Tenant, context: Context) -> Message:
+        # Before the search: what asks for a validation that there is none of learns the version too.
+        await context.send_initial_metadata(((_VERSION_HEADER, __version__),))
         validation = await self._jobs.find(tenant, request.validation_id)
         await self._jobs.cancel(validation)
         return validation_engine_pb2.CancelValidationResponse(

@@ -81,6 +81,12 @@ REASONS: dict[str, Reason] = {
         "Try again after `RetryInfo`.",
         retry_s=1.0,
     ),
+    "ANSWER_TOO_LARGE": Reason(
+        "RESOURCE_EXHAUSTED",
+        "The validation is finished, and what was asked of it takes more than a message may "
+        "(`server.max_message_bytes`); `bytes` in the metadata says how much.",
+        "Ask for a part, by the other calls and `validation_id`, or begin it with a smaller `localization.max_rows`.",
+    ),
     "OUT_OF_MEMORY": Reason(
         "RESOURCE_EXHAUSTED", "The work does not fit into memory.", "Ask for a smaller cascade or sample."
     ),
@@ -123,7 +129,7 @@ Every failure is a `google.rpc.Status` with an `ErrorInfo` of domain `vr`; its `
 says when to try again carries `RetryInfo`; a limit carries `QuotaFailure`; fields that are wrong stand in `BadRequest`,
 as many at once as a status holds. Written by `python -m vr.server.reasons`.
 
-Two failures come from gRPC itself, before the service sees the call, and carry no `ErrorInfo`: a message over
+Two failures come from gRPC itself, before the service sees the call, and carry no `ErrorInfo`: a request over
 `server.max_message_bytes` (RESOURCE_EXHAUSTED), and a deadline that passes at the client (DEADLINE_EXCEEDED).
 
 | reason | code | try again | meaning | what to do |

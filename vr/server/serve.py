@@ -18,10 +18,12 @@ from vr.server.jobs import Jobs
 from vr.server.logs import log_to_stderr
 from vr.server.methods import SERVICES, Methods
 from vr.server.metrics import Metrics
+from vr.server.metrics import serve as serve_metrics
 from vr.server.reflection import add_reflection
 from vr.server.store import RunStore
 from vr.server.tenants import Tenants
 from vr.server.tls import server_credentials
+from vr.server.traces import Traces
 
 __all__ = ["Server", "serve"]
 
@@ -58,7 +60,8 @@ class Server:
             ) from err
         count = config.counted_children()
         self.children = Children(count, base, config.threads_of_child(), lambda code: self.metrics.child_deaths.inc())
-        self.jobs = Jobs(config, self.store, self.children, self.metrics)
+        self.traces = Traces.of(config.traces, "vr-server")
+        self.jobs = Jobs(config, self.store, self.children, self.metrics, self.traces)
         self._health = health.aio.HealthServicer()
         self._servers: list[grpc.aio.Server] = []
         self._watch: asyncio.Task[None] | None = None
@@ -76,7 +79,7 @@ class Server:
         if config.shows_itself:
             add_reflection(self._server, [*SERVICES, health.SERVICE_NAME])
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        self._server.add_generic_rpc_handlers((Methods(config, self.tenants, self.jobs, self.metrics),))
+        self._server.add_generic_rpc_handlers((Methods(config, self.tenants, self.jobs, self.metrics, self.traces),))
         self.port = _bound(self._server, config.host, config.port, credentials, "server.port")
         self._servers = [self._server]
         if config.health_port is not None:
@@ -86,7 +89,7 @@ class Server:
             self._servers.append(probes)
         if config.metrics_port is not None:
             try:
-                self.metrics_port = self.metrics.serve(config.metrics_host, config.metrics_port)
+                self.metrics_port = serve_metrics(self.metrics.registry, config.metrics_host, config.metrics_port)
             except OSError as err:
                 raise ConfigError(str(err.strerror), where="server.metrics_port", hint="another port") from err
         for name in _READY:
@@ -114,6 +117,7 @@ class Server:
         if self._watch is not None:
             self._watch.cancel()
         await self.children.close()
+        await asyncio.to_thread(self.traces.close)
 
     async def leave(self) -> None:
         """Ends at once: what runs is left for another server to resume, and then the children end."""

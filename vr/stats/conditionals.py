@@ -10,13 +10,14 @@ References:
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from sklearn import config_context
 from sklearn.tree import ExtraTreeRegressor
+
+from vr.core.workers import workers
 
 __all__ = ["Conditionals", "classes_of", "fit_conditionals"]
 
@@ -135,7 +136,7 @@ def fit_conditionals(
         trees = _grow(x, target, seen, count, bool(ordinal[j]) and count > _OUTPUTS, seed + j)
         return _Forest(others if len(others) else np.array([j]), classes, share.astype(np.float32), trees)
 
-    with ThreadPoolExecutor(max(1, threads)) as pool:
+    with workers(threads) as pool:
         return Conditionals(np.asarray(columns), tuple(pool.map(forest, np.asarray(columns).tolist())))
 
 

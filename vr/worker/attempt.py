@@ -15,12 +15,15 @@ from vr.server._generated.vr.v1 import job_pb2
 from vr.server.addresses import Grant
 from vr.server.children import CannotStart, Child, ChildDied, Children
 from vr.server.failures import Failure, failure_of, unavailable
+from vr.server.stages import StageWatch
+from vr.server.traces import Traces
 from vr.server.wire import to_message
 from vr.worker.calls import Backoff, CallFailed, Calls
 from vr.worker.config import WorkerConfig
 from vr.worker.disk import Current, WorkFolder
 from vr.worker.ends import completed, failed, published_at
 from vr.worker.lease import Lease, now
+from vr.worker.metrics import WorkerMetrics
 
 __all__ = ["Attempt", "Means", "Stopping", "acknowledged"]
 
@@ -78,6 +81,8 @@ class Means:
     folder: WorkFolder
     grant: Grant
     stopping: Stopping
+    metrics: WorkerMetrics
+    traces: Traces
 
 
 class Attempt:
@@ -120,13 +125,22 @@ class Attempt:
         beside = [asyncio.create_task(each) for each in (self._beat(), self._report())]
         for task in beside:
             task.add_done_callback(self._note_failure)
+        metrics, traces = self._means.metrics, self._means.traces
+        metrics.running.set(1)
         try:
-            end = await self._end()
+            with traces.span("attempt", vr__job_id=self._claim.job_id, vr__attempt=self._claim.attempt) as span:
+                end = await self._end()
+                name, reason = ("Lost", "") if end is None else (end[0], getattr(end[1], "reason", ""))
+                metrics.ends.labels(name.lower(), reason).inc()
+                span.add(vr__end=name.lower(), vr__reason=reason)
             if end is None:
                 await asyncio.to_thread(self._means.folder.end)
             else:
+                metrics.spooled.inc()
                 await self._deliver(*end)
         finally:
+            metrics.running.set(0)
+            metrics.overdue.set(0)
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
@@ -213,11 +227,28 @@ class Attempt:
         }
 
     async def _computed(self, request: dict[str, Any], time: asyncio.Timeout) -> dict[str, Any]:
+        metrics = self._means.metrics
+        with self._means.traces.span("compute"), StageWatch(metrics, self._means.traces) as watch:
+            told = await self._resumed(request, time, watch)
+        if "finished" in told:
+            metrics.verdicts.labels(told["finished"]["verdict"]).inc()
+            metrics.rows.inc(told["finished"]["rows"])
+        return told
+
+    async def _resumed(self, request: dict[str, Any], time: asyncio.Timeout, watch: StageWatch) -> dict[str, Any]:
+        """Returns what a child makes of the job, another one going on with it where one dies."""
         children, deaths, furthest = self._means.children, 0, 0.0
+
+        def tell(event: dict[str, Any]) -> None:
+            watch(event)
+            self._progressed(event)
+
         while True:
-            child = await self._child(time)
+            with self._means.metrics.queue_seconds.time():
+                child = await self._child(time)
             try:
-                told = await child.work(request, self._progressed)
+                with self._means.metrics.compute_seconds.time():
+                    told = await child.work(request, tell)
             except ChildDied as died:
                 children.give_back(child)
                 # Whoever gets further each time gets there.
@@ -226,6 +257,7 @@ class Attempt:
                 _log.warning("the child ended with code %s", died.args[0], extra=self._extra)
                 if deaths > self._means.config.restarts:
                     raise Failure("COMPUTE_DIED") from died
+                self._means.metrics.retries.labels("child_died").inc()
             except BaseException:
                 await asyncio.shield(children.discard(child))
                 raise
@@ -281,6 +313,7 @@ class Attempt:
             await asyncio.to_thread(folder.end)
             if path is not None:
                 await asyncio.to_thread(folder.spool.remove, path)
+            self._means.metrics.spooled.dec()
         if self._is_over(name, request):
             await asyncio.to_thread(folder.forget, self._claim.job_id)
 
@@ -296,6 +329,7 @@ class Attempt:
         request = wire.HeartbeatRequest(claim=self._claim, worker_id=self._means.name)
         pause = 0.0 if self._is_resumed else self._lease.beat_s
         while not self._lost.is_set():
+            self._means.metrics.overdue.set(self._lease.overdue_s)
             # A little early and never in step with others.
             await asyncio.sleep(min(pause, self._lease.beat_s) * random.uniform(0.8, 1.0))
             asked = now()

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from grpc_status import rpc_status
 from vr.core.errors import ConfigError, VrError
 from vr.server._generated.vr.orchestrator.v1 import orchestrator_pb2 as wire
 from vr.worker.config import WorkerConfig
+from vr.worker.metrics import WorkerMetrics
 
 __all__ = ["Backoff", "CallFailed", "Calls"]
 
@@ -88,6 +90,7 @@ class Calls:
     Args:
       config: Of the worker.
       connected: Called at the first answer.
+      metrics: Told of every call.
 
     Attributes:
       is_known: Whether the orchestrator has ever answered.
@@ -95,11 +98,16 @@ class Calls:
       failures: Calls that failed, by code.
     """
 
-    def __init__(self, config: WorkerConfig, connected: Callable[[], None] = lambda: None):
-        self._connected = connected
+    def __init__(
+        self,
+        config: WorkerConfig,
+        connected: Callable[[], None] = lambda: None,
+        metrics: WorkerMetrics | None = None,
+    ):
+        self._connected, self._metrics = connected, metrics or WorkerMetrics()
         self._config, self._target = config, config.target()
-        self._metadata = _metadata(config)
-        self._credentials = _credentials(config)
+        self._metadata = metadata_of(config)
+        self._credentials = credentials_of(config)
         self.is_known, self.is_answering = False, True
         self.failures: Counter[str] = Counter()
         self._silent = 0
@@ -120,12 +128,20 @@ class Calls:
             response_deserializer=response.FromString,
         )
         longest = self._config.call_s if seconds is None else min(seconds, self._config.call_s)
+        begun, code = time.monotonic(), "CANCELLED"
         try:
             answer = await call(request, timeout=longest, metadata=self._metadata)
+            code = "OK"
         except grpc.aio.AioRpcError as err:
             failed = _failed(err)
+            code = failed.code
             self._count(failed)
             raise failed from None
+        finally:
+            self._metrics.calls.labels(name, code).inc()
+            self._metrics.call_seconds.labels(name).observe(time.monotonic() - begun)
+            if code != "CANCELLED":
+                self._metrics.answering.set(code == "OK")
         self._silent, self.is_answering = 0, True
         if not self.is_known:
             self.is_known = True
@@ -220,17 +236,36 @@ def _failed(error: grpc.aio.AioRpcError) -> CallFailed:
     return CallFailed(error.code().name, error.details() or "", retry_s)
 
 
-def _credentials(config: WorkerConfig) -> grpc.ChannelCredentials | None:
+def credentials_of(config: WorkerConfig) -> grpc.ChannelCredentials | None:
+    """Returns what the connection is encrypted with; None: it is not.
+
+    Raises:
+      ConfigError: if a file cannot be read.
+    """
     if not config.encrypts:
         return None
-    files = (config.authority, config.private_key, config.certificate)
-    return grpc.ssl_channel_credentials(*(None if name is None else Path(name).read_bytes() for name in files))
+    return grpc.ssl_channel_credentials(
+        *(_content(config, name) for name in ("authority", "private_key", "certificate"))
+    )
 
 
-def _metadata(config: WorkerConfig) -> tuple[tuple[str, str], ...]:
+def metadata_of(config: WorkerConfig) -> tuple[tuple[str, str], ...]:
+    """Returns what goes with every call.
+
+    Raises:
+      ConfigError: if the token's file holds none.
+    """
     if config.token_file is None:
         return ()
-    token = Path(config.token_file).read_text(encoding="utf-8").strip()
+    token = (_content(config, "token_file") or b"").decode(errors="replace").strip()
     if not token or not token.isascii() or not token.isprintable():
         raise ConfigError("holds no token", where=f"worker.token_file, {config.token_file}", hint="one line of ASCII")
     return (("authorization", f"Bearer {token}"),)
+
+
+def _content(config: WorkerConfig, name: str) -> bytes | None:
+    path = getattr(config, name)
+    try:
+        return None if path is None else Path(path).read_bytes()
+    except OSError as err:
+        raise ConfigError(f"{path} cannot be read ({err.strerror})", where=f"worker.{name}") from err

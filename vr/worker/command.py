@@ -2,14 +2,18 @@
 
 import importlib.util
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from vr.config import compose, compose_section, to_dict
 from vr.core.errors import ConfigError
 from vr.worker.config import WorkerConfig
 
-__all__ = ["run_worker"]
+if TYPE_CHECKING:
+    from vr.pipeline.config import Config
 
-_NEEDED = ("grpc_status", "protovalidate")
+__all__ = ["prepared", "run_worker"]
+
+_NEEDED = ("grpc_status", "protovalidate", "prometheus_client")
 
 
 def run_worker(words: Sequence[str], announce: Callable[[str, str], None]) -> int:
@@ -22,12 +26,28 @@ def run_worker(words: Sequence[str], announce: Callable[[str, str], None]) -> in
     Raises:
       ConfigError: for a setting that cannot be used, or where the extra `server` is not installed.
     """
+    config, base = prepared(words)
+    from vr.worker.supervisor import supervise
+
+    return supervise(config, to_dict(base), announce)
+
+
+def prepared(words: Sequence[str]) -> "tuple[WorkerConfig, Config]":
+    """Returns the worker's settings and what jobs start from, checked as far as that is possible before working.
+
+    Raises:
+      ConfigError: as `run_worker` does.
+    """
     ours = [word for word in words if word.partition("=")[0].split(".")[0] == "worker"]
     config = compose_section("worker", WorkerConfig, ours)
-    base = to_dict(compose([word for word in words if word not in ours]))
+    base = compose([word for word in words if word not in ours])
     if any(importlib.util.find_spec(name) is None for name in _NEEDED):
         raise ConfigError("needs more packages", where="vr worker", hint="pip install 'vr[server]'")
     config.target()
-    from vr.worker.supervisor import supervise
+    from vr.server.traces import check_collector
+    from vr.worker.calls import credentials_of, metadata_of
 
-    return supervise(config, base, announce)
+    check_collector(config.traces, "worker.traces")
+    credentials_of(config)
+    metadata_of(config)
+    return config, base

@@ -22,6 +22,10 @@ class WorkerConfig:
     folder: str = "outputs/worker"  # of jobs under way, and of ends that nobody has acknowledged; one worker a folder
     keep_days: float = 7.0  # that a job's folder stays after its last use, with results that were published nowhere
 
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = None  # of the Prometheus metrics; None: none, 0: any that is free
+    traces: str | None = None  # http://HOST:PORT of a collector of OpenTelemetry (OTLP); None: there are none
+
     tls: bool = False  # encrypt, trusting what the system trusts
     authority: str | None = None  # PEM files: the orchestrator's certificate authority, and for mTLS one's own pair
     certificate: str | None = None
@@ -48,6 +52,8 @@ class WorkerConfig:
             _within(name, getattr(self, name), low, 1e7)
         for name in ("job_limit_s", "progress_s", "call_s", "longest_pause_s", "keep_days"):
             _within(name, getattr(self, name), 0.01, 1e7)
+        if self.metrics_port is not None:
+            _within("metrics_port", self.metrics_port, 0, 65_535)
         if self.orchestrator is not None and not _TARGET.fullmatch(self.orchestrator):
             raise ConfigError(f"{self.orchestrator} is not HOST:PORT", where="worker.orchestrator")
         if self.name is not None and not _NAME.fullmatch(self.name):

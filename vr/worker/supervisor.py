@@ -13,16 +13,19 @@ from typing import Any
 
 import protovalidate
 
-from vr.core.errors import VrError
+from vr.core.errors import ConfigError, VrError
 from vr.server._generated.vr.orchestrator.v1 import orchestrator_pb2 as wire
 from vr.server.addresses import ANYWHERE, Grant
 from vr.server.children import CannotStart, Children
 from vr.server.logs import log_to_stderr
+from vr.server.metrics import serve as serve_metrics
+from vr.server.traces import Traces
 from vr.worker.attempt import Attempt, Means, Stopping, acknowledged
 from vr.worker.calls import Backoff, CallFailed, Calls
 from vr.worker.config import WorkerConfig
 from vr.worker.disk import Current, WorkFolder, is_same
 from vr.worker.lease import now
+from vr.worker.metrics import WorkerMetrics
 
 __all__ = ["Supervisor", "supervise"]
 
@@ -45,7 +48,8 @@ class Supervisor:
     def __init__(self, config: WorkerConfig, base: Mapping[str, Any], announce: Callable[[str, str], None]):
         self._config = config
         self.stopping = Stopping(config)
-        calls = Calls(config, self._connected)
+        self.metrics, self.traces = WorkerMetrics(), Traces.of(config.traces, "vr-worker")
+        calls = Calls(config, self._connected, self.metrics)
         folder = WorkFolder(Path(config.folder))
         name = config.name or folder.name()
         self._announce = announce
@@ -54,8 +58,10 @@ class Supervisor:
         if config.roots is not None or config.buckets is not None:
             grant = Grant.of(config.roots or (), config.buckets or ())
         threads = config.threads or os.cpu_count() or 1
-        self._children = Children(1, base, threads, _child_died, (folder.lock,), starts=config.restarts + 1)
-        self._means = Means(config, name, calls, self._children, folder, grant, self.stopping)
+        self._children = Children(1, base, threads, self._child_died, (folder.lock,), starts=config.restarts + 1)
+        self._means = Means(
+            config, name, calls, self._children, folder, grant, self.stopping, self.metrics, self.traces
+        )
 
     async def run(self) -> None:
         """Works until it is to stop.
@@ -64,6 +70,7 @@ class Supervisor:
           VrError: if the orchestrator does not let it in, or if it has nothing to compute with.
         """
         means = self._means
+        self._serve_metrics()
         self._children.start()
         try:
             if await self._unless_stopped(self._settle()) is None:
@@ -79,11 +86,28 @@ class Supervisor:
             await self._children.close()
             await means.calls.close()
             means.folder.close()
+            await asyncio.to_thread(self.traces.close)
+
+    def _serve_metrics(self) -> None:
+        config = self._config
+        if config.metrics_port is None:
+            return
+        try:
+            port = serve_metrics(self.metrics.registry, config.metrics_host, config.metrics_port)
+        except OSError as err:
+            raise ConfigError(str(err.strerror), where="worker.metrics_port", hint="another port") from err
+        _log.info("metrics on port %d", port)
+
+    def _child_died(self, code: int) -> None:
+        self.metrics.child_deaths.inc()
+        _log.warning("an idle child, or one at work, ended with code %d", code)
 
     async def _settle(self) -> bool:
         """Says what earlier processes of this worker did not get acknowledged."""
         folder = self._means.folder
-        for path, name, request in await asyncio.to_thread(folder.spool.waiting):
+        waiting = await asyncio.to_thread(folder.spool.waiting)
+        self.metrics.spooled.set(len(waiting))
+        for path, name, request in waiting:
             current = await asyncio.to_thread(folder.current)
             if current is not None and is_same(current.lease.claim, request.claim):
                 # It ended between the two.
@@ -94,6 +118,7 @@ class Supervisor:
                 answer = err
             acknowledged(answer, name, request, folder, path)
             await asyncio.to_thread(folder.spool.remove, path)
+            self.metrics.spooled.dec()
         return True
 
     async def _resumed(self) -> Attempt | None:
@@ -106,6 +131,7 @@ class Supervisor:
         if current is None:
             return None
         current.process += 1
+        self.metrics.retries.labels("worker_ended").inc()
         await asyncio.to_thread(folder.begin, current)
         return Attempt(self._means, current, now(), _violations(current.lease), is_resumed=True)
 
@@ -189,6 +215,7 @@ class Supervisor:
                 self.stopping.after_job = True
             if answer.HasField("job_lease"):
                 if not _violations(answer.job_lease.claim) and answer.job_lease.lease.ToMilliseconds() >= 100:
+                    self.metrics.leases.inc()
                     return answer.job_lease, asked
                 _log.error("a lease without a claim or a time that can be used is passed over")
             request = self._question()
@@ -266,10 +293,6 @@ class Supervisor:
             for each in (task, stop):
                 each.cancel()
             await asyncio.gather(task, stop, return_exceptions=True)
-
-
-def _child_died(code: int) -> None:
-    _log.warning("an idle child, or one at work, ended with code %d", code)
 
 
 def _violations(message: Any) -> dict[str, str]:
