@@ -87,6 +87,17 @@ def test_real_rows_in_the_mix_bring_every_number_nearer_to_its_null(broken):
         assert again[name].value - features[name].null_mean < 0.8 * (features[name].value - features[name].null_mean)
 
 
+def test_hardly_any_real_rows_change_hardly_any_skill(broken):
+    inputs, features = broken
+    name = "generalization_gap.skill_lost_trees"
+    few = remeasure(inputs, features, "untrained", Changed(inputs.candidate, everything(inputs), real_share=1e-6), 1)
+    assert few.features[name].value == pytest.approx(features[name].value, abs=1e-5)
+    all_real = remeasure(
+        inputs, features, "untrained", Changed(inputs.candidate, everything(inputs), real_share=1.0), 1
+    )
+    assert abs(all_real.features[name].value) < 0.1
+
+
 def test_what_proxies_said_is_held_and_named(broken):
     inputs, features = broken
     said = Feature(0.3, 0.01, 0.0, 0.01)

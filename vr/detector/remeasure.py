@@ -126,7 +126,15 @@ def _change_of_skill(inputs: Inputs, before: float, changed: Changed, draw: int)
         return None
     codes = changed.side.codes[changed.kept][:, inputs.pair_columns]
     if changed.real_share:
-        return test.lost_in_mix(codes, changed.real_share, inputs.threads, draw) - before
+        # Judged by folds, whose share lost is not quite that of `lost`. Their difference falls out as far as the
+        # candidate makes the mix, so that no real rows change nothing, and real rows alone lose nothing.
+        mixed = test.lost_in_mix(codes, changed.real_share, inputs.threads, draw)
+        unmixed = inputs.observed.setdefault("skill_unmixed", [])
+        known = [each["lost"] for each in unmixed if each["draw"] == draw]
+        if not known:
+            known = [test.lost_in_mix(inputs.candidate.codes[:, inputs.pair_columns], 0.0, inputs.threads, draw)]
+            unmixed.append({"draw": draw, "lost": known[0]})
+        return mixed - before + (1.0 - changed.real_share) * (before - known[0])
     if len(codes) < _ENOUGH * test.train_rows:
         return None
     observed, whole = inputs.observed["skill"], inputs.candidate.codes[:, inputs.pair_columns]
