@@ -30,8 +30,8 @@ from vr.recommendation.vocabulary import AddRealRows, Clip, Deduplicate, DropRow
 
 __all__ = ["Advice", "advise"]
 
-# Standard deviation of the planner's share about the share found by training at every mix, which its draws do not show
-# (benchmarks/mix_planner.py).
+# Standard deviation of the planner's share about the share found by training at every mix, which its draws do not show:
+# assumed, until benchmarks/mix_planner.py has measured it.
 _MIX_ERROR = 0.1
 # The middle between the harm of a healthy dataset and that of a collapsed one.
 _HARMLESS = 0.1
