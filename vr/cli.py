@@ -22,6 +22,7 @@ from vr.client.command import app as remote
 from vr.client.load.command import loadtest
 from vr.config_command import app as config_commands
 from vr.core.errors import ConfigError, PreemptedError, VrError
+from vr.core.printable import printable
 from vr.doctor.command import doctor
 from vr.signature_commands import app as signature_commands
 
@@ -413,7 +414,7 @@ def _resumable(folder: Path | str, *, given: bool) -> Iterator[None]:
 
 def _note(text: str) -> None:
     with contextlib.suppress(BrokenPipeError):
-        sys.stderr.write(text + "\n")
+        sys.stderr.write(printable(text) + "\n")
         sys.stderr.flush()
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vr.core.workers import single_threaded
 from vr.data.hashing import dictionary_positions
 
 if TYPE_CHECKING:
@@ -371,12 +372,11 @@ class TextEncoder:
     def fit(cls, name: str, source: str, values: pa.Array, num_clusters: int, seed: int) -> "TextEncoder":
         """Fits spherical k-means to the texts of `values` (at least one non-null)."""
         from sklearn.cluster import KMeans
-        from threadpoolctl import threadpool_limits
 
         vectors = _text_vectors(_texts(values)).toarray()
         distinct = len(np.unique(vectors.round(5), axis=0))
         # Threads add up in an order of their own, which can move a centre by a rounding error.
-        with threadpool_limits(1):
+        with single_threaded():
             kmeans = KMeans(min(num_clusters, distinct), n_init="auto", random_state=seed)
             sizes = np.bincount(kmeans.fit_predict(vectors))
         centers = kmeans.cluster_centers_[np.argsort(-sizes, kind="stable")]

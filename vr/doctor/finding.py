@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from vr.core.printable import printable
+
 __all__ = ["BROKEN", "NOTE", "OK", "Finding", "checked", "lines_of"]
 
 OK, NOTE, BROKEN = "ok", "note", "broken"
@@ -46,4 +48,4 @@ def checked(name: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Findi
 def lines_of(finding: Finding) -> str:
     """Returns a finding as it is printed."""
     text = f"{finding.state:<7} {finding.name:<{_WIDTH}} {finding.said}\n"
-    return text if finding.hint is None else f"{text}{'':<{_WIDTH + 9}}{finding.hint}\n"
+    return printable(text if finding.hint is None else f"{text}{'':<{_WIDTH + 9}}{finding.hint}\n")

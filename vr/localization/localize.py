@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
-from threadpoolctl import threadpool_limits
 
+from vr.core.workers import single_threaded
 from vr.data.codec import Codec, Coded
 from vr.data.hashing import hash_batch
 from vr.data.ordered import map_in_order
@@ -146,7 +146,7 @@ def localize(
         return rows, hashes, readings, confidence, _Worst.of(coded, rows, readings, confidence, max_rows)
 
     # Batches are the parallel work: the small searches inside them wait for each other's threads on a busy machine.
-    with threadpool_limits(1):
+    with single_threaded():
         for rows, hashes, readings, confidence, part in map_in_order(score, prepare(), threads):
             blocks.add(int(rows[0]), readings)
             stretches.add(rows, readings)

@@ -3,6 +3,8 @@
 import sys
 from typing import Any
 
+from vr.core.printable import printable
+
 __all__ = ["fixed_lines", "print_fixed"]
 
 
@@ -32,7 +34,7 @@ def fixed_lines(manifest: dict[str, Any], *, place: str) -> list[str]:
 
 def print_fixed(manifest: dict[str, Any], *, place: str) -> None:
     """Prints it on stdout."""
-    sys.stdout.write("\n".join(fixed_lines(manifest, place=place)) + "\n")
+    sys.stdout.write(printable("\n".join(fixed_lines(manifest, place=place)) + "\n"))
 
 
 def _done(action: dict[str, Any]) -> str:

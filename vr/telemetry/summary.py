@@ -6,6 +6,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from vr.core.printable import printable
 from vr.pipeline.report import ColumnSummary, DatasetSection, Dimension, Interval, Status, ValidationReport
 
 __all__ = ["print_profile", "print_summary", "profile_lines", "summary_lines", "worst_columns"]
@@ -99,14 +100,14 @@ def print_summary(report: ValidationReport, *, report_path: Path | str | None) -
     blocks = terminal and (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     lines = summary_lines(report, report_path=report_path, width=width, bars=blocks)
     if not terminal:
-        sys.stdout.write("".join("".join(text for text, _ in line).rstrip() + "\n" for line in lines))
+        sys.stdout.write(printable("".join("".join(text for text, _ in line).rstrip() + "\n" for line in lines)))
         return
     from rich.console import Console
     from rich.text import Text
 
     console = Console(highlight=False)
     for line in lines:
-        console.print(Text.assemble(*line), soft_wrap=True)
+        console.print(Text.assemble(*((printable(text), style) for text, style in line)), soft_wrap=True)
 
 
 def _dimension_lines(dimensions: dict[str, Dimension], *, bars: bool) -> list[Line]:
@@ -231,4 +232,4 @@ def print_profile(profile: dict[str, Any], *, folder: Path | str | None) -> None
     lines = profile_lines(profile)
     if folder is not None:
         lines += ["", f"written to {folder}"]
-    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.write(printable("\n".join(lines) + "\n"))

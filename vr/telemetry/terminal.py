@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TextIO
 
+from vr.core.printable import printable
 from vr.pipeline.progress import Event, ProgressCallback
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class _Bars:
     def __call__(self, event: Event) -> None:
         if event.is_notice:
             # Above the bars, where it stays.
-            self._progress.console.print(event.message, markup=False, highlight=False)
+            self._progress.console.print(printable(event.message), markup=False, highlight=False)
             return
         if event.stage not in self._tasks:
             for task in self._tasks.values():
@@ -66,7 +67,7 @@ class _Bars:
                 # An answer, not a step: it stays when the bars go.
                 self._progress.console.print(_line(event), markup=False, highlight=False, soft_wrap=True)
         self._progress.update(
-            self._tasks[event.stage], completed=event.done, total=event.total, message=event.message.strip()
+            self._tasks[event.stage], completed=event.done, total=event.total, message=printable(event.message.strip())
         )
 
     def _complete(self, task: "TaskID") -> None:
@@ -100,4 +101,4 @@ def show_progress(*, quiet: bool = False) -> Iterator[ProgressCallback | None]:
 
 def _line(event: Event) -> str:
     share = f" {event.done / event.total:4.0%}" if event.total else ""
-    return f"{event.stage:<10}{share} {' '.join(event.message.split())}".rstrip()
+    return printable(f"{event.stage:<10}{share} {' '.join(event.message.split())}".rstrip())

@@ -13,6 +13,7 @@ import typer
 
 from vr.client.connection import Authority, Certificate, Connection, Insecure, Key, Tls, TokenFile, connection_of
 from vr.core.errors import ConfigError
+from vr.core.printable import printable
 
 if TYPE_CHECKING:
     from vr.client.job import Job
@@ -102,7 +103,7 @@ def loadtest(
 
         def told(line: str) -> None:
             if not as_json:
-                sys.stdout.write(line + "\n")
+                sys.stdout.write(printable(line) + "\n")
                 sys.stdout.flush()
 
         document = load_test(connection, plan, call, work, reuse=reuse, told=told)
