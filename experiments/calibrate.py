@@ -111,14 +111,16 @@ def _reviewing(answers: Answers) -> Answers:
 def _card(everything: Cases, table: pa.Table, answers: Answers) -> dict[str, Any]:
     """Returns the error card of the cases that heads may be fitted to, with lines for the clear ones of the others."""
     apart, settled = ~np.array(table["seen"]), table["noise"].to_numpy() <= MAX_NOISE
-    others = {"from_reference": ~apart & settled, "noisy_labels": apart & ~settled}
+    others = {"from_reference": ~apart & settled, "noisy_labels": apart & ~settled, "any_label": apart}
     lines = {name: card(everything.take(rows), answers.take(rows))["clear"] for name, rows in others.items()}
+    judged = len(np.unique(everything.datasets[apart]))
     noises = by_group(everything.take(apart), answers.take(apart), _noises(table)[apart])
     rows = teaching(table)
     cases, answers, table = everything.take(rows), answers.take(rows), table.filter(pa.array(rows))
     return {
         "protocol": "leave-dataset-and-source-out",
         "datasets": len(np.unique(cases.datasets)),
+        "judged_datasets": judged,
         "sources": len(np.unique(cases.sources)),
         **card(cases, answers),
         **lines,
@@ -152,7 +154,7 @@ def _write_answers(path: Path, table: pa.Table, said: dict[str, Answers]) -> Non
 
 def _print(situation: str, found: dict[str, Any]) -> None:
     print(f"{situation}: {found['datasets']} datasets, {found['sources']} sources", flush=True)
-    for kind in ("all", "clear", "abstaining", "from_reference", "noisy_labels"):
+    for kind in ("all", "clear", "abstaining", "from_reference", "noisy_labels", "any_label"):
         values = {name: v for name, v in found[kind].items() if len(v) == 3}
         text = "  ".join(f"{name} {v[0]:.3f} ({v[1]:.3f} to {v[2]:.3f})" for name, v in values.items())
         print(f"  {kind:14} {found[kind]['cases'][0]} cases, {found[kind]['positives'][0]} collapsed: {text}")

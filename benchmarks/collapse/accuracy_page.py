@@ -90,7 +90,7 @@ def _cards(cards: Mapping[str, Mapping[str, Any]]) -> list[str]:
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for situation, card in cards.items():
-        for kind in ("all", "clear", "abstaining", "from_reference", "noisy_labels"):
+        for kind in ("all", "clear", "abstaining", "from_reference", "noisy_labels", "any_label"):
             found = card[kind]
             cells = [_cell(found.get(key), key) for key in ("auroc", *_RATES, "ece", "spearman")]
             name = f"{_SITUATIONS[situation]}, {kind.replace('_', ' ')}"

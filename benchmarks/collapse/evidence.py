@@ -22,8 +22,8 @@ __all__ = ["MAX_NOISE", "RESULTS", "RULED_OUT_NOISE", "SPECS", "is_settled", "lo
 
 RESULTS = Path(__file__).parents[1] / "results" / "collapse"
 # Standard deviation of `harm` of real rows against real rows, by the luck of the draw. Healthy and collapsed are a
-# tenth apart: at a third of that real rows leave the healthy by luck in 7 of 100 draws, at half of it in 16, and the
-# errors of any verdict are the label's.
+# tenth apart: at a third of that real rows leave the healthy by luck in 7 of 100 draws, at half of it in 16. Chosen
+# after errors at both limits had been seen, so the card has all cases together on a line too.
 MAX_NOISE = 0.1 / 3
 # Up to here cases are judged too, on a line of their own, and teach nothing; beyond it a label says too little.
 RULED_OUT_NOISE = 0.05

@@ -46,6 +46,7 @@ def test_the_card_is_that_of_the_committed_answers():
     clear, seen = (harm < 0.05) | (harm > 0.15), np.array(table["seen"])
     settled = table["noise"].to_numpy() <= MAX_NOISE
     groups = {"clear": ~seen & settled, "from_reference": seen & settled, "noisy_labels": ~seen & ~settled}
+    groups["any_label"] = ~seen
     for situation, head in load_calibration().heads.items():
         probability = table[f"{situation}_probability"].to_numpy()
         said = table[f"{situation}_collapsed"].to_numpy(zero_copy_only=False)

@@ -21,8 +21,8 @@ _users = 0
 def single_threaded() -> Iterator[ThreadpoolController]:
     """Keeps linear algebra in this process, and OpenMP in this thread, to the thread that calls them.
 
-    Sums in threads are added up in an order of their own, which moves last digits. Yields what limits OpenMP, for threads
-    that are started within.
+    Sums in threads are added up in an order of their own, which moves last digits. Yields what limits OpenMP, for
+    threads that are started within.
     """
     global _users
     # OpenMP's limit holds for the thread that sets it alone. A limiter takes back all that its controller knows.

@@ -81,15 +81,15 @@ class Calibrated:
 
     @property
     def line(self) -> str:
-        """The error card in one sentence, on clear cases."""
-        clear = self.card["clear"]
+        """The error card in one sentence, on clear cases, those included whose label is not as sure."""
+        clear = self.card["any_label"]
 
         def percent(name: str, cases: Mapping[str, Any] = clear) -> str:
             value, low, high = (100 * x for x in cases[name])
             return f"{value:.1f} % ({low:.1f} to {high:.1f})"
 
         line = (
-            f"on {clear['cases'][0]:,} clear cases of {self.card['datasets']} real datasets, by heads that had seen "
+            f"on {clear['cases'][0]:,} clear cases of {self.card['judged_datasets']} real datasets, by heads that had seen "
             f"neither a case's dataset nor its generator: {percent('collapsed_approved')} of the collapsed approved, "
             f"{percent('healthy_rejected')} of the healthy rejected, {percent('review_share')} left to review"
         )
