@@ -18,8 +18,8 @@ _MASK = "***"
 _SECRET = re.compile(
     r"(?i)(^|[._-])(token|password|passwd|pwd|secret|credentials?|(api|access|account|signing)_?key)s?$"
 )
-# Of a password that holds a slash, what follows up to the last `@` belongs to it.
-_USER = re.compile(r"(?<=://)(?:[^/@\s]*:\S*@|[^/@\s]*@)")
+# Of a password that holds a slash, what follows up to the last `@` belongs to it; the slashes before may be forgotten.
+_USER = re.compile(r"(?<=://)(?:[^/@\s]*:\S*@|[^/@\s]*@)|(?<=:)(?!//)[^/@\s]*:\S*@")
 _QUERY = re.compile(r"(?i)([?&;][\w.-]*(token|passw|pwd|secret|sig|key|credential|auth)[\w.-]*=)[^&;#\s]*")
 # Tokens of the services that vr's settings may name: AWS's key ids, and headers.
 _TOKEN = re.compile(r"\b(AKIA|ASIA)[A-Z0-9]{16}\b|(?i:\bbearer )\S+")

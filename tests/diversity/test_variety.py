@@ -132,3 +132,9 @@ def test_measured_again_it_is_the_same(reference):
     assert first.variety == second.variety
     assert first.columns == second.columns
     assert first.rare == second.rare
+
+
+def test_a_table_of_few_values_alone_is_not_full_of_outliers():
+    rng = np.random.default_rng(3)
+    alone = pa.table({f"x{j}": rng.integers(0, 6, 2000) for j in range(6)})
+    assert measure(inputs(alone)).outliers.share.value < 0.01

@@ -120,6 +120,7 @@ def test_nothing_secret_is_printed(capsys, tmp_path):
         ("a.header", "Authorization: Bearer abc.def", "Authorization: ***"),
         ("a.uri", "gs://bucket/a@b/c", "gs://bucket/a@b/c"),
         ("a.uri", "s3://key:with/slash@bucket/x", "s3://***@bucket/x"),
+        ("signatures.library", "postgresql:vr:pw@host/db", "postgresql:***@host/db"),
         ("a.token", None, None),
         ("a.limit", 5, 5),
         ("types", {"password": "x"}, {"password": "***"}),

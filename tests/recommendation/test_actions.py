@@ -86,3 +86,7 @@ def test_rows_that_may_differ_where_they_were_not_compared_are_not_removed():
     assert found.title == "Look at 100 rows that may be duplicates"
     assert "they may differ in 'vec', 'img', so `vr fix` removes none" in found.description
     assert found.cost == {}
+
+
+def test_a_column_of_one_real_value_is_not_clipped_to_it():
+    assert recommend(**FACTS, beyond=[Beyond("a", 1.0, 1.0, 40)]) == recommend(**FACTS)

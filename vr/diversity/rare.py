@@ -1,7 +1,7 @@
 """Rare combinations of values: those of the reference that the candidate lost, those it made up, and odd ones.
 
 All single codes and pairs of columns are counted, coarsened. A combination is told only where chance would hardly leave
-any one of all that were counted so: a report names at most about one false combination in a hundred reports.
+any one of all that were counted so: of each of the three a report names at most about one falsely in a hundred reports.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ class Settings:
 
     max_columns: int = 24  # the most varied: 276 pairs
     codes: int = 8  # codes a column keeps
-    level: float = 0.01  # chance of any false combination
+    level: float = 0.01  # chance of any false combination, of those lost, made up, and odd each
     most: int = 10  # combinations of each kind
     rows: int = 5  # of each
     overlap: float = 0.8  # share of a combination's rows that another one has told already, for it to be left out

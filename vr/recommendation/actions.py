@@ -108,7 +108,9 @@ def recommend(
                 {"rows_removed": num_suspicious},
             )
         )
-    actions += [_clip(column, num_rows) for column in beyond[:_MOST_CLIPS]]
+    # Where the reference has one value alone there is no range: clipping would write that value into every row.
+    ranges = [column for column in beyond if column.lower < column.upper]
+    actions += [_clip(column, num_rows) for column in ranges[:_MOST_CLIPS]]
     if reference_rows is None:
         actions.append(
             Action(
