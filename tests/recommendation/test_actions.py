@@ -89,4 +89,4 @@ def test_rows_that_may_differ_where_they_were_not_compared_are_not_removed():
 
 
 def test_a_column_of_one_real_value_is_not_clipped_to_it():
-    assert recommend(**FACTS, beyond=[Beyond("a", 1.0, 1.0, 40)]) == recommend(**FACTS)
+    assert recommend(**FACTS, beyond=[Beyond("a", 1.0, 1.0, 40, infinite=False)]) == recommend(**FACTS)

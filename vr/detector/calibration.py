@@ -89,8 +89,8 @@ class Calibrated:
             return f"{value:.1f} % ({low:.1f} to {high:.1f})"
 
         line = (
-            f"on {clear['cases'][0]:,} clear cases of {self.card['judged_datasets']} real datasets, by heads that had seen "
-            f"neither a case's dataset nor its generator: {percent('collapsed_approved')} of the collapsed approved, "
+            f"on {clear['cases'][0]:,} clear cases of {self.card['judged_datasets']} real datasets, by heads that had "
+            f"seen neither a case's dataset nor its generator: {percent('collapsed_approved')} of the collapsed approved, "
             f"{percent('healthy_rejected')} of the healthy rejected, {percent('review_share')} left to review"
         )
         made_from = self.card.get("from_reference", {})

@@ -1,8 +1,8 @@
 """Rows far from all others: more of them than real data has, or fewer, which is what lost tails look like.
 
 A row is an outlier where its nearest row of a sample of the reference is farther than that of 99 in 100 other reference
-rows. Of a dataset described alone: where its fifth neighbour is four robust deviations farther than the median row's is,
-and at least twice as far: among a few discrete values most distances are the same, and the deviation is none.
+rows. Of a dataset described alone: where its fifth neighbour is four robust deviations farther than the median row's
+is, and more than twice as far: among a few discrete values most distances are the same, and the deviation is none.
 """
 
 from dataclasses import dataclass
