@@ -90,8 +90,8 @@ class Calibrated:
 
         line = (
             f"on {clear['cases'][0]:,} clear cases of {self.card['judged_datasets']} real datasets, by heads that had "
-            f"seen neither a case's dataset nor its generator: {percent('collapsed_approved')} of the collapsed approved, "
-            f"{percent('healthy_rejected')} of the healthy rejected, {percent('review_share')} left to review"
+            f"seen neither a case's dataset nor its generator: {percent('collapsed_approved')} of the collapsed "
+            f"approved, {percent('healthy_rejected')} of the healthy rejected, {percent('review_share')} left to review"
         )
         made_from = self.card.get("from_reference", {})
         # A head that never approves has nothing to confess here.
