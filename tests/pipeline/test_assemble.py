@@ -24,6 +24,8 @@ EXCEPTIONS = {
     "risk_score": "verdict_reason, beside it, says why",
     "reference": "a section, null where no reference was given",
     "signatures.collapse_type": "a word, null where the known dataset is healthy, or no dimension names a kind",
+    "recommendations.price": "null where nothing is bought: the reference that the action asks for has no price here",
+    "recommendations.on_front": "null where the risk after it is, whose reason stands at expected_risk_score",
     "reason": "a sentence",
     "note": "a sentence",
     "run.configuration": "settings as the user gave them, null where unset",

@@ -8,6 +8,9 @@ import threading
 import time
 
 import grpc
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -223,8 +226,14 @@ def test_a_server_that_cannot_be_meant_does_not_start(words, says, capsys):
     assert says in capsys.readouterr().err
 
 
-def test_a_report_larger_than_a_message_is_a_failure_with_a_way_out(tmp_path, data):
-    """400 listed rows take some 200 KB; of the same validation the smaller parts are there."""
+def test_a_report_larger_than_a_message_is_a_failure_with_a_way_out(tmp_path):
+    """300 listed rows take over 64 KiB; of the same validation the smaller parts are there."""
+    data = tmp_path / "wide"
+    data.mkdir()
+    for seed, name in enumerate(("reference", "broken")):
+        rows = np.random.default_rng(seed).standard_normal((1_000, 8))
+        rows[: 300 * seed] += 20 * np.sign(rows[: 300 * seed])
+        pq.write_table(pa.table({f"column {j}": rows[:, j] for j in range(8)}), data / f"{name}.parquet")
     words = (f"server.roots=[{data}]", "server.children=1", "cascade=none", "server.max_message_bytes=65536")
     with running(tmp_path, *words) as server, Client(server.address, timeout=300) as client:
         with pytest.raises(ServiceError) as caught:

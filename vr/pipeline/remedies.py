@@ -42,7 +42,7 @@ def recommendation_sections(actions: Sequence[Action]) -> list[Recommendation]:
             action=to_document(action.action),
             price=None if action.price is None else _cents(action.price.total),
             on_front=action.on_front,
-            expected_skill_loss=_lost(action.effect.harm),
+            expected_skill_loss=_lost(action.effect.harm, action.effect.reason),
         )
         for index, action in enumerate(actions)
     ]
@@ -60,7 +60,7 @@ def remedies_section(advice: Advice, currency: str, num_rows: int, risk: float |
     front = _front(advice.actions, currency, risk)
     return RemediesSection(
         currency=currency,
-        expected_skill_loss=_lost(advice.harm),
+        expected_skill_loss=_lost(advice.harm, None),
         mix=_mix_section(advice, num_rows),
         forecast=_forecast_section(advice),
         evidence=[] if front is None else [front],
@@ -72,9 +72,10 @@ def _expected(effect: Effect) -> Interval:
     return Interval(value=value, lower=lower, upper=upper, level=_LEVEL, reason=effect.reason)
 
 
-def _lost(harm: Harm | None) -> Interval | None:
+def _lost(harm: Harm | None, reason: str | None) -> Interval:
     if harm is None:
-        return None
+        reason = reason or "what it is read from could not be measured"
+        return Interval(value=None, lower=None, upper=None, level=_LEVEL, reason=reason)
     value, lower, upper = (round(end, 4) for end in (harm.value, harm.lower, harm.upper))
     return Interval(value=value, lower=lower, upper=upper, level=_LEVEL)
 
