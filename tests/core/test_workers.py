@@ -27,27 +27,14 @@ def test_at_least_one_thread():
         assert pool.submit(sum, [1, 2]).result() == 3
 
 
-def test_the_last_of_several_that_overlap_takes_the_limit_back():
-    with threadpool_limits(2):
-        before = counts()
-        first, second = single_threaded(), single_threaded()
-        first.__enter__()
-        second.__enter__()
-        first.__exit__(None, None, None)
-        blas = {path: number for path, number in counts().items() if "blas" in path}
-        assert set(blas.values()) == {1}, "one that ended took the limit from one that goes on"
-        second.__exit__(None, None, None)
-        assert {path: number for path, number in counts().items() if "blas" in path} == {
-            path: number for path, number in before.items() if "blas" in path
-        }
-
-
-def test_a_thread_gets_its_own_limit_back_whoever_is_last():
+def test_the_last_of_several_that_overlap_takes_the_limits_back():
     with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
         before = [each.submit(counts).result() for each in (one, other)]
         contexts = [single_threaded(), single_threaded()]
         for each, context in zip((one, other), contexts, strict=True):
             each.submit(context.__enter__).result()
-        for each, context in zip((one, other), contexts, strict=True):
-            each.submit(context.__exit__, None, None, None).result()
+        one.submit(contexts[0].__exit__, None, None, None).result()
+        within = other.submit(counts).result()
+        assert set(within.values()) == {1}, "one that ended took the limit from one that goes on"
+        other.submit(contexts[1].__exit__, None, None, None).result()
         assert [each.submit(counts).result() for each in (one, other)] == before
