@@ -77,9 +77,9 @@ while True:
     [
         (None, None),
         ("memory", "memory_mib"),
-        ("descriptors", "descriptors"),
-        ("threads", "threads"),
-        ("files", "files"),
+        pytest.param("descriptors", "descriptors", marks=pytest.mark.slow),
+        pytest.param("threads", "threads", marks=pytest.mark.slow),
+        pytest.param("files", "files", marks=pytest.mark.slow),
     ],
 )
 def test_a_planted_leak_is_caught_and_no_other(tmp_path, planted, kind):

@@ -152,7 +152,7 @@ def test_a_sigterm_on_one_stops_all_at_the_same_segment_with_a_verified_checkpoi
     assert found.step == 4 * last[0]
 
 
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("count", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_what_two_stopped_one_or_two_end_with_the_same_numbers(stopped, pair, tmp_path, count):
     folder, said = stopped
     copied = tmp_path / "resumed"
@@ -181,6 +181,7 @@ def test_a_cascade_is_the_same_in_every_process_and_goes_on_from_what_the_first_
     assert again[0]["models"] == again[1]["models"] == first["models"]
 
 
+@pytest.mark.slow
 def test_a_training_whose_process_is_killed_ends_with_the_numbers_of_one_that_was_not(pair, tmp_path, monkeypatch):
     for name, value in environment(TEST_SIGNAL="SIGKILL").items():
         monkeypatch.setenv(name, value)

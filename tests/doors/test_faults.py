@@ -165,6 +165,7 @@ def test_a_tracker_that_hangs_in_the_middle_costs_its_time_out_and_the_run_says_
     assert done.stdout.startswith(report["verdict"].upper())
 
 
+@pytest.mark.slow
 def test_a_run_terminated_while_it_compiles_steps_and_saves_ends_as_if_it_never_was(data, whole, tmp_path):
     begun = []
     for fault in ("compile", "step", "save"):

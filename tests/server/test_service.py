@@ -196,6 +196,7 @@ class TestStopping:
         until(lambda: not set(before) & set(children_of(server)))
         until(lambda: metrics_of(server)['vr_inflight{method="GetPredictions"}'] == 0)
 
+    @pytest.mark.slow
     def test_a_time_limit_stops_the_work_with_a_reason(self, server, data):
         job = slow_job(data)
         job.time_limit.FromMilliseconds(500)

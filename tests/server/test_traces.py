@@ -86,6 +86,7 @@ class TestSpans:
         failed = collector.named("fails")
         assert (failed.status.code, failed.status.message, len(failed.events)) == (2, "KeyError", 0)
 
+    @pytest.mark.slow
     def test_a_collector_that_is_away_costs_seconds_at_most(self):
         with socket.socket() as held:
             held.bind(("127.0.0.1", 0))
