@@ -19,6 +19,7 @@ import pyarrow as pa
 from sklearn.isotonic import IsotonicRegression
 
 from benchmarks.collapse.cases import KEY, Case, Parts, Split, cases_of, make_cases, parts_of, splits
+from benchmarks.collapse.evidence import SPECS
 from benchmarks.collapse.protocol import cluster_intervals
 from benchmarks.measure import save
 from benchmarks.mending.heads import apart_calibration, apart_harm
@@ -30,7 +31,6 @@ from vr.detector.calibration import load_calibration
 from vr.detector.config import DetectorConfig
 from vr.detector.harm import load_harm_model
 from vr.detector.mixes import Mixes, harm_of_mixes, judge_mixes, measure_mixes
-from vr.detector.registry import DIMENSIONS
 from vr.recommendation.mix_plan import MixPlan, plan_by_harm, plan_by_risk
 
 FOLDER = Path("outputs/mix_planner")
@@ -63,7 +63,6 @@ SPLITS = (
     "spam7-0",
     "breast_cancer-0",
 )
-SPECS = {f"{name}.{metric}": spec for name, dim in DIMENSIONS.items() for metric, spec in dim.metrics.items()}
 
 
 def lineages() -> dict[str, Case]:

@@ -19,6 +19,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from benchmarks.collapse.cases import KEY, Case, Parts, Split, cases_of, make_cases, parts_of, splits
+from benchmarks.collapse.evidence import SPECS
 from benchmarks.collapse.protocol import cluster_intervals
 from benchmarks.measure import save
 from benchmarks.mending.actions import mended, remedies
@@ -29,7 +30,6 @@ from benchmarks.mending.work import done, run_all
 from synthetic.table import stream
 from vr.detector.config import DetectorConfig
 from vr.detector.harm import expected_harm
-from vr.detector.registry import DIMENSIONS
 from vr.detector.remeasure import remeasure
 from vr.detector.verdict import judge
 
@@ -56,7 +56,6 @@ SPLITS = (
     "attrition-0",
     "spam7-0",
 )
-SPECS = {f"{name}.{metric}": spec for name, dim in DIMENSIONS.items() for metric, spec in dim.metrics.items()}
 
 
 def candidates() -> dict[str, Case]:
