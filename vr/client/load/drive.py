@@ -171,6 +171,7 @@ class _Run:
         try:
             outcome = await self._ask(number, self._plan.timeout_s)
         except Exception as err:
+            # An answer of any code is an outcome; what is raised is a fault of the load test itself, and ends it.
             self._mistake = err
             raise
         finally:
@@ -181,6 +182,7 @@ class _Run:
     async def _look_at_health(self) -> None:
         while self._health is not None:
             begun = time.perf_counter()
+            # Whatever it was, health was not told: it is counted below, and the load goes on.
             with contextlib.suppress(Exception):
                 if await self._health():
                     self._health_s.append(time.perf_counter() - begun)
