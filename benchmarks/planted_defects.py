@@ -6,6 +6,7 @@
 Nine kinds of defects (`benchmarks/planted/plant.py`) in 1, 5 and 10 % of the rows of held-out real rows, against other
 real rows of the same dataset as the reference; no method is told which kind is planted. The head that weighs the
 evidence is fitted to all datasets but the one that it judges, and then, for `vr/localization/head.json`, to all.
+Beside it (`vr_unseen`) stands one that was fitted without the judged kind too.
 PYTHON is the interpreter of an environment with `cleanlab[datalab]`. What is made for a dataset is kept in `--work`, so
 that a run goes on where it was broken off. Writes benchmarks/results/planted_defects.json, the head, and the tables of
 docs/localization.md. Half an hour on one core, nearly all of it peers.
@@ -22,7 +23,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from benchmarks.measure import save
 from benchmarks.planted.cases import DATASETS, family_of, reference_of
-from benchmarks.planted.fitting import Observed, fit_head
+from benchmarks.planted.fitting import KIND_OF, Observed, akin_to, fit_head
 from benchmarks.planted.observe import observed_of
 from benchmarks.planted.page import write_tables
 from benchmarks.planted.plant import KINDS
@@ -83,6 +84,16 @@ def measure(observed: Sequence[Observed], head: Head) -> list[dict]:
     return result
 
 
+def unseen(observed: Sequence[Observed], others: Sequence[Observed]) -> dict[str, list[float]]:
+    """Returns by case how planted rows are ranked by heads that saw neither the dataset nor the kind."""
+    found = {}
+    for kind in KIND_OF:
+        files = [one for one in observed if one.kind == kind]
+        for entry in measure(files, fit_head(others, akin_to(kind))):
+            found[entry["case"]] = entry["scores"]["vr"]
+    return found
+
+
 def ranked(wrong: np.ndarray, scores: np.ndarray) -> list[float]:
     """Returns AUROC and average precision."""
     return [round(float(f(wrong, scores)), 4) for f in (roc_auc_score, average_precision_score)]
@@ -103,10 +114,13 @@ def main() -> None:
     for name in DATASETS:
         others = [one for other, files in observed.items() if other != name for one in files]
         found = measure(observed[name], fit_head(others))
+        strange = unseen(observed[name], others)
         peers = peers_of(name, options.datalab, options.peers)
         for one, entry in zip(observed[name], found, strict=True):
             entry["dataset"] = name
             if one.wrong.any():
+                # Exact copies are told by equality, which nothing is fitted for.
+                entry["scores"]["vr_unseen"] = strange.get(one.case, entry["scores"]["vr"])
                 entry["scores"] |= {peer: ranked(one.wrong, ranks) for peer, ranks in peers[one.case].items()}
         entries += found
         print(f"{name}: judged", flush=True)

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent.parent
 RESULT, PAGE = ROOT / "benchmarks" / "results" / "planted_defects.json", ROOT / "docs" / "localization.md"
 _NAMES = {
     "vr": "vr",
+    "vr_unseen": "vr, kind unseen",
     "isolation_forest": "IsolationForest",
     "local_outlier_factor": "LOF",
     "nearest_reference": "kNN to reference",

@@ -8,12 +8,12 @@ import pytest
 
 from benchmarks.planted import page
 from benchmarks.planted.cases import DATASETS, Case, cases_of, material_of, reference_of
-from benchmarks.planted.fitting import fit_head
+from benchmarks.planted.fitting import akin_to, fit_head
 from benchmarks.planted.observe import observe
 from benchmarks.planted.plant import KINDS, Material, plant
 from benchmarks.planted.store import peers_of
 from benchmarks.planted_defects import measure
-from vr.localization.head import load_head
+from vr.localization.head import CLASSES, load_head
 
 
 def table(rows, seed):
@@ -64,6 +64,19 @@ def test_the_scores_find_what_is_planted_in_a_small_dataset():
         assert found[kind]["scores"]["vr"][0] > 0.9
     with pytest.raises(ValueError, match="near_duplicate"):
         fit_head(files)
+    # As if nobody had thought of label flips: no odds of theirs, and the rest as before.
+    left = {"near_duplicates", "shuffled_cells", "generated_rows", "generated_block", "label_flips"}
+    head = fit_head(files, left)
+    of = dict(zip(CLASSES, head.log_odds(files[1].evidence.tails).T, strict=True))
+    assert (of["label_contradiction"] < -40).all()
+    assert of["outlier"][files[1].wrong].min() > of["outlier"][~files[1].wrong].mean()
+
+
+def test_what_is_akin_teaches_a_head_that_never_saw_a_kind_nothing():
+    assert akin_to("outliers") == {"outliers"}
+    assert akin_to("shuffled_cells") == {"shuffled_cells", "generated_rows"}
+    assert akin_to("generated_rows") == {"shuffled_cells", "generated_rows", "generated_block"}
+    assert akin_to("generated_block") == {"generated_rows", "generated_block"}
 
 
 def test_peers_ranks_are_committed_for_every_file():
