@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from typing import TypeVar
 
-from vr.core.workers import workers
+from vr.core.workers import single_threaded, workers
 
 __all__ = ["map_in_order"]
 
@@ -15,10 +15,12 @@ _Result = TypeVar("_Result")
 def map_in_order(function: Callable[[_Item], _Result], items: Iterable[_Item], threads: int) -> Iterator[_Result]:
     """Yields `function(item)` for every item, in order; at most `threads` + 1 are in flight.
 
-    Items are taken from their iterator by the caller's thread, while others work.
+    Items are taken from their iterator by the caller's thread, while others work. Libraries start no threads of their
+    own meanwhile, so that results do not depend on `threads`.
     """
     if threads <= 1:
-        yield from map(function, items)
+        with single_threaded():
+            yield from map(function, items)
         return
     with workers(threads) as pool:
         pending: list[Future] = []

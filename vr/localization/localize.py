@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from vr.core.workers import single_threaded
 from vr.data.codec import Codec, Coded
 from vr.data.hashing import hash_batch
 from vr.data.ordered import map_in_order
@@ -145,20 +144,18 @@ def localize(
         confidence = scorer.confidence(readings)
         return rows, hashes, readings, confidence, _Worst.of(coded, rows, readings, confidence, max_rows)
 
-    # Batches are the parallel work: the small searches inside them wait for each other's threads on a busy machine.
-    with single_threaded():
-        for rows, hashes, readings, confidence, part in map_in_order(score, prepare(), threads):
-            blocks.add(int(rows[0]), readings)
-            stretches.add(rows, readings)
-            places = slice(*np.searchsorted(sample, [rows[0], rows[-1] + 1]))
-            suspicious = followers.follow(hashes, (confidence >= CONFIDENT) & ~readings.repeat, readings.repeat)
-            sampled.suspicious[places] = suspicious[sample[places] - rows[0]]
-            num_suspicious += int(suspicious.sum())
-            if write is not None:
-                write(_scores(rows, readings, confidence, readings.defect))
-            worst = part if worst is None else worst.merge(part, max_rows)
-            if on_batch is not None:
-                on_batch(int(rows[-1]) + 1)
+    for rows, hashes, readings, confidence, part in map_in_order(score, prepare(), threads):
+        blocks.add(int(rows[0]), readings)
+        stretches.add(rows, readings)
+        places = slice(*np.searchsorted(sample, [rows[0], rows[-1] + 1]))
+        suspicious = followers.follow(hashes, (confidence >= CONFIDENT) & ~readings.repeat, readings.repeat)
+        sampled.suspicious[places] = suspicious[sample[places] - rows[0]]
+        num_suspicious += int(suspicious.sum())
+        if write is not None:
+            write(_scores(rows, readings, confidence, readings.defect))
+        worst = part if worst is None else worst.merge(part, max_rows)
+        if on_batch is not None:
+            on_batch(int(rows[-1]) + 1)
     findings = [] if worst is None else worst.findings(scorer, reference, Columns.of(codec))
     regions = find_regions(blocks, stretches.regions(scorer.columns.names))
     return Localized(findings, regions, blocks, num_repeated, num_suspicious, repeats.complete, sampled)
