@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from vr.cascade import compilation_cache, hosts
@@ -100,8 +101,9 @@ def run_cascade(
 @contextmanager
 def _compiling(threads: int) -> Iterator[ThreadPoolExecutor]:
     """A pool that begins nothing more once the block has failed; of several processes, none waits for what it began."""
-    # One that compiles for an accelerator waits for it in part; memory asks for a limit.
-    pool = ThreadPoolExecutor(max(threads, min(_MOST_COMPILERS, os.cpu_count() or 1)))
+    # One that compiles for an accelerator waits for it in part, so that there may be more; memory asks for a limit.
+    more = 0 if jax.default_backend() == "cpu" else min(_MOST_COMPILERS, os.cpu_count() or 1)
+    pool = ThreadPoolExecutor(max(threads, more))
     try:
         yield pool
     except BaseException:

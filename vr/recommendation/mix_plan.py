@@ -4,7 +4,7 @@ Enough is told in two ways: the verdict becomes `approve` (`plan_by_risk`), or t
 falls below a share of the skill (`plan_by_harm`), which is what collapse means. Either is taken to fall as the share of
 real rows rises: what was measured is made monotone by isotonic regression, risks by their logits, and the share is
 where it crosses the threshold, between shares on a straight line. The interval is that of the crossings of single draws
-(Student's, of one draw), joined with the planner's own error on mixes whose share was found by training at every one.
+(Student's, of one draw), joined with an error of the planner itself, which the caller has to know.
 
 References:
   Barlow et al. 1972, Statistical Inference under Order Restrictions, for isotonic regression.
