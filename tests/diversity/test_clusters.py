@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.diversity import sides
-from vr.diversity.clusters import Clustering, find_clusters
+from vr.diversity.clusters import Clustering, Settings, _density, _density_deviation, find_clusters
 from vr.stats.coverage import nearest_neighbours
 
 SHARES = (0.5, 0.3, 0.2)
@@ -31,6 +31,7 @@ def test_planted_clusters_are_found_and_fresh_rows_have_their_shares():
         assert cluster.reference_share == pytest.approx(share, abs=0.05)
         assert abs(cluster.z) < 4
         assert cluster.density == pytest.approx(cluster.reference_density, rel=0.3)
+        assert abs(cluster.density_z) < 4
         assert len(cluster.rows) == len(cluster.reference_rows) == 3
 
 
@@ -45,6 +46,16 @@ def test_a_lost_and_a_tightened_cluster_stand_out():
     assert clusters["group is b"].z > 10
     tight = by_group(found(table(3000, 1, spread=0.1), reference))["group is a"]
     assert tight.density > 1.3 * tight.reference_density
+    assert tight.density_z > 4
+
+
+def test_a_ratio_of_densities_is_told_from_chance():
+    # Sixty rows a side of one distribution: z has about variance 1.
+    points = [np.random.default_rng(seed).standard_normal((240, 3)) for seed in range(40)]
+    ratios = [np.log(_density(p[:60], 60, 5) / _density(p[60:120], 60, 5)) for p in points]
+    deviations = [_density_deviation(p[120:], 60, Settings()) for p in points]
+    assert 0.7 < np.std(np.array(ratios) / np.array(deviations)) < 1.4
+    assert _density_deviation(points[0][:10], 5, Settings()) is None
 
 
 def test_without_a_reference_there_are_sizes_alone():

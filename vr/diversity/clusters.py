@@ -31,6 +31,7 @@ class Settings:
     min_share: float = 0.03  # of the rows, for a cluster
     neighbours: int = 5  # for densities, as for HDBSCAN's own
     density_rows: int = 200  # of either side, where the densities of a cluster are compared
+    density_draws: int = 12  # pairs of parts of its real rows: what chance does to a ratio of densities
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,8 @@ class Cluster:
       deviation: Standard error of their difference, were both drawn from one distribution; None without a reference.
       density: One over the median distance to the fifth neighbour in it, of as many rows as `reference_density` is of.
       reference_density: Likewise; None without a reference. Either is None where there are too few rows to tell.
+      density_deviation: Standard deviation of the logarithm of their ratio, were both sides' rows real: that of halves
+        of the cluster's real rows. None where there are too few of them.
       rows: Rows of the candidate near its centre, by number; of the reference, where the candidate has none.
       reference_rows: Likewise of the reference.
     """
@@ -115,6 +118,7 @@ class Cluster:
     deviation: float | None
     density: float | None
     reference_density: float | None
+    density_deviation: float | None
     rows: list[int]
     reference_rows: list[int]
 
@@ -124,6 +128,13 @@ class Cluster:
         if self.reference_share is None or not self.deviation:
             return None
         return (self.share - self.reference_share) / self.deviation
+
+    @property
+    def density_z(self) -> float | None:
+        """How many deviations the candidate's log density lies above the reference's; None where that is not known."""
+        if not (self.density and self.reference_density and self.density_deviation):
+            return None
+        return float(np.log(self.density / self.reference_density) / self.density_deviation)
 
 
 @dataclass(frozen=True)
@@ -206,11 +217,13 @@ def _cluster(
     if len(described) and clustering.num_clusters > 1:
         conditions, names = distinctive_conditions(columns, described.codes, base.codes)
     centre = clustering.points[clustering.labels == label].mean(axis=0)
-    most = min(settings.density_rows, len(inside), len(inside if real is None else real))
+    # Half of the real rows, so that their two halves show what chance does to a ratio of densities.
+    most = min(settings.density_rows, len(inside), len(inside) if real is None else len(real) // 2)
     share, reference_share, deviation = len(inside) / len(side), None, None
     if real is not None and reference is not None:
         reference_share = len(real) / len(reference)
         deviation = _deviation(len(inside), len(side), len(real), len(reference))
+    points = None if real is None else clustering.place(real.features)
     return Cluster(
         conditions,
         names,
@@ -218,7 +231,8 @@ def _cluster(
         reference_share,
         deviation,
         _density(clustering.place(inside.features), most, settings.neighbours),
-        None if real is None else _density(clustering.place(real.features), most, settings.neighbours),
+        None if points is None else _density(points, most, settings.neighbours),
+        None if points is None else _density_deviation(points, most, settings),
         _central(inside, clustering, centre),
         [] if real is None else _central(real, clustering, centre),
     )
@@ -230,6 +244,19 @@ def _density(points: np.ndarray, num_rows: int, k: int) -> float | None:
     points = points[np.arange(num_rows) * len(points) // num_rows]
     distance = float(np.median(nearest_distances(points, points, k, exclude_self=True)[:, -1]))
     return 1.0 / distance if distance > 0 else None
+
+
+def _density_deviation(points: np.ndarray, num_rows: int, settings: Settings) -> float | None:
+    """Returns the root mean square log ratio of the densities of two disjoint random parts of `points`."""
+    rng, ratios = np.random.default_rng(len(points)), []
+    for _ in range(settings.density_draws):
+        order = rng.permutation(len(points))
+        parts = points[order[:num_rows]], points[order[num_rows : 2 * num_rows]]
+        first, second = (_density(part, num_rows, settings.neighbours) for part in parts)
+        if first is None or second is None:
+            return None
+        ratios.append(np.log(first / second))
+    return float(np.sqrt(np.mean(np.square(ratios)))) or None
 
 
 def _central(side: Side, clustering: Clustering, centre: np.ndarray, most: int = 3) -> list[int]:

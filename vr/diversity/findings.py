@@ -82,7 +82,10 @@ def _of_clusters(clusters: Clusters, num_rows: int) -> Iterator[Finding]:
                 cluster.reference_rows,
             )
     for cluster in clusters.clusters:
-        if cluster.density and cluster.reference_density and cluster.density > _DENSER * cluster.reference_density:
+        z = cluster.density_z
+        if z is None or not cluster.density or not cluster.reference_density:
+            continue
+        if z > _FAR and cluster.density > _DENSER * cluster.reference_density:
             yield Finding(
                 "cluster_dense",
                 f"rows of a cluster lie {cluster.density / cluster.reference_density:.1f} times as close together as "

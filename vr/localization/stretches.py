@@ -41,9 +41,7 @@ def find_stretches(
             inside[2][view] = max(inside[2][view], tail)
             continue
         for first, last, _ in found:
-            # The surer one keeps the rows that both have.
-            start, end = (last, end) if first <= start < last else (start, end)
-            start, end = (start, first) if first < end <= last else (start, end)
+            start, end = _beside(start, end, first, last)
         if end - start >= 2:
             found.append((start, end, [tail, 0.0] if view == 0 else [0.0, tail]))
     owner = np.array([j for j, *_ in embedding.ordinal], int)
@@ -58,3 +56,11 @@ def find_stretches(
         rows = int(candidate.rows[start]), int(candidate.rows[end - 1]) + 1
         result.append(Stretch(*rows, (evidence[0], evidence[1]), tuple(worst)[:3]))
     return tuple(result)
+
+
+def _beside(start: int, end: int, first: int, last: int) -> tuple[int, int]:
+    """Returns the longer part of `start` to `end` on one side of `first` to `last`: the surer one keeps what both have."""
+    if end <= first or last <= start:
+        return start, end
+    before, after = (start, max(start, first)), (min(end, last), end)
+    return before if before[1] - before[0] >= after[1] - after[0] else after

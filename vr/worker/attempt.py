@@ -309,11 +309,12 @@ class Attempt:
             acknowledged(error or say.result(), name, request, folder, path)
             if error is None and wire.COMMAND_SHUT_DOWN in say.result().standing.commands:
                 self._means.stopping.after_job = True
+        # Said it is, whatever the disk does.
+        self._means.metrics.spooled.dec()
         with contextlib.suppress(OSError):
             await asyncio.to_thread(folder.end)
             if path is not None:
                 await asyncio.to_thread(folder.spool.remove, path)
-            self._means.metrics.spooled.dec()
         if self._is_over(name, request):
             await asyncio.to_thread(folder.forget, self._claim.job_id)
 
