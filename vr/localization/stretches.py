@@ -59,7 +59,7 @@ def find_stretches(
 
 
 def _beside(start: int, end: int, first: int, last: int) -> tuple[int, int]:
-    """Returns the longer part of `start` to `end` on one side of `first` to `last`: the surer one keeps what both have."""
+    """Returns `start` to `end` less what is in `first` to `last`, the surer one: the longer part, where two are left."""
     if end <= first or last <= start:
         return start, end
     before, after = (start, max(start, first)), (min(end, last), end)
