@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from tests.diversity import sides
-from vr.diversity.clusters import Clustering, Settings, _density, _density_deviation, find_clusters
+from vr.diversity.clusters import (
+    Clustering,
+    Settings,
+    _density,
+    _density_deviation,
+    _principal_directions,
+    find_clusters,
+)
 from vr.stats.coverage import nearest_neighbours
 
 SHARES = (0.5, 0.3, 0.2)
@@ -83,3 +90,14 @@ def test_rows_are_assigned_to_the_nearest_clustered_row():
     # Labels go by falling size.
     sizes = np.bincount(clustering.labels[clustering.labels >= 0])
     assert (np.diff(sizes) <= 0).all()
+
+
+def test_principal_directions_of_few_rows_in_a_wide_space_are_those_of_the_decomposition():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((30, 4)) @ rng.standard_normal((4, 200)) * 3
+    x -= x.mean(axis=0)
+    wide = _principal_directions(x, 8)
+    _, values, rows = np.linalg.svd(x, full_matrices=False)
+    assert wide.shape == (200, 4)
+    assert (values > 1e-9 * values[0]).sum() == 4
+    np.testing.assert_allclose(np.abs(np.sum(wide * rows[:4].T, axis=0)), 1.0, atol=1e-9)

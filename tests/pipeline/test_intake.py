@@ -6,7 +6,7 @@ import pytest
 
 from vr.cascade.config import preset
 from vr.core.errors import DataError
-from vr.data.config import DataConfig
+from vr.data.config import DataConfig, SampleConfig
 from vr.data.source import open_source
 from vr.pipeline.config import Config
 from vr.pipeline.intake import take_in
@@ -135,3 +135,14 @@ def test_nothing_in_common_names_both_files(tmp_path):
     with pytest.raises(DataError) as caught:
         run(str(paths[0]), str(paths[1]), config())
     assert all(str(path) in str(caught.value) for path in paths)
+
+
+def test_of_wide_tables_a_smaller_sample_is_looked_at_and_said():
+    rng = np.random.default_rng(0)
+    table = pa.table({f"x{i}": rng.standard_normal(300) for i in range(60)})
+    config = Config(sample=SampleConfig(rows=250, cells=12_000))
+    found = take_in(open_source(table), open_source(table.slice(0, 280)), config, 1, lambda *_: None)
+    assert len(found.candidate) == len(found.reference_profile.sample.rows) == 200
+    assert "of 60 columns a sample of 200 rows is looked at (sample.cells)" in found.notes
+    assert SampleConfig().rows_of(200) == SampleConfig().rows
+    assert SampleConfig(cells=10_000).rows_of(100_000) == 100

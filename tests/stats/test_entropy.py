@@ -77,3 +77,12 @@ def test_vendi_score_limits(rng):
     shares = rows.mean(axis=0)
     assert en.vendi_order2(rows) == pytest.approx(1 / np.sum(shares**2))
     assert en.vendi_order2(5 * rows) == pytest.approx(en.vendi_order2(rows))
+
+
+def test_vendi_in_blocks_is_that_of_all_rows_at_once():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((9_000, 5))
+    x[::700] = 0.0
+    unit = x / np.maximum(np.linalg.norm(x, axis=1), 1e-300)[:, None]
+    gram = unit.T @ unit / len(x)
+    assert en.vendi_order2(x) == pytest.approx(1 / (np.sum(gram**2) + np.mean(~x.any(axis=1)) ** 2), rel=1e-12)

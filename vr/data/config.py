@@ -103,7 +103,14 @@ class SampleConfig:
     """How many rows of each dataset the statistics and the cascade see; the profile sees all of them."""
 
     rows: int = 20_000
+    cells: int = 4_000_000  # fewer rows of wide tables, whose sample would fill the memory: from 200 columns on
 
     def __post_init__(self) -> None:
         if self.rows < 100:
             raise ConfigError(f"must be 100 or more, not {self.rows}", where="sample.rows")
+        if self.cells < 10_000:
+            raise ConfigError(f"must be 10,000 or more, not {self.cells}", where="sample.cells")
+
+    def rows_of(self, num_columns: int) -> int:
+        """Returns the rows of a sample with so many columns, 100 or more."""
+        return min(self.rows, max(100, self.cells // max(1, num_columns)))

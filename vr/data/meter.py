@@ -7,6 +7,8 @@ from vr.data.config import ReadingConfig
 
 __all__ = ["Meter", "check_batch", "check_columns", "joined_bytes", "shown_bytes"]
 
+_JOINED_BYTES = 64 << 20  # several batches are under way at a time
+
 _FREE_BYTES = 1 << 30  # whatever was stored: most small files that expand a lot are tables of constants
 
 
@@ -55,7 +57,7 @@ def check_batch(rows: int, num_bytes: int, limits: ReadingConfig, where: str) ->
 
 def joined_bytes(limits: ReadingConfig) -> int:
     """Returns the bytes up to which rows are put together: a batch may turn out larger by what one row takes."""
-    return limits.batch_bytes // 4
+    return min(limits.batch_bytes // 4, _JOINED_BYTES)
 
 
 def check_columns(count: int, limits: ReadingConfig, where: str) -> None:

@@ -109,6 +109,14 @@ class Profiler:
             if isinstance(encoder, NumericEncoder)
         }
 
+    @cached_property
+    def _places(self) -> dict[str, list[int]]:
+        """The encoded columns of each column of the dataset."""
+        places: dict[str, list[int]] = {}
+        for j, encoder in enumerate(self.codec.encoders):
+            places.setdefault(encoder.source, []).append(j)
+        return places
+
     def of(self, batch: pa.RecordBatch, row_start: int, known: Profile | None = None) -> Profile:
         """Returns the profile of one batch whose first row has number `row_start`.
 
@@ -122,7 +130,7 @@ class Profiler:
         distinct: dict[str, BottomK] = {}
         row_sums = np.zeros(batch.num_rows, np.uint64)
         for name in self.codec.sources:
-            places = [j for j, encoder in enumerate(encoders) if encoder.source == name]
+            places = self._places[name]
             below = TOP if known is None else known.distinct[name].threshold
             readers = [encoders[j] for j in places]
             part = tally(batch.column(name), readers, self._grids, row_sums, VALUE_SKETCH, below)

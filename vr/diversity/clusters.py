@@ -19,6 +19,7 @@ from vr.stats.coverage import nearest_distances
 __all__ = ["Cluster", "Clustering", "Clusters", "find_clusters"]
 
 _BLOCK_ROWS = 1_024  # rows assigned at once: 4 MB of distances, within a cache
+_PLACED_ROWS = 4_096
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,7 @@ class Clustering:
 
         features = np.asarray(features, float)
         centre = features.mean(axis=0)
-        _, values, rows = np.linalg.svd(features - centre, full_matrices=False)
-        kept = max(1, min(settings.dimensions, int((values > 1e-9 * max(values[0], 1e-30)).sum())))
-        directions = rows[:kept].T
+        directions = _principal_directions(features - centre, settings.dimensions)
         points = (features - centre) @ directions
         size = max(10, int(settings.min_share * len(points)))
         labels = HDBSCAN(min_cluster_size=size, min_samples=settings.neighbours, copy=True).fit_predict(points)  # type: ignore[arg-type]
@@ -79,7 +78,10 @@ class Clustering:
 
     def place(self, features: np.ndarray) -> np.ndarray:
         """Returns `features`, float `[n, p]`, in the principal directions, `[n, q]`."""
-        return (np.asarray(features, float) - self.centre) @ self.directions
+        # In blocks: in double precision a wide sample takes many times its own memory.
+        blocks = range(0, len(features), _PLACED_ROWS)
+        placed = [(features[start : start + _PLACED_ROWS] - self.centre) @ self.directions for start in blocks]
+        return np.concatenate(placed) if placed else np.empty((0, self.directions.shape[1]))
 
     def assign(self, features: np.ndarray) -> np.ndarray:
         """Returns the label of each row of `features`, int `[n]`: that of the nearest row that clusters are made of."""
@@ -91,6 +93,20 @@ class Clustering:
             closeness = np.column_stack([rows, np.ones(len(rows))]).astype(np.float32) @ points
             nearest[start : start + _BLOCK_ROWS] = np.argmax(closeness, axis=1)
         return self.labels[nearest]
+
+
+def _principal_directions(centred: np.ndarray, most: int) -> np.ndarray:
+    """Returns the leading principal directions, float `[p, q]`, q at least 1 and at most `most`."""
+    num_rows, width = centred.shape
+    if width <= num_rows:
+        (_, values, rows), least = np.linalg.svd(centred, full_matrices=False), 1e-9
+    else:
+        # Of few rows in a wide space from the products between rows, which are fewer.
+        squares, vectors = np.linalg.eigh(centred @ centred.T)
+        values, least = np.sqrt(np.maximum(squares[::-1], 0.0)), 1e-6
+        rows = vectors.T[::-1][:most] @ centred / np.maximum(values[:most], 1e-30)[:, None]
+    kept = max(1, min(most, int((values > least * max(values[0], 1e-30)).sum())))
+    return rows[:kept].T
 
 
 @dataclass(frozen=True)

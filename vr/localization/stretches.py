@@ -59,7 +59,7 @@ def find_stretches(
 
 
 def _beside(start: int, end: int, first: int, last: int) -> tuple[int, int]:
-    """Returns `start` to `end` less what is in `first` to `last`, the surer one: the longer part, where two are left."""
+    """Returns what `start` to `end` has beside `first` to `last`, the surer one: the longer part where two are left."""
     if end <= first or last <= start:
         return start, end
     before, after = (start, max(start, first)), (min(end, last), end)

@@ -110,6 +110,9 @@ def take_in(
     for name in sorted(name for name, kind in types.items() if kind == "ignore" and name not in known):
         raise DataError("no such column on either side", where=f"data.types.{name}")
     passes = passes or Passes(LocalEngine(threads))
+    size = config.sample.rows_of(len(names))
+    if size < config.sample.rows:
+        notes.append(f"of {len(names):,} columns a sample of {size:,} rows is looked at (sample.cells)")
 
     def pass_over(source: Source, work: Work[State], stage: str) -> State:
         role = "reference" if source is reference else "candidate"
@@ -122,9 +125,9 @@ def take_in(
         )
 
     def bound_of(source: Source) -> np.uint64:
-        return TOP if source.num_rows is None else bound_for(config.sample.rows, source.num_rows)
+        return TOP if source.num_rows is None else bound_for(size, source.num_rows)
 
-    sample: RowSample = pass_over(base, SampleWork(names, config.sample.rows, config.seed, bound_of(base)), "read")
+    sample: RowSample = pass_over(base, SampleWork(names, size, config.seed, bound_of(base)), "read")
     # What is on one side only is noted; what is on neither is a slip, which `infer_columns` refuses.
     asked = {name: kind for name, kind in types.items() if name in names or name not in known}
     inferred = infer_columns(sample.table, asked, config.codec)
@@ -135,7 +138,7 @@ def take_in(
 
     def profile(source: Source, watch: np.ndarray | None = None) -> Profile:
         watched = np.empty(0, np.uint64) if watch is None else watch
-        profiler = Profiler(codec, config.sample.rows, config.seed, watched, bound_of(source))
+        profiler = Profiler(codec, size, config.seed, watched, bound_of(source))
         return pass_over(source, ProfileWork(profiler), "profile")
 
     watch = None if reference is None else np.unique(base_hashes)

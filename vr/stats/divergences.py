@@ -154,10 +154,10 @@ def histograms(codes: np.ndarray, num_codes: Sequence[int] | np.ndarray) -> np.n
     Returns:
       `int64 [d, max(num_codes)]`; row j sums to n.
     """
-    num_columns = codes.shape[1]
-    width = int(np.max(num_codes, initial=1))
-    flat = codes + np.arange(num_columns, dtype=np.int64) * width
-    return np.bincount(flat.ravel(), minlength=num_columns * width).reshape(num_columns, width)
+    counts = np.zeros((codes.shape[1], int(np.max(num_codes, initial=1))), np.int64)
+    for j, row in enumerate(counts):
+        row[:] = np.bincount(codes[:, j], minlength=len(row))
+    return counts
 
 
 def total_variation(p_counts: np.ndarray, q_counts: np.ndarray) -> np.ndarray:

@@ -33,6 +33,8 @@ __all__ = [
     "vendi_order2",
 ]
 
+_BLOCK_ROWS = 4_096
+
 
 def entropy_nats(counts: np.ndarray, miller_madow: bool = True) -> np.ndarray:
     """Returns the Shannon entropy of histograms in nats.
@@ -124,13 +126,25 @@ def vendi_order2(features: np.ndarray) -> float:
       Friedman and Dieng 2023, The Vendi score; Jalali et al. 2023, An information-theoretic evaluation of generative
       models (RKE), eq. 5.
     """
-    features = np.asarray(features, float)
     num_rows, num_features = features.shape
     if num_rows == 0:
         return float("nan")
-    lengths = np.linalg.norm(features, axis=1)
+    if num_features >= num_rows:
+        unit, num_zero = _directions(features)
+        gram = unit @ unit.T
+    else:
+        # In blocks: in double precision a wide sample takes many times its own memory.
+        gram, num_zero = np.zeros((num_features, num_features)), 0
+        for start in range(0, num_rows, _BLOCK_ROWS):
+            unit, zeros = _directions(features[start : start + _BLOCK_ROWS])
+            gram += unit.T @ unit
+            num_zero += zeros
     # A zero row has no direction; it gets one of its own, shared with the other zero rows.
-    zero_share = np.mean(lengths == 0)
-    unit = features / np.where(lengths > 0, lengths, 1.0)[:, None]
-    gram = unit.T @ unit if num_features < num_rows else unit @ unit.T
-    return float(1.0 / (np.square(gram / num_rows).sum() + zero_share**2))
+    return float(1.0 / (np.square(gram / num_rows).sum() + (num_zero / num_rows) ** 2))
+
+
+def _directions(features: np.ndarray) -> tuple[np.ndarray, int]:
+    """Returns rows of length 1, float64 `[n, p]`, zero rows as they are, and how many of these there are."""
+    features = np.asarray(features, float)
+    lengths = np.linalg.norm(features, axis=1)
+    return features / np.where(lengths > 0, lengths, 1.0)[:, None], int((lengths == 0).sum())

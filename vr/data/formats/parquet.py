@@ -16,8 +16,10 @@ __all__ = ["ParquetReader"]
 _DICTIONARY_BYTES = 4.0
 # What a footer may hold: one string, and the entries of one list. pyarrow's own limits let one of a gigabyte through.
 _FOOTER_LIMITS: dict[str, Any] = {"thrift_string_size_limit": 64 << 20, "thrift_container_size_limit": 1_000_000}
-_STEP_BYTES = 128 << 20  # decoded at a time, as far as the footer can be believed
+_STEP_BYTES = 32 << 20  # decoded at a time, as far as the footer can be believed
 _BUFFER_BYTES = 1 << 18  # per column; a tenth faster than none on 1M x 20, at a third of the memory
+_BUFFERS_BYTES = 1 << 26  # of all columns
+_LEAST_BUFFER_BYTES = 1 << 13
 
 
 class ParquetReader:
@@ -77,7 +79,8 @@ class ParquetReader:
 
     def _near(self, columns: list[str], batch_rows: int, places: range) -> Iterator[pa.RecordBatch]:
         """Yields batches by small reads, which are cheap on a disk: a row group of any size need not be held."""
-        with reading(self.file.path), self._open(self.file.open(), buffer_size=_BUFFER_BYTES) as opened:
+        size = min(_BUFFER_BYTES, max(_LEAST_BUFFER_BYTES, _BUFFERS_BYTES // max(1, len(columns))))
+        with reading(self.file.path), self._open(self.file.open(), buffer_size=size) as opened:
             yield from opened.iter_batches(batch_rows, row_groups=list(places), columns=columns)
 
     def _far(self, columns: list[str], batch_rows: int, places: range) -> Iterator[pa.RecordBatch]:
