@@ -5,9 +5,10 @@
 About half a minute for each candidate on one core, resumable. Remedies are done to candidates of the study by the
 tool's own executor: flagged rows dropped at several confidences, repeats removed, numbers clipped, real rows mixed in.
 Predicted: the risk after less the risk before, by a head that was fitted without the candidate's dataset and without
-its generator or damage, from what the tool measures again on its sample. Measured: harm after less harm before, by
-gradient-boosted trees as for the study's labels, against as many real rows as are left. The row scores' own head was
-fitted to planted defects in other datasets than these.
+its generator or damage, from what the tool measures again on its sample. Held against two measurements: the risk that
+the same head gives the mended file when that is validated from the start, less the risk before; and harm after less
+harm before, by gradient-boosted trees as for the study's labels, against as many real rows as are left. The row scores'
+own head was fitted to planted defects in other datasets than these.
 """
 
 import argparse
@@ -98,11 +99,14 @@ def measure(id: str) -> dict[str, Any]:
         again = [
             remeasure(taken.inputs, taken.features, "untrained", remedy.changed, 1, first=draw) for draw in range(DRAWS)
         ]
+        # As somebody does it: once.
+        fixed = read(mended(candidate, remedy, others, stream(KEY, id, remedy.name, 0)), parts.reference, nulls)
         rows.append(
             {
                 "remedy": remedy.name,
                 "rows": remedy.rows,
                 "measured": _document(after),
+                "validated": to_row(fixed.features, names),
                 "predicted": [None if one.features is None else to_row(one.features, names) for one in again],
                 "reason": again[0].reason,
             }
@@ -156,6 +160,9 @@ def applied(results: dict[str, Any]) -> list[dict[str, Any]]:
             if before is None or expected is None:
                 continue
             by_draw = [_judged(one, calibration)[0] - risk for one in drawn]
+            risk_validated, logit_validated = _judged(each["validated"], calibration)
+            again = expected_harm(from_row(each["validated"]), SPECS, model)
+            validated = float("nan") if again is None else again.value - before.value
             by_seed = np.array(each["measured"]["by_seed"]) - np.array(result["measured"]["by_seed"])
             rows.append(
                 {
@@ -178,6 +185,9 @@ def applied(results: dict[str, Any]) -> list[dict[str, Any]]:
                     "risk_change_by_draw": [round(value, 3) for value in by_draw],
                     "logit_change": round(logit_after - logit, 4),
                     "harm_change": round(expected.value - before.value, 4),
+                    "validated_risk_change": round(risk_validated - risk, 3),
+                    "validated_logit_change": round(logit_validated - logit, 4),
+                    "validated_harm_change": round(validated, 4),
                     "skill_change": round(after[skill][0] - result["features"][skill][0], 4),
                 }
             )
@@ -221,6 +231,14 @@ def _figures(rows: list[dict[str, Any]]) -> dict[str, Any]:
             f"spearman_{name}": float(spearmanr(columns[f"{name}_change"][at], measured).statistic)
             for name in ("harm", "risk", "logit", "skill")
         }
+        # Of the verdict's own numbers: what was predicted of them, and what a validation of the mended file says.
+        for name in ("risk", "logit", "harm"):
+            predicted, validated = columns[f"{name}_change"][at], columns[f"validated_{name}_change"][at]
+            told = np.isfinite(validated)
+            found[f"spearman_{name}_validated"] = float(spearmanr(predicted[told], validated[told]).statistic)
+            found[f"{name}_error_validated"] = float(np.median(np.abs(predicted - validated)[told]))
+        fallen = columns["validated_risk_change"][at] < 0.0
+        found["gain_validated"] = float(np.mean(fallen[gain])) if gain.any() else float("nan")
         found["spearman_risk_of_all"] = float(spearmanr(columns["risk_change"][at], whole).statistic)
         found["predicted_gains"] = float(gain.sum())
         found["gain_came"] = float(np.mean(measured[gain] < 0.0)) if gain.any() else float("nan")

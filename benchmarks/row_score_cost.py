@@ -18,6 +18,7 @@ from benchmarks.measure import save
 from vr.cascade.config import preset
 from vr.data.source import open_source
 from vr.localization.localize import localize
+from vr.localization.row_evidence import RowEvidence
 from vr.localization.scorer import RowScorer
 from vr.pipeline.config import Config
 from vr.pipeline.intake import take_in
@@ -44,7 +45,7 @@ def cost(num_rows: int, num_columns: int) -> dict[str, float]:
     intake = take_in(candidate, reference, config, 1, lambda *_: None)
     assert intake.reference is not None
     begun = time.process_time()
-    scorer = RowScorer.fit(
+    evidence = RowEvidence.fit(
         intake.candidate,
         intake.reference,
         columns=intake.columns,
@@ -52,10 +53,9 @@ def cost(num_rows: int, num_columns: int) -> dict[str, float]:
         num_rows=num_rows,
         reference_rows=config.localization.reference_rows,
         max_distance_rows=config.localization.max_distance_rows,
-        duplicate_weight=0.0,
-        repeated=np.zeros(len(intake.candidate), bool),
         seed=config.seed,
     )
+    scorer = RowScorer.of(evidence, np.zeros(len(intake.candidate), bool), duplicate_weight=0.0)
     fitted = time.process_time()
     localize(
         candidate.batches(intake.codec.sources, config.data.batch_rows),

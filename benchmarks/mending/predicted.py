@@ -48,7 +48,8 @@ def to_row(features: Mapping[str, Feature], names: list[str]) -> dict[str, Any]:
     """Returns some features as JSON-able values."""
     found = {}
     for name in names:
-        each = features[name]
+        # Of what is left of a small candidate a dimension may be missing as a whole.
+        each = features.get(name, Feature.missing("not measured"))
         found[name] = [each.value, each.spread, each.null_mean, each.null_std]
     return found
 

@@ -130,13 +130,14 @@ class RowEvidence:
           columns: The encoded columns.
           embedding: As both samples' points were made with.
           num_rows: Rows in the whole candidate.
-          reference_rows: Points that distances are measured to.
+          reference_rows: Points that distances are measured to, half of the reference at most.
           max_distance_rows: Rows of the candidate that are worth a closer look.
           seed: Of whatever is drawn.
           threads: Forests at a time.
           norms: Fitted before to the same reference.
         """
         rng = np.random.default_rng([seed, 11])
+        reference_rows = min(reference_rows, max(4, len(reference) // 2))
         norms = norms or Norms.fit(reference, columns, reference_rows, seed, threads)
         folds = [_drawn(candidate, reference, fold, rng) for fold in range(FOLDS)]
         with workers(threads) as pool:

@@ -6,10 +6,9 @@ import numpy as np
 
 from vr.data.codec import Coded
 from vr.detector.embedding import Embedding
-from vr.detector.inputs import Columns, Side
+from vr.detector.inputs import Columns
 from vr.localization.head import Head, load_head
 from vr.localization.judge import DEFECTS, Judge, Readings
-from vr.localization.norms import Norms
 from vr.localization.row_evidence import RowEvidence
 
 __all__ = ["DEFECTS", "Readings", "RowScorer"]
@@ -17,7 +16,7 @@ __all__ = ["DEFECTS", "Readings", "RowScorer"]
 
 @dataclass(frozen=True)
 class RowScorer:
-    """Scores any rows of the candidate; fitted on the samples of both sides.
+    """Scores any rows of the candidate.
 
     Attributes:
       evidence: What speaks against a row.
@@ -28,58 +27,29 @@ class RowScorer:
     judge: Judge
 
     @classmethod
-    def fit(
+    def of(
         cls,
-        candidate: Side,
-        reference: Side,
+        evidence: RowEvidence,
+        repeated: np.ndarray,
         *,
-        columns: Columns,
-        embedding: Embedding,
-        num_rows: int,
-        reference_rows: int,
-        max_distance_rows: int,
         duplicate_weight: float,
         duplicate_rate: float = 1.0,
-        repeated: np.ndarray,
-        seed: int,
-        threads: int = 1,
         head: Head | None = None,
-        norms: Norms | None = None,
     ) -> "RowScorer":
-        """Fits to the two samples.
+        """Returns what scores rows by the evidence against them.
 
         Args:
-          candidate: Its sample, at least 4 rows, in the order of the file.
-          reference: Its sample, at least 8 rows.
-          columns: The encoded columns.
-          embedding: As both samples' points were made with.
-          num_rows: Rows in the whole candidate.
-          reference_rows: Points that distances are measured to.
-          max_distance_rows: Rows of the candidate that are worth a closer look.
+          evidence: Fitted on both samples.
+          repeated: bool `[n]`, rows of the candidate's sample that repeat an earlier row.
           duplicate_weight: Share of the candidate's repeats that the reference's own rate does not explain, 0 to 1.
           duplicate_rate: Share of the reference's rows, at equal size, that repeat others; 1 where it is not known.
-          repeated: bool `[len(candidate)]`, sample rows that repeat an earlier row.
-          seed: Of whatever is drawn.
-          threads: Forests at a time.
           head: Weighs the evidence; None for the one that is shipped.
-          norms: Fitted before to the same reference.
         """
-        evidence = RowEvidence.fit(
-            candidate,
-            reference,
-            columns=columns,
-            embedding=embedding,
-            num_rows=num_rows,
-            reference_rows=min(reference_rows, max(4, len(reference) // 2)),
-            max_distance_rows=max_distance_rows,
-            seed=seed,
-            threads=threads,
-            norms=norms,
-        )
         assert evidence.sample is not None
         head = head or load_head()
-        judge = Judge.fit(head, evidence.null, evidence.sample, repeated, duplicate_weight, duplicate_rate)
-        return cls(evidence, judge)
+        return cls(
+            evidence, Judge.fit(head, evidence.null, evidence.sample, repeated, duplicate_weight, duplicate_rate)
+        )
 
     @property
     def columns(self) -> Columns:

@@ -36,6 +36,7 @@ from vr.signatures.library import Library, open_library
 
 if TYPE_CHECKING:
     from vr.localization.localize import Localized
+    from vr.localization.row_evidence import RowEvidence
 
 __all__ = ["validate"]
 
@@ -244,6 +245,23 @@ def _train(
     return result, None
 
 
+def _row_evidence(intake: Intake, config: Config) -> "RowEvidence":
+    from vr.localization.row_evidence import RowEvidence
+
+    assert intake.reference is not None
+    return RowEvidence.fit(
+        intake.candidate,
+        intake.reference,
+        columns=intake.columns,
+        embedding=intake.embedding,
+        num_rows=intake.candidate_profile.rows,
+        reference_rows=config.localization.reference_rows,
+        max_distance_rows=config.localization.max_distance_rows,
+        seed=config.seed,
+        threads=config.engine.threads or os.cpu_count() or 1,
+    )
+
+
 def _localize(
     candidate: Source,
     intake: Intake,
@@ -286,19 +304,8 @@ def _localize(
             assert intake.reference is not None
             sample = intake.candidate_profile.sample.table
             repeated = Repeats().mark(hash_batch(sample, intake.codec.sources))
-            scorer = RowScorer.fit(
-                intake.candidate,
-                intake.reference,
-                columns=intake.columns,
-                embedding=intake.embedding,
-                num_rows=num_rows,
-                reference_rows=config.localization.reference_rows,
-                max_distance_rows=config.localization.max_distance_rows,
-                duplicate_weight=weight or 0.0,
-                duplicate_rate=rate,
-                repeated=repeated,
-                seed=config.seed,
-                threads=config.engine.threads or os.cpu_count() or 1,
+            scorer = RowScorer.of(
+                _row_evidence(intake, config), repeated, duplicate_weight=weight or 0.0, duplicate_rate=rate
             )
             found = localize(
                 batches,
