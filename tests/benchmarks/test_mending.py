@@ -80,6 +80,9 @@ def test_figures_count_gains_that_came_and_rank_changes():
             "risk_change_by_draw": [0.0],
             "logit_change": change,
             "harm_change": change,
+            "validated_risk_change": 50.0 * change,
+            "validated_logit_change": -change,
+            "validated_harm_change": float("nan") if i == 7 else change,
             "skill_change": -change,
         }
         for i, change in enumerate(-rng.random(40))
@@ -88,6 +91,13 @@ def test_figures_count_gains_that_came_and_rank_changes():
     assert found["spearman_harm"][0] == pytest.approx(1.0)
     assert found["spearman_skill"][0] == pytest.approx(-1.0)
     assert found["gain_came"][0] == 1.0
+    assert found["spearman_risk_validated"][0] == pytest.approx(1.0)
+    assert found["spearman_logit_validated"][0] == pytest.approx(-1.0)
+    assert found["spearman_harm_validated"][0] == pytest.approx(1.0)
+    assert found["risk_error_validated"][0] == pytest.approx(
+        50.0 * np.median([-row["logit_change"] for row in rows]), abs=1e-3
+    )
+    assert found["gain_validated"][0] == 1.0
 
 
 def test_candidates_and_lineages_are_apart_from_what_fitted_the_row_scores():
