@@ -162,7 +162,7 @@ def applied(results: dict[str, Any]) -> list[dict[str, Any]]:
             by_draw = [_judged(one, calibration)[0] - risk for one in drawn]
             risk_validated, logit_validated = _judged(each["validated"], calibration)
             again = expected_harm(from_row(each["validated"]), SPECS, model)
-            validated = float("nan") if again is None else again.value - before.value
+            validated = None if again is None else round(again.value - before.value, 4)
             by_seed = np.array(each["measured"]["by_seed"]) - np.array(result["measured"]["by_seed"])
             rows.append(
                 {
@@ -187,7 +187,7 @@ def applied(results: dict[str, Any]) -> list[dict[str, Any]]:
                     "harm_change": round(expected.value - before.value, 4),
                     "validated_risk_change": round(risk_validated - risk, 3),
                     "validated_logit_change": round(logit_validated - logit, 4),
-                    "validated_harm_change": round(validated, 4),
+                    "validated_harm_change": validated,
                     "skill_change": round(after[skill][0] - result["features"][skill][0], 4),
                 }
             )
@@ -233,7 +233,7 @@ def _figures(rows: list[dict[str, Any]]) -> dict[str, Any]:
         }
         # Of the verdict's own numbers: what was predicted of them, and what a validation of the mended file says.
         for name in ("risk", "logit", "harm"):
-            predicted, validated = columns[f"{name}_change"][at], columns[f"validated_{name}_change"][at]
+            predicted, validated = columns[f"{name}_change"][at], columns[f"validated_{name}_change"][at].astype(float)
             told = np.isfinite(validated)
             found[f"spearman_{name}_validated"] = float(spearmanr(predicted[told], validated[told]).statistic)
             found[f"{name}_error_validated"] = float(np.median(np.abs(predicted - validated)[told]))

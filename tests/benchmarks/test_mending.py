@@ -82,7 +82,7 @@ def test_figures_count_gains_that_came_and_rank_changes():
             "harm_change": change,
             "validated_risk_change": 50.0 * change,
             "validated_logit_change": -change,
-            "validated_harm_change": float("nan") if i == 7 else change,
+            "validated_harm_change": None if i == 7 else change,
             "skill_change": -change,
         }
         for i, change in enumerate(-rng.random(40))
