@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vr.pipeline.config import Config
     from vr.pipeline.progress import ProgressCallback
+    from vr.pipeline.references import References
     from vr.pipeline.report import ValidationReport
 
-__all__ = ["ValidationReport", "__version__", "validate"]
+__all__ = ["References", "ValidationReport", "__version__", "validate"]
 
 __version__ = "0.1.0"
 
@@ -27,6 +28,7 @@ def validate(
     config: "Config | Mapping[str, Any] | None" = None,
     overrides: Sequence[str] = (),
     progress: "ProgressCallback | None" = None,
+    references: "References | None" = None,
 ) -> "ValidationReport":
     """Returns the report on whether a model trained on `candidate` would collapse.
 
@@ -38,6 +40,7 @@ def validate(
         (`{"cascade": "smoke", "detector": {"overall_threshold": 60}}`), or None for the defaults.
       overrides: Hydra overrides laid over `config`, as on the command line (`["cascade=none", "seed=3"]`).
       progress: Called with a `vr.pipeline.progress.Event` at every step forward.
+      references: One `vr.References()` for many candidates of the same reference, which is then measured once.
 
     Raises:
       vr.core.errors.ConfigError: For a misspelt, ill-typed or out-of-range setting, before anything runs.
@@ -45,7 +48,8 @@ def validate(
     """
     from vr.session import configure, run
 
-    return run(candidate, reference, configure(config, overrides), progress=progress)
+    nulls_of = None if references is None else references.of
+    return run(candidate, reference, configure(config, overrides), progress=progress, nulls_of=nulls_of)
 
 
 def __getattr__(name: str) -> Any:
@@ -53,4 +57,8 @@ def __getattr__(name: str) -> Any:
         from vr.pipeline.report import ValidationReport
 
         return ValidationReport
+    if name == "References":
+        from vr.pipeline.references import References
+
+        return References
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

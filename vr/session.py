@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vr.data.isolation.reader import ReadingProcesses
     from vr.data.source import Source
     from vr.pipeline.fix import Fixed
+    from vr.pipeline.references import NullsOf
     from vr.pipeline.remote_output import RemoteOutput
     from vr.pipeline.report import ValidationReport
 
@@ -86,6 +87,7 @@ def run(
     html: bool = True,
     progress: ProgressCallback | None = None,
     processes: "ReadingProcesses | None" = None,
+    nulls_of: "NullsOf | None" = None,
 ) -> "ValidationReport":
     """Returns the pipeline's report, its events shown to `progress` and to the configured tracker.
 
@@ -103,6 +105,7 @@ def run(
       html: Write report.html too.
       progress: Called with every event.
       processes: That parse files, where some were started beforehand.
+      nulls_of: Gives what was measured of the same reference before (see `vr.pipeline.references`).
 
     Raises:
       ConfigError: `output` cannot be used, or lies where a dataset is read.
@@ -135,7 +138,9 @@ def run(
                 progress(event)
             tracker.log(event)
 
-        report = validate(first, second, config, progress=tell, output=folder, force=force, html=html)
+        report = validate(
+            first, second, config, progress=tell, output=folder, force=force, html=html, nulls_of=nulls_of
+        )
         if remote is not None:
             by_first(lambda: remote.publish(replace=force))
         tracker.finish(report, folder)

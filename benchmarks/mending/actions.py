@@ -74,7 +74,9 @@ def remedies(candidate: pa.Table, taken: Taken) -> list[Remedy]:
     """
     source, scores = open_source(candidate), _Scores()
     folder: Any = scores
-    found, excess = stages._localize(source, taken.intake, taken.config, folder, dict(taken.features), _silent)
+    found, excess = stages._localize(
+        source, taken.intake, taken.inputs, taken.config, folder, dict(taken.features), _silent
+    )
     recommended = _recommended(source, taken, found, excess)
     actions: list[tuple[str, Executable]] = [(f"drop_{limit:g}", DropRows(limit, _REPEATS)) for limit in CONFIDENCES]
     actions += [(each.kind, each) for each in recommended if isinstance(each, Deduplicate)]

@@ -29,6 +29,7 @@ from vr.pipeline.engines import known_before, passes_of
 from vr.pipeline.intake import Intake, take_in
 from vr.pipeline.prescreen import BeforeTraining, pre_screen
 from vr.pipeline.progress import Event, ProgressCallback
+from vr.pipeline.references import NullsOf
 from vr.pipeline.report import RunSection, Status, ValidationReport, Verdict
 from vr.pipeline.run_folder import RunFolder, states_of
 from vr.pipeline.stopwatch import Stopwatch
@@ -53,6 +54,7 @@ def validate(
     output: Path | None = None,
     force: bool = False,
     html: bool = True,
+    nulls_of: NullsOf | None = None,
 ) -> ValidationReport:
     """Validates a candidate, against a reference where there is one.
 
@@ -68,6 +70,7 @@ def validate(
         finished one of the same inputs and configuration the stored report is returned.
       force: Compute again whatever is in `output`, which stays there until the new files are whole.
       html: Whether to write report.html.
+      nulls_of: Gives what was measured of the same reference before (see `vr.pipeline.references`).
 
     Returns:
       The report; apart from `run` the same for the same inputs, configuration and machine.
@@ -103,7 +106,8 @@ def validate(
         passes_of(config.engine, threads, states, [candidate, reference]) as passes,
     ):
         intake = take_in(candidate, reference, config, threads, rows_done, passes=passes, on_known=known)
-    untrained = Inputs.of(intake, None, None, config.seed, threads)
+    nulls = None if nulls_of is None else nulls_of(intake, config.seed)
+    untrained = Inputs.of(intake, None, None, config.seed, threads, nulls)
     with stopwatch.stage("prescreen"):
         screened = BeforeTraining.of(told_by_first(lambda: pre_screen(untrained, library, config.signatures)))
         tell(Event("prescreen", 1, 1, screened.message, screened.values))
@@ -146,7 +150,7 @@ def validate(
         )
     with stopwatch.stage("localize"):
         # Process 0 alone writes the table of row scores.
-        found, weight = by_each(lambda: _localize(candidate, intake, config, folder, features, rows_done))
+        found, weight = by_each(lambda: _localize(candidate, intake, inputs, config, folder, features, rows_done))
     with stopwatch.stage("recommend"):
         from vr.pipeline import remedies
         from vr.pipeline.advice import advise
@@ -245,26 +249,32 @@ def _train(
     return result, None
 
 
-def _row_evidence(intake: Intake, config: Config) -> "RowEvidence":
+def _row_evidence(intake: Intake, inputs: Inputs, config: Config) -> "RowEvidence":
+    from vr.localization.norms import Norms
     from vr.localization.row_evidence import RowEvidence
 
     assert intake.reference is not None
+    points = min(config.localization.reference_rows, max(4, len(intake.reference) // 2))
     return RowEvidence.fit(
         intake.candidate,
         intake.reference,
         columns=intake.columns,
         embedding=intake.embedding,
         num_rows=intake.candidate_profile.rows,
-        reference_rows=config.localization.reference_rows,
+        reference_rows=points,
         max_distance_rows=config.localization.max_distance_rows,
         seed=config.seed,
-        threads=config.engine.threads or os.cpu_count() or 1,
+        threads=inputs.threads,
+        norms=inputs.of_reference(
+            "norms", lambda side: Norms.fit(side, intake.columns, points, config.seed, inputs.threads), points
+        ),
     )
 
 
 def _localize(
     candidate: Source,
     intake: Intake,
+    inputs: Inputs,
     config: Config,
     folder: RunFolder,
     features: dict[str, Feature],
@@ -305,7 +315,7 @@ def _localize(
             sample = intake.candidate_profile.sample.table
             repeated = Repeats().mark(hash_batch(sample, intake.codec.sources))
             scorer = RowScorer.of(
-                _row_evidence(intake, config), repeated, duplicate_weight=weight or 0.0, duplicate_rate=rate
+                _row_evidence(intake, inputs, config), repeated, duplicate_weight=weight or 0.0, duplicate_rate=rate
             )
             found = localize(
                 batches,

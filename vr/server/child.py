@@ -73,7 +73,7 @@ def _listen(requests: "queue.SimpleQueue[dict[str, Any]]") -> None:
 
 
 class _Worker:
-    """What stays warm between validations: imported modules, the base configuration, a process that parses."""
+    """What stays warm between validations: modules, the base configuration, a process that parses, known references."""
 
     def __init__(self, base: Mapping[str, Any], threads: int):
         # All that a validation imports late, so that the first one waits for nothing.
@@ -82,12 +82,14 @@ class _Worker:
         import vr.pipeline.row_scores  # noqa: F401
         import vr.pipeline.validate  # noqa: F401
         from vr.config import compose
+        from vr.pipeline.references import References
 
         self._base = compose([f"engine.threads={threads}"], base=base)
         # jax and what trains with it take as long as all the rest: only where validations train unless told otherwise.
         if self._base.cascade.tiers:
             import vr.cascade.train  # noqa: F401
         self._reading = self._new_reading()
+        self._references = References()
 
     def work(self, request: Mapping[str, Any], say: Say) -> None:
         """Does one validation; whatever becomes of it is one line, `finished` or `failed`."""
@@ -99,7 +101,7 @@ class _Worker:
             grant = Grant(**{name: tuple(values) for name, values in request["grant"].items()})
             for name, uri in fields.items():
                 _refuse_others(name, uri, grant)
-            folder = Path(request["output"])
+            folder, scope = Path(request["output"]), json.dumps(request["grant"], sort_keys=True)
             report = run(
                 None,
                 None,
@@ -109,6 +111,8 @@ class _Worker:
                 html=bool(request.get("html")),
                 progress=_Teller(say),
                 processes=self._take_reading(),
+                # What one tenant's data gave is not used for another's, not even where both have the same.
+                nulls_of=lambda intake, seed: self._references.of(intake, seed, scope),
             )
             told = {"finished": {"verdict": report.verdict.value, "rows": report.dataset.rows}}
         except BaseException as error:  # noqa: BLE001 - nothing may end this process but what ends processes
