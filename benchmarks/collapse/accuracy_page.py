@@ -79,7 +79,10 @@ def tables() -> dict[str, list[str]]:
         tables["in_situ"] = _in_situ(json.loads(path.read_text(encoding="utf-8")))
     for name in ("peers", "ablation", "whole_cascade"):
         if (path := RESULTS / f"{name}.json").exists():
-            tables[name] = _compared(json.loads(path.read_text(encoding="utf-8")))
+            found = json.loads(path.read_text(encoding="utf-8"))
+            tables[name] = _compared(found)
+            if any_label := {tool: each["any_label"] for tool, each in found.items() if "any_label" in each}:
+                tables[f"{name}_any_label"] = _compared(any_label)
     return tables
 
 

@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from benchmarks.collapse.evidence import RESULTS, SPECS, load_cases
+from benchmarks.collapse.evidence import RESULTS, RULED_OUT_NOISE, SPECS, load_cases
 from benchmarks.collapse.fitting import soft_target
 from benchmarks.collapse.judging import Answers, answer, card, differences
 from benchmarks.collapse.ladders import PROBED
 from benchmarks.collapse.peers import PEERS
 from benchmarks.collapse.protocol import Cases, figures
-from experiments.calibrate import HEADS
+from experiments.calibrate import HEADS, teaching
 from vr.detector.config import DIMENSIONS
 from vr.detector.head import fit_head
 
@@ -49,10 +49,10 @@ def main() -> None:
 
 def peers(workers: int) -> dict[str, Any]:
     """Returns the error card of every peer, of their stack and of ours on the same cases, and our lead over each."""
-    cases, _ = load_cases(["features", "peers"], PEERS)
+    everything, table = load_cases(["features", "peers"], PEERS, noise=RULED_OUT_NOISE)
     groups = {name: (name,) for name in PEERS}
     groups |= {"stack": PEERS, "stack_and_log_ratio": (*PEERS, f"{_LOG_RATIO}:raw")}
-    return _compared(cases, groups, workers)
+    return _compared(everything, groups, workers, teaching(table))
 
 
 def ablation(workers: int) -> dict[str, Any]:
@@ -141,17 +141,29 @@ def _add_raw(cases: Cases, tier: str) -> str:
     return name
 
 
-def _compared(cases: Cases, groups: Mapping[str, Sequence[str]], workers: int) -> dict[str, Any]:
-    ours = answer(cases, HEADS["trained"], workers)
-    found: dict[str, Any] = {"vr": {"features": list(HEADS["trained"]), **card(cases, ours)}}
+def _compared(
+    everything: Cases, groups: Mapping[str, Sequence[str]], workers: int, teach: np.ndarray | None = None
+) -> dict[str, Any]:
+    """Returns a card for each group, and our lead; of the cases that `teach`, and beside it of all."""
+    settled = np.ones(len(everything), bool) if teach is None else teach
+    cases, of_all = everything.take(settled), answer(everything, HEADS["trained"], workers, settled)
+    ours = of_all.take(settled)
+
+    def carded(answers: Answers) -> dict[str, Any]:
+        any_label = {} if settled.all() else {"any_label": card(everything, answers)}
+        return {**card(cases, answers.take(settled)), **any_label}
+
+    found: dict[str, Any] = {"vr": {"features": list(HEADS["trained"]), **carded(of_all)}}
     _print("vr", found["vr"])
     for name, features in groups.items():
-        theirs: Answers = answer(cases, features, workers)
+        theirs_of_all = answer(everything, features, workers, settled)
         found[name] = {
             "features": list(features),
-            **card(cases, theirs),
-            "lead": differences(cases, ours, theirs),
+            **carded(theirs_of_all),
+            "lead": differences(cases, ours, theirs_of_all.take(settled)),
         }
+        if not settled.all():
+            found[name]["any_label"]["lead"] = differences(everything, of_all, theirs_of_all)
         if len(features) == 1:
             # Its own number, nothing fitted: what ranks the other way round gets no weight in a monotone head.
             score = np.nan_to_num(cases.features[features[0]])

@@ -42,6 +42,7 @@ def test_new_validations_refusals_and_failures_are_told_apart(server, data, caps
     ("words", "text"),
     [
         (["far.example:50051"], "--yes-remote"),
+        (["127.0.0.1:1", "--output", "/no/such/folder/load.json"], "cannot be written"),
         (["far.example:50051", "--yes-remote"], "--candidate: not given"),
         (["127.0.0.1"], "is not HOST:PORT"),
         (["127.0.0.1:1", "--clients", "2000"], "must lie in 1 to 1024"),

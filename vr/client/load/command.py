@@ -85,6 +85,8 @@ def loadtest(
             where="vr loadtest",
             hint="say --yes-remote where that is wanted",
         )
+    if output is not None:
+        _refuse_unwritable(output)
     if candidate is None and not connection.is_loopback:
         raise ConfigError("not given, and that server cannot read files made here", where="--candidate")
     plan = Plan(
@@ -165,6 +167,15 @@ def load_test(
     settings = {**asdict(plan), "levels": [str(level) for level in plan.levels]}
     head = {"target": connection.target, "call": call, "reuse": reuse, "server_version": health.version}
     return {**head, "plan": settings, **found}
+
+
+def _refuse_unwritable(output: Path) -> None:
+    """Raises before minutes of load where their result could not be kept."""
+    try:
+        with output.open("a", encoding="utf-8"):
+            pass
+    except OSError as err:
+        raise ConfigError(f"cannot be written: {err.strerror}", where=str(output)) from err
 
 
 @contextlib.contextmanager
