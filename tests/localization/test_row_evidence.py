@@ -75,5 +75,8 @@ def test_a_stretch_is_found_with_its_column(intake):
 
 def test_nulls_are_even(intake):
     null = 10.0 ** -fitted(intake).null
-    for name in ("ratio", "dependence", "distance", "surprise", "near", "stretch", "shifted"):
+    for name in ("ratio", "dependence", "distance", "surprise", "near"):
         assert abs(np.median(null[:, EVIDENCE.index(name)]) - 0.5) < 0.12
+    # Of stretches it is the file that is even: its best one is as surprising as one in ten in one file of ten.
+    for name in ("stretch", "shifted"):
+        assert np.mean(null[:, EVIDENCE.index(name)] < 0.1) < 0.1

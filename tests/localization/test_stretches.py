@@ -5,7 +5,6 @@ import pytest
 
 from tests.diversity import sides
 from vr.data.source import open_source
-from vr.localization.evidence import TailScale
 from vr.localization.stretches import find_stretches
 from vr.pipeline.config import Config
 from vr.pipeline.intake import take_in
@@ -29,8 +28,8 @@ def taken():
     ],
 )
 def test_the_surer_stretch_keeps_what_two_have(taken, first, second, left):
-    scans = [Scan(np.zeros(400), np.zeros(1), ((*first, 9.0),)), Scan(np.zeros(400), np.zeros(1), ((*second, 5.0),))]
-    scales = [TailScale.fit(np.arange(10.0))] * 2
-    found = find_stretches(scans, taken.candidate, scales, taken.columns, taken.embedding)
+    each = ((*first, 9.0), (*second, 5.0))
+    scans = [Scan(np.zeros(400), np.zeros(1), (one,), np.array([2.0, 3.0])) for one in each]
+    found = find_stretches(scans, taken.candidate, taken.columns, taken.embedding)
     rows = taken.candidate.rows
     assert sorted((one.start, one.end) for one in found) == [(rows[a], rows[b - 1] + 1) for a, b in left]

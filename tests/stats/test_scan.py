@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from scipy.stats import chi2
+from scipy.stats import chi2, gumbel_r
 
-from vr.stats.scan import _tail, scan, whitened
+from vr.stats.scan import Scan, _tail, scan, whitened
 
 
 def readings(rows=1_000, shift=None):
@@ -45,6 +45,29 @@ def test_ordinary_rows_have_no_stretch_and_the_evidence_of_random_orders():
     found = scan(readings(), np.random.default_rng(1))
     assert found.stretches == ()
     assert np.median(found.evidence) == pytest.approx(np.median(found.null), abs=0.3)
+
+
+def test_the_best_stretch_of_a_random_order_is_as_surprising_as_it_is_rare():
+    surprise = []
+    for seed in range(150):
+        x = np.random.default_rng(seed).standard_normal((400, 3))
+        found = scan(x, np.random.default_rng([seed, 1]))
+        surprise.append(found.surprise(found.evidence.max()))
+    surprise = np.array(surprise)
+    # One in ten has more than 1, one in a hundred more than 2.
+    assert 0.04 < np.mean(surprise > 1.0) < 0.18
+    assert np.mean(surprise > 2.0) < 0.05
+    assert np.mean(surprise > np.log10(2.0)) == pytest.approx(0.5, abs=0.12)
+
+
+def test_surprise_is_gumbels_tail_and_goes_on_where_floats_end():
+    found = Scan(np.zeros(0), np.zeros(0), (), np.array([2.0, 3.0, 5.0, 4.5]))
+    scale = found.greatest.std(ddof=1) * np.sqrt(6) / np.pi
+    location = found.greatest.mean() - np.euler_gamma * scale
+    x = np.linspace(0.0, 30.0, 61)
+    exact = -gumbel_r.logsf(x, location, scale) / np.log(10.0)
+    np.testing.assert_allclose(found.surprise(x), exact, rtol=1e-6, atol=1e-9)
+    assert (np.diff(found.surprise(np.linspace(5.0, 3_000.0, 100))) > 0.0).all()
 
 
 def test_what_holds_for_the_whole_file_is_no_stretch():

@@ -65,6 +65,14 @@ class Readings:
         return np.maximum(self.rarity, self.evidence[:, _REPEAT])
 
     @cached_property
+    def own(self) -> np.ndarray:
+        """All that speaks against a row, its neighbours in the file aside; each reading up to one in a thousand."""
+        if self.judged is None:
+            return np.zeros(len(self.rarity))
+        alone = [EVIDENCE.index(name) for name in EVIDENCE if name not in ("stretch", "shifted")]
+        return np.minimum(self.judged.tails[:, alone], 3.0).sum(axis=1)
+
+    @cached_property
     def repeat(self) -> np.ndarray:
         """Rows that repeat an earlier one where that is rare among real rows, bool `[n]`."""
         return self.evidence[:, _REPEAT] > _NOTABLE

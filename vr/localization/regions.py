@@ -1,6 +1,14 @@
-"""Contiguous regions of the file whose rows carry more evidence than the rest."""
+"""Contiguous regions of the file whose rows carry more evidence than the rest.
 
-from collections.abc import Sequence
+Stretches are looked for among the sample's rows (`vr.localization.stretches`); here every row of the file is counted,
+in 200 blocks at most. A window of blocks is held against the file's own rows in random order: for a mean m of n draws
+from their distribution, P(mean >= m) <= exp(-n (t m - log E exp(t x))) for every t >= 0, whatever its tails.
+
+References:
+  Chernoff 1952, A measure of asymptotic efficiency for tests of a hypothesis based on the sum of observations.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +19,12 @@ from vr.localization.stretches import Stretch
 __all__ = ["Blocks", "Region", "Stretches", "find_regions"]
 
 _MAX_BLOCKS = 200
+_BINS, _MOST = 64, 32.0  # of a row's own evidence
+_LEVEL = 0.01  # of a region somewhere in an ordinary file
+_LEAST_ROWS = 5
+_MORE = 1.3  # times the usual evidence
+_REPEATED = 0.5  # share of repeats in a region of them, at least, and three times that of the rest
+_TILTS = np.concatenate([[0.0], np.geomspace(1e-3, 30.0, 80)])
 
 
 @dataclass(frozen=True)
@@ -56,32 +70,27 @@ class Stretches:
 
 
 class Blocks:
-    """Mean evidence of equal stretches of the file, gathered batch by batch."""
+    """What is found of equal stretches of the file, gathered batch by batch."""
 
     def __init__(self, num_rows: int):
         self.size = max(1, -(-num_rows // _MAX_BLOCKS))
         count = -(-num_rows // self.size)
-        self.total, self.squares, self.rows = np.zeros(count), np.zeros(count), np.zeros(count, np.int64)
-        self.scores = np.zeros(count)
+        self.rows, self.repeats = np.zeros(count, np.int64), np.zeros(count, np.int64)
+        self.scores, self.own = np.zeros(count), np.zeros((count, _BINS), np.int64)
         self.kinds = np.zeros((count, len(DEFECTS) - 1))
 
     def add(self, row_start: int, readings: Readings) -> None:
         """Adds the readings of rows from `row_start` on."""
         block = (row_start + np.arange(len(readings.total))) // self.size
         count = len(self.rows)
-        # One extreme row is an outlier, not a region: evidence is capped at one in a thousand.
-        capped = np.minimum(readings.total, 3.0)
-        self.total += np.bincount(block, capped, count)
-        self.squares += np.bincount(block, capped**2, count)
-        self.scores += np.bincount(block, readings.score, count)
         self.rows += np.bincount(block, minlength=count)
+        self.repeats += np.bincount(block, readings.repeat, count).astype(np.int64)
+        self.scores += np.bincount(block, readings.score, count)
+        bins = np.minimum((readings.own * (_BINS / _MOST)).astype(np.int64), _BINS - 1)
+        self.own += np.bincount(block * _BINS + bins, minlength=count * _BINS).reshape(count, _BINS)
         for kind, evidence in enumerate(readings.evidence.T):
+            # One extreme row is an outlier, not a region: evidence is capped at one in a thousand.
             self.kinds[:, kind] += np.bincount(block, np.minimum(evidence, 3.0), count)
-
-    @property
-    def mean(self) -> np.ndarray:
-        """Mean capped evidence of each block."""
-        return self.total / np.maximum(self.rows, 1)
 
     @property
     def mean_score(self) -> np.ndarray:
@@ -94,33 +103,78 @@ class Blocks:
         return np.arange(len(self.rows)) * self.size
 
 
-def find_regions(blocks: Blocks, known: Sequence[Region] = (), deviations: float = 5.0) -> list[Region]:
-    """Returns `known` regions, and runs of blocks whose mean evidence lies far above the file's median block.
+def find_regions(blocks: Blocks, known: Sequence[Region] = ()) -> list[Region]:
+    """Returns `known` regions, and windows of blocks with more repeats or more evidence than chance gives any.
 
-    Far is over `deviations` standard errors; runs that meet a known region are it, with coarser edges, and left out. A
-    defect all over the file is no region: the comparison is with the file itself, not with the reference.
+    What meets a known region is it, with coarser edges, and left out. A defect all over the file is no region: the
+    comparison is with the file itself, not with the reference.
     """
-    usual = np.median(blocks.mean)
-    usual_kinds = np.median(blocks.kinds / np.maximum(blocks.rows, 1)[:, None], axis=0)
-    variance = np.maximum(blocks.squares / np.maximum(blocks.rows, 1) - blocks.mean**2, 0.0)
-    error = np.sqrt(max(float(np.median(variance)), 1e-6) / np.maximum(blocks.rows, 1))
-    hot = (blocks.mean > usual + deviations * error) & (blocks.mean > 1.3 * usual)
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], hot.astype(int), [0]])))
-    regions = []
-    for first, last in zip(edges[::2], edges[1::2], strict=True):
-        part = slice(first, last)
-        rows = blocks.rows[part].sum()
-        start, end = int(first * blocks.size), int(first * blocks.size + rows)
-        if rows < 5 or any(start < region.row_end and region.row_start < end for region in known):
-            continue
+    values = (np.arange(_BINS) + 0.5) * (_MOST / _BINS)
+    counted = np.column_stack([blocks.rows - blocks.repeats, blocks.repeats])
+    found = list(known)
+    for repeats, counts, levels in ((True, counted, np.arange(2.0)), (False, blocks.own, values)):
+        for first, last in _windows(counts, levels):
+            start, end = first * blocks.size, min(last * blocks.size, int(blocks.rows.sum()))
+            inside, rest = counts[first:last].sum(axis=0), counts.sum(axis=0) - counts[first:last].sum(axis=0)
+            mean, usual = (float(each @ levels / max(1, each.sum())) for each in (inside, rest))
+            enough = mean >= max(_REPEATED, 3.0 * usual) if repeats else mean > _MORE * usual
+            if not enough or any(start < region.row_end and region.row_start < end for region in found):
+                continue
+            found.append(_region(blocks, first, last, "exact_duplicate" if repeats else None))
+    return sorted(found, key=lambda region: (-region.score, region.row_start))
+
+
+def _region(blocks: Blocks, first: int, last: int, defect: str | None) -> Region:
+    part, rows = slice(first, last), int(blocks.rows[first:last].sum())
+    if defect is None:
         # What the stretch has more of than the file has usually.
-        beyond = blocks.kinds[part].sum(axis=0) / rows - usual_kinds
-        regions.append(
-            Region(
-                row_start=start,
-                row_end=end,
-                defect=DEFECTS[1 + int(beyond.argmax())],
-                score=float(blocks.scores[part].sum() / rows),
-            )
-        )
-    return sorted([*known, *regions], key=lambda region: (-region.score, region.row_start))
+        usual = np.median(blocks.kinds / np.maximum(blocks.rows, 1)[:, None], axis=0)
+        defect = DEFECTS[1 + int((blocks.kinds[part].sum(axis=0) / rows - usual).argmax())]
+    start = first * blocks.size
+    return Region(start, start + rows, defect, float(blocks.scores[part].sum() / rows))
+
+
+def _windows(counts: np.ndarray, values: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Yields windows `(first, last)` of blocks beyond chance, the surest first, none of which overlap.
+
+    Args:
+      counts: int `[blocks, k]`, rows of each block with each of the values.
+      values: float `[k]`, ascending.
+    """
+    num_blocks = len(counts)
+    share = counts.sum(axis=0) / max(1, counts.sum())
+    occur = np.flatnonzero(share)
+    if len(occur) < 2:
+        return
+    # log E exp(t x) of a row of the file, for each t; the greatest x taken out, so that nothing overflows.
+    most = values[occur[-1]]
+    growth = np.log(np.exp(_TILTS[:, None] * (values[occur] - most)) @ share[occur]) + _TILTS * most
+    lengths = [1 << i for i in range(num_blocks.bit_length()) if 1 << i <= num_blocks // 2]
+    sums = np.concatenate([np.zeros((1, len(values))), np.cumsum(counts, axis=0)])
+    candidates: list[tuple[float, int, int]] = []
+    for length in lengths:
+        inside = sums[length:] - sums[:-length]
+        rows, mean = inside.sum(axis=1), inside @ values / np.maximum(inside.sum(axis=1), 1)
+        surprise = rows * (mean[:, None] * _TILTS - growth).max(axis=1)
+        candidates += [(float(s), i, i + length) for i, s in enumerate(surprise) if rows[i] >= _LEAST_ROWS]
+    least = np.log(max(1, len(candidates)) / _LEVEL)
+    taken = np.zeros(num_blocks, bool)
+    usual = float(share @ values)
+    means = counts @ values / np.maximum(counts.sum(axis=1), 1)
+    for surprise, first, last in sorted(candidates, key=lambda one: (-one[0], one[1:])):
+        if surprise <= least:
+            break
+        if taken[first:last].any():
+            continue
+        # Lengths are powers of two: on to the blocks beside it that are as its own, and off those that are not.
+        middle = (float(means[first:last].mean()) + usual) / 2.0
+        while first > 0 and means[first - 1] > middle and not taken[first - 1]:
+            first -= 1
+        while last < num_blocks and means[last] > middle and not taken[last]:
+            last += 1
+        while last - first > 1 and means[first] <= middle:
+            first += 1
+        while last - first > 1 and means[last - 1] <= middle:
+            last -= 1
+        taken[first:last] = True
+        yield first, last

@@ -85,7 +85,7 @@ class RowEvidence:
       norms: What is ordinary in the reference.
       ratios: One density-ratio model for each fold.
       near: The candidate's rows that near copies are looked for among.
-      scales: Tail scale of each reading.
+      scales: Tail scale of each reading but the last two, which are of the file and not of the row.
       null: float `[m, len(EVIDENCE)]`, evidence of the reference's rows, as if they were ordinary candidate rows.
       stretches: Those beyond chance.
       scanned: For the candidate's sample rows, evidence of either kind of stretch, float `[n, 2]`.
@@ -165,10 +165,11 @@ class RowEvidence:
         # Nothing is told of stretches where the file's order is not known, or where there is hardly a stretch in it.
         scans = [scan(whitened(x, y), rng) for x, y in views]
         # Closeness and stretches are not read of the reference's rows: their null readings go to rows by chance.
-        for null in (near.null, *(found.null for found in scans)):
-            null = null if len(null) else np.zeros(1)
-            scales.append(TailScale.fit(null))
-            tails.append(scales[-1](rng.choice(null, len(base))))
+        null = near.null if len(near.null) else np.zeros(1)
+        scales.append(TailScale.fit(null))
+        tails.append(scales[-1](rng.choice(null, len(base))))
+        for found in scans:
+            tails.append(found.surprise(rng.choice(found.null if len(found.null) else np.zeros(1), len(base))))
         result = cls(
             columns=columns,
             embedding=embedding,
@@ -177,8 +178,8 @@ class RowEvidence:
             near=near,
             scales=tuple(scales),
             null=np.column_stack(tails),
-            stretches=find_stretches(scans, candidate, scales[-2:], columns, embedding),
-            scanned=np.column_stack([scale(found.evidence) for scale, found in zip(scales[-2:], scans, strict=True)]),
+            stretches=find_stretches(scans, candidate, columns, embedding),
+            scanned=np.column_stack([found.surprise(found.evidence) for found in scans]),
             rows=candidate.rows,
             far_enough=-np.inf,
         )

@@ -7,7 +7,6 @@ import numpy as np
 
 from vr.detector.embedding import Embedding
 from vr.detector.inputs import Columns, Side
-from vr.localization.evidence import TailScale
 from vr.stats.scan import Scan
 
 __all__ = ["Stretch", "find_stretches"]
@@ -29,13 +28,13 @@ class Stretch:
 
 
 def find_stretches(
-    scans: Sequence[Scan], candidate: Side, scales: Sequence[TailScale], columns: Columns, embedding: Embedding
+    scans: Sequence[Scan], candidate: Side, columns: Columns, embedding: Embedding
 ) -> tuple[Stretch, ...]:
     """Returns the stretches of either view by row number, those that overlap as one, surest first."""
     each = [(evidence, view, start, end) for view, one in enumerate(scans) for start, end, evidence in one.stretches]
     found: list[tuple[int, int, list[float]]] = []
     for evidence, view, start, end in sorted(each, key=lambda one: (-one[0], one[1:])):
-        tail = float(scales[view](np.array([evidence]))[0])
+        tail = float(scans[view].surprise(np.array([evidence]))[0])
         inside = next((o for o in found if min(end, o[1]) - max(start, o[0]) >= 0.5 * (end - start)), None)
         if inside is not None:
             inside[2][view] = max(inside[2][view], tail)

@@ -35,11 +35,27 @@ class Scan:
         `stretches`; else of the best one through it, those aside.
       null: The same of rows in random orders, float.
       stretches: `(start, end, evidence)` beyond what is the greatest in one random order of 200, best first.
+      greatest: float, the greatest evidence in each of the random orders.
     """
 
     evidence: np.ndarray
     null: np.ndarray
     stretches: tuple[tuple[int, int, float], ...]
+    greatest: np.ndarray
+
+    def surprise(self, evidence: np.ndarray) -> np.ndarray:
+        """Returns -log10 of how likely it is that the best stretch of a random order has so much evidence.
+
+        By the Gumbel distribution that has the mean and the deviation of `greatest`. It is of the file and not of a
+        row: the best chance stretch covers hundreds of rows in one file and none in the next, and among all rows of
+        all files each of them would look rarer than it is.
+        """
+        if not len(self.greatest):
+            return np.zeros(np.shape(evidence))
+        scale = max(float(self.greatest.std(ddof=1)) * np.sqrt(6.0) / np.pi, 1e-9)
+        y = (np.asarray(evidence, float) - float(self.greatest.mean())) / scale + np.euler_gamma
+        # -expm1(-exp(-y)) is exp(-y) where that is small, and cannot be told from it where it is too small for a float.
+        return np.where(y > 30.0, y / np.log(10.0), -np.log10(-np.expm1(-np.exp(-np.clip(y, -30.0, 30.0)))))
 
 
 def whitened(x: np.ndarray, base: np.ndarray) -> np.ndarray:
@@ -72,7 +88,7 @@ def scan(readings: np.ndarray, rng: np.random.Generator, num_permutations: int =
         rows = np.diff(np.append(starts, len(readings)))
         found = scan(np.add.reduceat(readings, starts, axis=0) / np.sqrt(rows)[:, None], rng, num_permutations)
         widened = ((start * size, min(end * size, len(readings)), e) for start, end, e in found.stretches)
-        return Scan(np.repeat(found.evidence, rows), found.null, tuple(widened))
+        return Scan(np.repeat(found.evidence, rows), found.null, tuple(widened), found.greatest)
     n = len(readings)
     null = [_evidence(_windows(readings[rng.permutation(n)]), n) for _ in range(num_permutations)]
     greatest = np.array([each.max(initial=0.0) for each in null])
@@ -90,7 +106,8 @@ def scan(readings: np.ndarray, rng: np.random.Generator, num_permutations: int =
         taken[start:end] = np.maximum(taken[start:end], found)
         # Its rows aside: what overlaps a stretch is not itself one.
         rest[start:end] = 0.0
-    return Scan(np.where(taken > 0.0, taken, evidence), np.concatenate([*null, np.zeros(0)]), tuple(stretches))
+    own = np.where(taken > 0.0, taken, evidence)
+    return Scan(own, np.concatenate([*null, np.zeros(0)]), tuple(stretches), greatest)
 
 
 def _sharpened(readings: np.ndarray, start: int, end: int) -> tuple[int, int, float]:
