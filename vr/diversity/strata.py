@@ -1,0 +1,244 @@
+"""Strata for a sample: clusters in proportion, and more of what a uniform sample would hardly hold.
+
+Clusters are found by k-means on the codes of a first, uniform sample. A code, a pair of coarse codes or a cluster that
+under one row in a hundred belongs to is rare where fewer rows of it than a floor would be drawn in proportion: its rows
+are wanted with the probability that gives it the floor. Rows far from all centres are wanted more, too. The floor gives
+way where rare rows are so many that less than half of the sample would be left to go by the rows.
+
+References:
+  Sculley 2010, Web-scale k-means clustering.
+  Cochran 1977, Sampling techniques, section 5.5: proportional allocation.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.special import ndtri
+
+from vr.core.workers import single_threaded
+from vr.data.strata import Strata
+from vr.detector.inputs import Columns
+from vr.stats.dependence import coarsen_codes
+from vr.stats.entropy import entropy_nats
+
+__all__ = ["Fitted", "Settings", "fit_strata"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How many strata, and what is kept of what is rare."""
+
+    clusters: int = 16
+    first_rows: int = 50  # of the first sample, and
+    drawn_rows: int = 20  # of the one that is drawn, for each cluster; else there are fewer clusters
+    max_columns: int = 24  # the most varied: 276 pairs
+    codes: int = 8  # codes a column keeps in pairs
+    rare: float = 0.01  # share of the rows from which on nothing is rare
+    floor: float = 30.0  # rows of what is rare that the sample is to hold
+    ordinary: float = 0.5  # share of the sample that is left to go by the rows, at least
+    outliers: float = 0.001  # share of the rows that are taken for outliers, at most
+    outlier_rows: float = 0.02  # share of the sample that they may take
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Strata, and what they are.
+
+    Attributes:
+      strata: The rule.
+      base: Probability that an ordinary row is wanted with.
+      floor: Rows of each rare code, pair and cluster that the sample is expected to hold, or all where there are fewer.
+      outlier_share: Of the first sample's rows.
+      rare_codes: How many codes are wanted more than an ordinary row is.
+      rare_pairs: How many pairs of coarse codes are, those that the first sample has.
+    """
+
+    strata: Strata
+    base: float
+    floor: float
+    outlier_share: float
+    rare_codes: int
+    rare_pairs: int
+
+
+def fit_strata(
+    codes: np.ndarray,
+    columns: Columns,
+    counts: np.ndarray,
+    size: int,
+    seed: int,
+    settings: Settings = Settings(),
+) -> Fitted:
+    """Returns the strata of a dataset from which `size` rows are to be drawn.
+
+    Args:
+      codes: uint16 `[m, d]`, a uniform sample of it, at least one row.
+      columns: The encoded columns.
+      counts: int64 `[d, K]`, how many of all its rows have each code.
+      size: At least 4: no stratum has room for fewer than 2.
+      seed: Of k-means.
+      settings: How finely.
+    """
+    num_rows = int(counts[0].sum())
+    rare = settings.rare * num_rows
+    kept = np.sort(np.argsort(-entropy_nats(counts), kind="stable")[: settings.max_columns])
+    coarse = _coarse(columns, kept, counts.shape[1], settings.codes)
+    points = [_points(columns, j, counts[j], of_code) for j, of_code in zip(kept, coarse, strict=True)]
+    num_clusters = max(1, min(settings.clusters, len(codes) // settings.first_rows, size // settings.drawn_rows))
+    distances = _distances(points, codes[:, kept], num_clusters, seed)
+    pairs, in_pairs = _pair_counts(columns, kept, coarse, codes)
+    # A row that the first sample has no pair like counts as the only one of its kind there.
+    of_pair = np.maximum(in_pairs, 1.0) * num_rows / len(codes)
+    # Wanted for a floor of one row.
+    single = np.where((counts > 0) & (counts < rare), 1.0 / np.maximum(counts, 1), 0.0)
+    paired = np.where(of_pair < rare, 1.0 / of_pair, 0.0)
+    num_clusters = distances.shape[2]
+    none = np.zeros(num_clusters)
+    rule = Strata(none, none, kept, distances, np.inf, 0.0, single, coarse, pairs, paired)
+    apart, cluster = rule.nearest(codes)
+    of_cluster = np.bincount(cluster, minlength=num_clusters) * num_rows / len(codes)
+    small = np.where(of_cluster < rare, 1.0 / np.maximum(of_cluster, 1.0), 0.0)
+    limit = float(np.quantile(apart, 1.0 - settings.outliers, method="inverted_cdf"))
+    far = apart > limit
+    rate = min(1.0, size / num_rows)
+    outlier = min(1.0, settings.outlier_rows * rate / max(float(far.mean()), 1.0 / len(codes)))
+    rarity = np.maximum(rule.rarity(codes), small[cluster])
+    floor, base = _floor(rarity, np.where(far, outlier, 0.0), rate, settings)
+    paired = np.minimum(1.0, floor * paired)
+    used = (paired > base).any(axis=(1, 2))
+    rule = replace(
+        rule,
+        ordinary=np.clip(floor * small, base, 1.0),
+        limit=limit,
+        outlier=outlier,
+        single=_above(base, floor * single),
+        pairs=pairs[used],
+        paired=_above(base, paired[used]),
+    )
+    stratum, wanted = rule.of(codes)
+    drawn = np.bincount(stratum, wanted, num_clusters + 1)
+    sizes = np.full(len(drawn), num_rows) if size >= num_rows else _allocated(drawn / drawn.sum() * size)
+    return Fitted(
+        replace(rule, sizes=sizes),
+        base,
+        floor,
+        float(far.mean()),
+        int((rule.single > 0).sum()),
+        int((rule.paired > 0)[in_pairs[used] > 0].sum()),
+    )
+
+
+def _above(base: float, wanted: np.ndarray) -> np.ndarray:
+    """Returns probabilities, those that ask for no more than any row has as 0."""
+    return np.where(wanted > base, np.minimum(1.0, wanted), 0.0)
+
+
+def _coarse(columns: Columns, kept: np.ndarray, num_codes: int, most: int) -> np.ndarray:
+    """Returns the coarse code of each code of each column, int64 `[c, K]`."""
+    result = np.zeros((len(kept), num_codes), np.int64)
+    for place, j in enumerate(kept):
+        own = int(columns.num_codes[j])
+        every = np.arange(own, dtype=np.uint16)[:, None]
+        result[place, :own] = coarsen_codes(every, columns.num_codes[[j]], columns.ordinal[[j]], most)[0][:, 0]
+    return result
+
+
+def _points(columns: Columns, j: int, counts: np.ndarray, coarse: np.ndarray) -> np.ndarray:
+    """Returns the coordinates of each code of a column, float64 `[K, q]`, of total variance 1 among all rows.
+
+    Of an ordinal column they are its normal score, by the middle of its ranks; of a nominal one an axis for each coarse
+    code.
+    """
+    total = counts.sum()
+    if columns.ordinal[j]:
+        ranks = np.cumsum(counts) - 0.5 * counts
+        points = ndtri((ranks + 0.5) / (total + 1.0))[:, None]
+    else:
+        points = np.eye(int(coarse.max()) + 1)[coarse]
+    centred = points - counts @ points / total
+    variance = float((counts @ centred**2).sum() / total)
+    # A nearly constant column must not be blown up without bound.
+    return centred / np.sqrt(max(variance, 0.05))
+
+
+def _distances(points: list[np.ndarray], codes: np.ndarray, num_clusters: int, seed: int) -> np.ndarray:
+    """Returns what each code adds to the squared distance from each centre, float64 `[c, K, h]`, h at most as asked."""
+    rows = np.concatenate([of_code[codes[:, place]] for place, of_code in enumerate(points)], axis=1)
+    ends = np.cumsum([of_code.shape[1] for of_code in points])
+    centres = np.split(_centres(rows, num_clusters, seed), ends[:-1], axis=1)
+    return np.stack(
+        [
+            np.square(of_code[:, None, :] - centre[None]).sum(axis=2)
+            for of_code, centre in zip(points, centres, strict=True)
+        ]
+    )
+
+
+def _centres(rows: np.ndarray, num_clusters: int, seed: int) -> np.ndarray:
+    """Returns the centres of those clusters that have rows, float64 `[h, q]`."""
+    from sklearn.cluster import MiniBatchKMeans
+
+    # A centre for no more rows than there are different ones.
+    num_clusters = min(num_clusters, len(np.unique(rows, axis=0)))
+    # Threads add up in an order of their own.
+    with single_threaded():
+        means = MiniBatchKMeans(num_clusters, n_init=3, random_state=seed).fit(rows)
+        used = np.unique(means.predict(rows))
+    return means.cluster_centers_[used]
+
+
+def _pair_counts(
+    columns: Columns, kept: np.ndarray, coarse: np.ndarray, codes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the pairs of columns, int64 `[p, 2]` places in `kept`, and the rows of each pair of coarse codes."""
+    size = int(coarse.max()) + 1
+    owner = {j: head for head, parts in columns.parts.items() for j in parts}
+    merged = [of_code[codes[:, j]] for of_code, j in zip(coarse, kept, strict=True)]
+    # Parts of one date hang together by themselves.
+    pairs = [
+        (a, b) for a in range(len(kept)) for b in range(a + 1, len(kept)) if owner[int(kept[a])] != owner[int(kept[b])]
+    ]
+    counts = np.zeros((len(pairs), size, size))
+    for place, (a, b) in enumerate(pairs):
+        counts[place] = np.bincount(merged[a] * size + merged[b], minlength=size * size).reshape(size, size)
+    return np.array(pairs, np.int64).reshape(-1, 2), counts
+
+
+def _floor(rarity: np.ndarray, far: np.ndarray, rate: float, settings: Settings) -> tuple[float, float]:
+    """Returns the floor that there is room for and the probability that an ordinary row is wanted with then.
+
+    Args:
+      rarity: `[m]`, what a row is wanted with for a floor of one.
+      far: `[m]`, what it is wanted with as an outlier.
+      rate: Share of the rows that are drawn.
+      settings: The floor and the share of ordinary rows that are wished for.
+    """
+
+    def base_at(floor: float) -> float:
+        special = np.maximum(np.minimum(1.0, floor * rarity), far)
+        return _bisected(lambda base: float(np.maximum(base, special).mean()) <= rate, 1.0)
+
+    floor = _bisected(lambda floor: base_at(floor) >= settings.ordinary * rate, settings.floor)
+    return floor, base_at(floor)
+
+
+def _bisected(holds, top: float) -> float:
+    """Returns the greatest number up to `top` that a condition holds for which holds below it."""
+    if holds(top):
+        return top
+    low, high = 0.0, top
+    for _ in range(40):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low
+
+
+def _allocated(shares: np.ndarray) -> np.ndarray:
+    """Returns whole numbers of at least 2, and otherwise next to `shares`, that have their sum (largest remainders)."""
+    total = round(float(shares.sum()))
+    sizes = np.maximum(2, np.floor(shares).astype(np.int64))
+    order = np.argsort(np.floor(shares) - shares, kind="stable")
+    sizes[order[: max(0, total - int(sizes.sum()))]] += 1
+    while sizes.sum() > max(total, 2 * len(sizes)):
+        sizes[np.argmax(sizes - shares)] -= 1
+    return sizes
