@@ -11,17 +11,18 @@ import numpy as np
 
 from vr.data.packed import pack, unpack
 
-__all__ = ["Strata"]
+__all__ = ["Strata", "levels"]
 
 
 @dataclass(frozen=True)
 class Strata:
-    """The rule: h clusters of ordinary rows, and one stratum more of all rows that are wanted more than those.
+    """The rule: h clusters of ordinary rows, then those wanted more, by the power of a half that they are wanted with.
 
-    Of d encoded columns of at most K codes c are looked at together.
+    All rows of a stratum are wanted alike. Of d encoded columns of at most K codes c are looked at together.
 
     Attributes:
-      sizes: int64 `[h + 1]`, rows to draw from each stratum, at least 1.
+      sizes: int64 `[h + l]`, rows to draw from each stratum, at least 1; of those after the clusters the first has the
+        rows that are wanted with 1, the next with a half, and so on.
       ordinary: float64 `[h]`, probability that any row of a cluster is wanted with.
       columns: int64 `[c]`, positions of the columns that make clusters and pairs.
       distances: float64 `[c, K, h]`, what a code adds to the squared distance from each cluster's centre.
@@ -46,7 +47,7 @@ class Strata:
 
     @property
     def num_clusters(self) -> int:
-        """How many clusters there are, at least 1; the stratum of this number is that of all other rows."""
+        """How many clusters there are, at least 1."""
         return len(self.ordinary)
 
     def of(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -59,7 +60,9 @@ class Strata:
         ordinary = self.ordinary[cluster]
         wanted = np.where(apart > self.limit, np.maximum(ordinary, self.outlier), ordinary)
         np.maximum(wanted, self.rarity(codes), out=wanted)
-        return np.where(wanted > ordinary, self.num_clusters, cluster), wanted
+        more = wanted > ordinary
+        level, rounded = levels(wanted)
+        return np.where(more, self.num_clusters + level, cluster), np.where(more, rounded, ordinary)
 
     def nearest(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns the squared distance from the nearest centre, float64 `[n]`, and whose it is, int64 `[n]`."""
@@ -87,6 +90,17 @@ class Strata:
     @classmethod
     def unpacked(cls, content: bytes) -> "Strata":
         """Returns what was packed, equal to the last bit; ValueError where the bytes are damaged."""
-        _, arrays = unpack(content)
-        numbers = {name: float(arrays.pop(name)) for name in ("limit", "outlier")}
-        return cls(**arrays, **numbers)
+        values: dict[str, Any] = unpack(content)[1]
+        values["limit"], values["outlier"] = float(values["limit"]), float(values["outlier"])
+        return cls(**values)
+
+
+def levels(wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns which power of a half probabilities `[n]` in [0, 1] are rounded up to (0: 1, 1: a half ...), and these.
+
+    Powers beyond the sixtieth are that.
+    """
+    fraction, exponent = np.frexp(np.maximum(wanted, 2.0**-60))
+    # frexp's fraction is a half or more: of a power of a half it is just that.
+    exponent = exponent - (fraction == 0.5)
+    return -exponent, np.ldexp(1.0, exponent)

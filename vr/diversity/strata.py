@@ -2,21 +2,23 @@
 
 Clusters are found by k-means on the codes of a first, uniform sample. A code, a pair of coarse codes or a cluster that
 under one row in a hundred belongs to is rare where fewer rows of it than a floor would be drawn in proportion: its rows
-are wanted with the probability that gives it the floor. Rows far from all centres are wanted more, too. The floor gives
-way where rare rows are so many that less than half of the sample would be left to go by the rows.
+are wanted with the probability that gives it the floor, or up to twice that, so that they fall into a few strata. Rows
+far from all centres are wanted more, too. The floor gives way where rare rows are so many that ordinary rows would be
+drawn with less than half of the probability that a uniform sample has.
 
 References:
   Sculley 2010, Web-scale k-means clustering.
   Cochran 1977, Sampling techniques, section 5.5: proportional allocation.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import ndtri
 
 from vr.core.workers import single_threaded
-from vr.data.strata import Strata
+from vr.data.strata import Strata, levels
 from vr.detector.inputs import Columns
 from vr.stats.dependence import coarsen_codes
 from vr.stats.entropy import entropy_nats
@@ -35,7 +37,7 @@ class Settings:
     codes: int = 8  # codes a column keeps in pairs
     rare: float = 0.01  # share of the rows from which on nothing is rare
     floor: float = 30.0  # rows of what is rare that the sample is to hold
-    ordinary: float = 0.5  # share of the sample that is left to go by the rows, at least
+    ordinary: float = 0.5  # of a uniform sample's probability is left to ordinary rows, at least
     outliers: float = 0.001  # share of the rows that are taken for outliers, at most
     outlier_rows: float = 0.02  # share of the sample that they may take
 
@@ -75,7 +77,7 @@ def fit_strata(
       codes: uint16 `[m, d]`, a uniform sample of it, at least one row.
       columns: The encoded columns.
       counts: int64 `[d, K]`, how many of all its rows have each code.
-      size: At least 4: no stratum has room for fewer than 2.
+      size: 100 or more, since every stratum has room for two rows.
       seed: Of k-means.
       settings: How finely.
     """
@@ -116,7 +118,8 @@ def fit_strata(
         paired=_above(base, paired[used]),
     )
     stratum, wanted = rule.of(codes)
-    drawn = np.bincount(stratum, wanted, num_clusters + 1)
+    num_levels = int(levels(np.array([base]))[0][0]) + 1
+    drawn = np.bincount(stratum, wanted, num_clusters + num_levels)
     sizes = np.full(len(drawn), num_rows) if size >= num_rows else _allocated(drawn / drawn.sum() * size)
     return Fitted(
         replace(rule, sizes=sizes),
@@ -182,9 +185,9 @@ def _centres(rows: np.ndarray, num_clusters: int, seed: int) -> np.ndarray:
     num_clusters = min(num_clusters, len(np.unique(rows, axis=0)))
     # Threads add up in an order of their own.
     with single_threaded():
-        means = MiniBatchKMeans(num_clusters, n_init=3, random_state=seed).fit(rows)
+        means = MiniBatchKMeans(num_clusters, n_init=3, random_state=seed).fit(rows)  # type: ignore[arg-type]
         used = np.unique(means.predict(rows))
-    return means.cluster_centers_[used]
+    return np.asarray(means.cluster_centers_)[used]
 
 
 def _pair_counts(
@@ -211,19 +214,20 @@ def _floor(rarity: np.ndarray, far: np.ndarray, rate: float, settings: Settings)
       rarity: `[m]`, what a row is wanted with for a floor of one.
       far: `[m]`, what it is wanted with as an outlier.
       rate: Share of the rows that are drawn.
-      settings: The floor and the share of ordinary rows that are wished for.
+      settings: The floor that is wished for, and what is to be left to ordinary rows.
     """
 
     def base_at(floor: float) -> float:
         special = np.maximum(np.minimum(1.0, floor * rarity), far)
-        return _bisected(lambda base: float(np.maximum(base, special).mean()) <= rate, 1.0)
+        rounded = levels(special)[1]
+        return _bisected(lambda base: float(np.where(special > base, rounded, base).mean()) <= rate, 1.0)
 
     floor = _bisected(lambda floor: base_at(floor) >= settings.ordinary * rate, settings.floor)
     return floor, base_at(floor)
 
 
-def _bisected(holds, top: float) -> float:
-    """Returns the greatest number up to `top` that a condition holds for which holds below it."""
+def _bisected(holds: Callable[[float], bool], top: float) -> float:
+    """Returns a number up to `top` that a condition holds for and hardly beyond which it does not; `top` if it can."""
     if holds(top):
         return top
     low, high = 0.0, top
@@ -234,11 +238,14 @@ def _bisected(holds, top: float) -> float:
 
 
 def _allocated(shares: np.ndarray) -> np.ndarray:
-    """Returns whole numbers of at least 2, and otherwise next to `shares`, that have their sum (largest remainders)."""
+    """Returns whole numbers that have the sum of `shares` and are next to them (largest remainders).
+
+    None is below 2, or 1 where nothing is known to be there: what no row of is drawn nothing can be estimated of.
+    """
     total = round(float(shares.sum()))
-    sizes = np.maximum(2, np.floor(shares).astype(np.int64))
+    sizes = np.maximum(np.where(shares > 0, 2, 1), np.floor(shares).astype(np.int64))
     order = np.argsort(np.floor(shares) - shares, kind="stable")
     sizes[order[: max(0, total - int(sizes.sum()))]] += 1
-    while sizes.sum() > max(total, 2 * len(sizes)):
+    while sizes.sum() > total:
         sizes[np.argmax(sizes - shares)] -= 1
     return sizes
