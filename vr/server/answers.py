@@ -31,7 +31,11 @@ def _unmeasured(reason: str) -> dict[str, Any]:
 
 def diversity(id: str, report: Report) -> validation.AnalyzeDiversityResponse:
     """Answers AnalyzeDiversity."""
-    sample = _unmeasured("no stratified sample is drawn by this version")
+    drawn = report.get("stratified_sample")
+    if drawn is None:
+        sample = _unmeasured("this server keeps no samples (server.samples)")
+    else:
+        sample = {"status": drawn["status"], "reason": drawn["reason"], "uri": drawn["uri"] or "", "section": drawn}
     return _part(validation.AnalyzeDiversityResponse, id, report, "diversity", "dataset", "reference", sample=sample)
 
 
