@@ -12,10 +12,13 @@ from tests.diversity.test_strata import planted
 from vr.cascade.config import preset
 from vr.core.errors import AlreadyPublishedError, ConfigError, DataError
 from vr.data.config import DataConfig, Isolation, ReadingConfig
+from vr.data.passes import Passes
 from vr.data.rewrite.table import write_table
 from vr.data.source import open_source
 from vr.pipeline.config import Config, EngineConfig
 from vr.pipeline.describe import profile
+from vr.pipeline.intake import take_in
+from vr.pipeline.sampling import sample_if_possible
 from vr.pipeline.validate import validate
 from vr.session import run_sample
 
@@ -148,10 +151,10 @@ def test_every_report_says_how_its_samples_stand():
     assert described["dataset"]["sample"]["confidence"] == 1.0
 
 
-def test_a_validation_draws_a_sample_where_it_is_told_to_and_goes_on_where_it_cannot(folder, tmp_path):
+def test_a_validation_draws_a_sample_where_it_is_told_to(tmp_path):
     full = planted()
     config = replace(Config(), cascade=preset("none"))
-    sources = open_source(full.slice(0, 600)), open_source(full.slice(600, 600))
+    sources = open_source(full.slice(0, 400)), open_source(full.slice(400, 400))
     with_one = validate(*sources, config, sample_to=str(tmp_path / "s.parquet"), sample_rows=200)
     assert with_one.stratified_sample is not None
     assert with_one.stratified_sample.rows == pq.read_table(tmp_path / "s.parquet").num_rows
@@ -159,9 +162,14 @@ def test_a_validation_draws_a_sample_where_it_is_told_to_and_goes_on_where_it_ca
     without = validate(*sources, config)
     same = {"stratified_sample": None, "run": None}
     assert with_one.model_copy(update=same) == without.model_copy(update=same)
+
+
+def test_a_sample_that_cannot_be_written_is_one_that_says_so(tmp_path):
+    source, config = open_source(planted().slice(0, 400)), Config()
+    intake = take_in(source, None, config, 1, lambda *_: None)
     (tmp_path / "file").write_text("no folder")
-    nowhere = validate(*sources, config, sample_to=str(tmp_path / "file" / "s.parquet"), sample_rows=200)
-    assert nowhere.stratified_sample is not None
-    assert nowhere.stratified_sample.status == "not_measured"
-    assert nowhere.stratified_sample.reason
-    assert nowhere.verdict == without.verdict
+    for name in ("file/s.parquet", "s.xlsx"):
+        section = sample_if_possible(source, None, intake, 200, config, Passes(), str(tmp_path / name), id)
+        assert section.status == "not_measured"
+        assert section.reason
+        assert section.rows is None
