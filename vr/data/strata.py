@@ -68,7 +68,7 @@ class Strata:
         """Returns the squared distance from the nearest centre, float64 `[n]`, and whose it is, int64 `[n]`."""
         apart = np.zeros((len(codes), self.num_clusters))
         for of_code, j in zip(self.distances, self.columns, strict=True):
-            apart += of_code[codes[:, j]]
+            apart += of_code.take(codes[:, j], axis=0)
         cluster = apart.argmin(axis=1)
         return apart[np.arange(len(codes)), cluster], cluster
 
@@ -78,8 +78,10 @@ class Strata:
         for j in np.flatnonzero(self.single.any(axis=1)):
             np.maximum(wanted, self.single[j][codes[:, j]], out=wanted)
         merged = [of_code[codes[:, j]] for of_code, j in zip(self.coarse, self.columns, strict=True)]
+        num_coarse = self.paired.shape[-1]
+        # One index a pair, which is looked up several times as fast as two are.
         for (i, j), table in zip(self.pairs, self.paired, strict=True):
-            np.maximum(wanted, table[merged[i], merged[j]], out=wanted)
+            np.maximum(wanted, table.ravel().take(merged[i] * num_coarse + merged[j]), out=wanted)
         return wanted
 
     def pack(self) -> bytes:
