@@ -146,7 +146,9 @@ def test_every_report_says_how_its_samples_stand():
         assert 0 < check.worst_distance <= check.band
         assert check.correlation_difference is None
         assert check.reason
-    assert report.stratified_sample is None
+    assert report.stratified_sample is not None
+    assert report.stratified_sample.status == "not_measured"
+    assert report.stratified_sample.reason
     described = profile(open_source(candidate), config)
     assert described["dataset"]["sample"]["confidence"] == 1.0
 

@@ -82,52 +82,72 @@ def fit_strata(
       settings: How finely.
     """
     num_rows = int(counts[0].sum())
-    rare = settings.rare * num_rows
+    rate = min(1.0, size / num_rows)
+    most_clusters = max(1, min(settings.clusters, len(codes) // settings.first_rows, size // settings.drawn_rows))
+    one, in_pairs = _rule_for_one(codes, columns, counts, most_clusters, seed, settings)
+    apart, cluster = one.nearest(codes)
+    limit = float(np.quantile(apart, 1.0 - settings.outliers, method="inverted_cdf"))
+    far = apart > limit
+    outlier = min(1.0, settings.outlier_rows * rate / max(float(far.mean()), 1.0 / len(codes)))
+    rarity = np.maximum(one.rarity(codes), one.ordinary[cluster])
+    floor, base = _floor(rarity, np.where(far, outlier, 0.0), rate, settings)
+    rule = _rule_for(one, floor, base)
+    rule = replace(rule, limit=limit, outlier=outlier)
+    stratum, wanted = rule.of(codes)
+    num_levels = int(levels(np.array([base]))[0][0]) + 1
+    drawn = np.bincount(stratum, wanted, rule.num_clusters + num_levels)
+    sizes = np.full(len(drawn), num_rows) if size >= num_rows else _allocated(drawn / drawn.sum() * size)
+    rare_pairs = int(((floor * one.paired > base) & (in_pairs > 0)).sum())
+    return Fitted(replace(rule, sizes=sizes), base, floor, float(far.mean()), int((rule.single > 0).sum()), rare_pairs)
+
+
+def _rule_for_one(
+    codes: np.ndarray, columns: Columns, counts: np.ndarray, most_clusters: int, seed: int, settings: Settings
+) -> tuple[Strata, np.ndarray]:
+    """Returns the rule with all that is rare wanted as for a floor of one row, and the rows of each pair of codes.
+
+    It has no sizes and no outliers yet, and no ordinary row is wanted.
+    """
+    num_rows = int(counts[0].sum())
+    rare, each = settings.rare * num_rows, num_rows / len(codes)
     kept = np.sort(np.argsort(-entropy_nats(counts), kind="stable")[: settings.max_columns])
     coarse = _coarse(columns, kept, counts.shape[1], settings.codes)
     points = [_points(columns, j, counts[j], of_code) for j, of_code in zip(kept, coarse, strict=True)]
-    num_clusters = max(1, min(settings.clusters, len(codes) // settings.first_rows, size // settings.drawn_rows))
-    distances = _distances(points, codes[:, kept], num_clusters, seed)
+    distances = _distances(points, codes[:, kept], most_clusters, seed)
     pairs, in_pairs = _pair_counts(columns, kept, coarse, codes)
-    # A row that the first sample has no pair like counts as the only one of its kind there.
-    of_pair = np.maximum(in_pairs, 1.0) * num_rows / len(codes)
-    # Wanted for a floor of one row.
-    single = np.where((counts > 0) & (counts < rare), 1.0 / np.maximum(counts, 1), 0.0)
-    paired = np.where(of_pair < rare, 1.0 / of_pair, 0.0)
-    num_clusters = distances.shape[2]
-    none = np.zeros(num_clusters)
-    rule = Strata(none, none, kept, distances, np.inf, 0.0, single, coarse, pairs, paired)
-    apart, cluster = rule.nearest(codes)
-    of_cluster = np.bincount(cluster, minlength=num_clusters) * num_rows / len(codes)
-    small = np.where(of_cluster < rare, 1.0 / np.maximum(of_cluster, 1.0), 0.0)
-    limit = float(np.quantile(apart, 1.0 - settings.outliers, method="inverted_cdf"))
-    far = apart > limit
-    rate = min(1.0, size / num_rows)
-    outlier = min(1.0, settings.outlier_rows * rate / max(float(far.mean()), 1.0 / len(codes)))
-    rarity = np.maximum(rule.rarity(codes), small[cluster])
-    floor, base = _floor(rarity, np.where(far, outlier, 0.0), rate, settings)
-    paired = np.minimum(1.0, floor * paired)
-    used = (paired > base).any(axis=(1, 2))
-    rule = replace(
-        rule,
-        ordinary=np.clip(floor * small, base, 1.0),
-        limit=limit,
-        outlier=outlier,
-        single=_above(base, floor * single),
-        pairs=pairs[used],
-        paired=_above(base, paired[used]),
+    none = np.zeros(distances.shape[2])
+    rule = Strata(
+        none,
+        none,
+        kept,
+        distances,
+        limit=np.inf,
+        outlier=0.0,
+        single=_for_one(counts, rare),
+        coarse=coarse,
+        pairs=pairs,
+        # A pair that the first sample has no row of counts as one that it has one row of.
+        paired=_for_one(np.maximum(in_pairs, 1.0) * each, rare),
     )
-    stratum, wanted = rule.of(codes)
-    num_levels = int(levels(np.array([base]))[0][0]) + 1
-    drawn = np.bincount(stratum, wanted, num_clusters + num_levels)
-    sizes = np.full(len(drawn), num_rows) if size >= num_rows else _allocated(drawn / drawn.sum() * size)
-    return Fitted(
-        replace(rule, sizes=sizes),
-        base,
-        floor,
-        float(far.mean()),
-        int((rule.single > 0).sum()),
-        int((rule.paired > 0)[in_pairs[used] > 0].sum()),
+    of_cluster = np.bincount(rule.nearest(codes)[1], minlength=len(none)) * each
+    return replace(rule, ordinary=_for_one(of_cluster, rare)), in_pairs
+
+
+def _for_one(rows: np.ndarray, rare: float) -> np.ndarray:
+    """Returns the probability that gives what so many rows have a floor of one row; 0 where they are not rare."""
+    return np.where((rows > 0) & (rows < rare), 1.0 / np.maximum(rows, 1.0), 0.0)
+
+
+def _rule_for(one: Strata, floor: float, base: float) -> Strata:
+    """Returns a rule for a floor of more than one row, where ordinary rows are wanted with `base`."""
+    paired = _above(base, floor * one.paired)
+    used = paired.any(axis=(1, 2))
+    return replace(
+        one,
+        ordinary=np.clip(floor * one.ordinary, base, 1.0),
+        single=_above(base, floor * one.single),
+        pairs=one.pairs[used],
+        paired=paired[used],
     )
 
 

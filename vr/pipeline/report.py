@@ -556,7 +556,7 @@ class ValidationReport(_Model):
     remedies: RemediesSection | None = None
     dataset: DatasetSection
     reference: DatasetSection | None
-    # None in reports before 1.6.0, and where nobody asked for one.
+    # None in reports before 1.6.0.
     stratified_sample: StratifiedSampleSection | None = None
     run: RunSection
 

@@ -144,17 +144,20 @@ def sample_if_possible(
     size: int,
     config: Config,
     passes: Passes,
-    output: str,
+    output: str | None,
     on_rows: Callable[[int], None],
 ) -> StratifiedSampleSection:
-    """Returns the section of a sample that is written over what is at `output`, or why it could not be written.
+    """Returns the section of a sample that is written over what is at `output`, or why there is none.
 
     A place that cannot be written to is no reason to have no report. Of several processes the first one writes, and all
-    return its section. Arguments are those of `sample`.
+    return its section. Arguments are those of `sample`; without `output` nobody asked.
 
     Raises:
       DataError: where the candidate cannot be read.
     """
+    if output is None:
+        reason = "no place for one was given (`vr sample` writes one; of a service, server.samples is the place)"
+        return StratifiedSampleSection(status=Status.not_measured, reason=reason)
 
     def drawn() -> dict[str, Any]:
         try:

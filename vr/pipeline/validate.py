@@ -111,19 +111,16 @@ def validate(
         passes_of(config.engine, threads, states, [candidate, reference]) as passes,
     ):
         intake = take_in(candidate, reference, config, threads, rows_done, passes=passes, on_known=known)
-        stratified = None
-        if sample_to is not None:
-            total = intake.candidate_profile.rows
-            stratified = sample_if_possible(
-                candidate,
-                reference,
-                intake,
-                sample_rows,
-                config,
-                passes,
-                sample_to,
-                lambda done: rows_done("sample", done, total, "rows seen"),
-            )
+        stratified = sample_if_possible(
+            candidate,
+            reference,
+            intake,
+            sample_rows,
+            config,
+            passes,
+            sample_to,
+            lambda done: rows_done("sample", done, intake.candidate_profile.rows, "rows seen"),
+        )
     nulls = None if nulls_of is None else nulls_of(intake, config.seed)
     untrained = Inputs.of(intake, None, None, config.seed, threads, nulls)
     with stopwatch.stage("prescreen"):
