@@ -170,6 +170,47 @@ def profile(
 
 
 @app.command()
+def sample(
+    dataset: Annotated[
+        str, typer.Argument(metavar="DATASET", help="File, folder, glob, or s3:// or gs:// URI.", show_default=False)
+    ],
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="The new file, parquet, arrow, csv, tsv, json or jsonl by its name.",
+            show_default=False,
+        ),
+    ],
+    overrides: _Overrides = None,
+    rows: Annotated[int, typer.Option("--rows", "-n", help="How many rows to draw, 100 or more.")] = 10_000,
+    format: _Format = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was drawn as JSON on stdout instead.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace what is at FILE.")] = False,
+    debug: _Debug = False,
+    quiet: _Quiet = False,
+) -> int:
+    """Draw rows of DATASET by strata: clusters in proportion, rare rows and outliers kept, a weight for each row."""
+    dataset, words = _sort_words(dataset, overrides or [])
+    config = _configured(words, data=(dataset, format), reference=(None, None))
+
+    from vr.session import run_sample
+    from vr.telemetry.sampled import print_sampled
+    from vr.telemetry.terminal import show_progress
+
+    with show_progress(quiet=quiet) as show:
+        drawn = run_sample(config, output, rows, force=force, progress=show)
+    if as_json:
+        _say(drawn.model_dump_json(indent=1) + "\n")
+    else:
+        with _quiet_pipe():
+            print_sampled(drawn)
+    return 0
+
+
+@app.command()
 def fix(
     candidate: Annotated[
         str, typer.Argument(metavar="CANDIDATE", help="The dataset that the report is of.", show_default=False)

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from vr.pipeline.fix import Fixed
     from vr.pipeline.references import NullsOf
     from vr.pipeline.remote_output import RemoteOutput
-    from vr.pipeline.report import ValidationReport
+    from vr.pipeline.report import StratifiedSampleSection, ValidationReport
 
-__all__ = ["configure", "open_sources", "run", "run_fix", "run_profile"]
+__all__ = ["configure", "open_sources", "run", "run_fix", "run_profile", "run_sample"]
 
 
 def configure(config: Config | Mapping[str, Any] | None = None, overrides: Sequence[str] = ()) -> Config:
@@ -88,6 +88,8 @@ def run(
     progress: ProgressCallback | None = None,
     processes: "ReadingProcesses | None" = None,
     nulls_of: "NullsOf | None" = None,
+    sample_to: str | None = None,
+    sample_rows: int = 10_000,
 ) -> "ValidationReport":
     """Returns the pipeline's report, its events shown to `progress` and to the configured tracker.
 
@@ -106,6 +108,8 @@ def run(
       progress: Called with every event.
       processes: That parse files, where some were started beforehand.
       nulls_of: Gives what was measured of the same reference before (see `vr.pipeline.references`).
+      sample_to: Path or URI of a file for a stratified sample of the candidate, written over what is there; None: none.
+      sample_rows: To draw for it.
 
     Raises:
       ConfigError: `output` cannot be used, or lies where a dataset is read.
@@ -139,7 +143,16 @@ def run(
             tracker.log(event)
 
         report = validate(
-            first, second, config, progress=tell, output=folder, force=force, html=html, nulls_of=nulls_of
+            first,
+            second,
+            config,
+            progress=tell,
+            output=folder,
+            force=force,
+            html=html,
+            sample_to=sample_to,
+            sample_rows=sample_rows,
+            nulls_of=nulls_of,
         )
         if remote is not None:
             by_first(lambda: remote.publish(replace=force))
@@ -163,6 +176,64 @@ def run_profile(
         # A profile is no verdict that two could contradict: the newest stands, as in a folder.
         remote.publish(replace=True)
     return result
+
+
+def run_sample(
+    config: Config, output: str, rows: int, *, force: bool = False, progress: ProgressCallback | None = None
+) -> "StratifiedSampleSection":
+    """Draws a stratified sample of `data.uri` and writes it, see `vr.pipeline.sampling.sample`.
+
+    Args:
+      config: The whole configuration.
+      output: Path or URI of the new file; its name says the format.
+      rows: To draw.
+      force: Replace what is at `output`.
+      progress: Called with every event.
+
+    Raises:
+      ConfigError: `output` or `rows` cannot be used.
+      DataError: The dataset cannot be read or coded.
+      AlreadyPublishedError: Something else is at `output`.
+      VrError: The sample cannot be written.
+    """
+    from vr.pipeline.engines import known_before, passes_of
+    from vr.pipeline.intake import take_in
+    from vr.pipeline.sampling import LEAST_ROWS, SampleOutput, sample
+
+    if rows < LEAST_ROWS:
+        raise ConfigError(f"must be {LEAST_ROWS} or more, not {rows}", where="--rows")
+    place = SampleOutput(output)
+    source, _ = open_sources(None, None, config)
+    place.refuse_inputs([source])
+    tell = progress or (lambda event: None)
+    threads, cached = config.engine.threads or os.cpu_count() or 1, config.engine.cache is not None
+
+    def step(stage: str, done: int, total: int | None, message: str) -> None:
+        tell(Event(stage, done, total, message))
+
+    with passes_of(config.engine, threads, None, [source]) as passes:
+        intake = take_in(
+            source,
+            None,
+            config,
+            threads,
+            step,
+            passes=passes,
+            on_known=lambda stage, role, what: tell(
+                Event(stage, what.rows, what.num_rows, known_before(role, what, cached=cached), is_notice=True)
+            ),
+        )
+        total = intake.candidate_profile.rows
+        return sample(
+            source,
+            intake,
+            rows,
+            config,
+            passes,
+            place,
+            lambda done: step("sample", done, total, "rows seen"),
+            replace=force,
+        )
 
 
 def run_fix(

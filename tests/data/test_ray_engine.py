@@ -19,11 +19,13 @@ from vr.core.errors import ConfigError, DataError, VrError
 from vr.data.config import Isolation, ReadingConfig
 from vr.data.partition import plan
 from vr.data.passes import Passes
-from vr.data.profile import Profile
+from vr.data.profile import Profile, Profiler
 from vr.data.ray_engine import RayEngine, profile_partition
 from vr.data.shared import share
 from vr.data.source import open_source
-from vr.data.work import ProfileWork, SampleWork
+from vr.data.work import ProfileWork, SampleWork, StratifiedWork
+from vr.detector.inputs import Columns
+from vr.diversity.strata import fit_strata
 
 pytest.importorskip("ray")
 # What Ray itself does at its start and end is not ours to mend.
@@ -71,6 +73,18 @@ def test_two_workers_give_the_profile_and_the_sample_of_one_process(engine, fold
     there, here = (passes.run(source, work, 100, lambda done: None) for passes in (Passes(engine, 400), Passes()))
     np.testing.assert_array_equal(there.rows, here.rows)
     assert there.table.equals(here.table)
+
+
+def test_two_workers_draw_the_stratified_sample_of_one_process(engine, folder):
+    source = open_source(folder)
+    codec = profiler_of(large_table(1_000), 300, {"name": "categorical"}).codec
+    codes, counts = codec.encode(large_table(1_000)).codes, Profiler(codec, 10, 0).run(source.batches()).counts
+    strata = fit_strata(codes, Columns.of(codec), counts, 300, 0).strata
+    work = StratifiedWork(source.schema.names, codec, strata, 1)
+    there, here = (passes.run(source, work, 100, lambda done: None) for passes in (Passes(engine, 400), Passes()))
+    np.testing.assert_array_equal(there.rows, here.rows)
+    np.testing.assert_array_equal(there.weights, here.weights)
+    assert repr(there.table.to_pylist()) == repr(here.table.to_pylist())
 
 
 def test_a_worker_that_is_killed_changes_nothing(engine, folder, tmp_path):

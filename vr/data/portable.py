@@ -9,11 +9,21 @@ from vr.data.codec import Codec
 from vr.data.encoders import CategoricalEncoder, CyclicEncoder, Encoder, NumericEncoder, TextEncoder
 from vr.data.moments import Moments
 from vr.data.packed import pack, table_bytes, table_of, unpack
+from vr.data.priority import PrioritySample
 from vr.data.profile import ROW_SKETCH, VALUE_SKETCH, Profile
 from vr.data.sample import RowSample
 from vr.data.sketch import BottomK
 
-__all__ = ["codec_of", "pack_profile", "pack_sample", "packed_codec", "profile_of", "sample_of"]
+__all__ = [
+    "codec_of",
+    "pack_priority",
+    "pack_profile",
+    "pack_sample",
+    "packed_codec",
+    "priority_of",
+    "profile_of",
+    "sample_of",
+]
 
 _Arrays = dict[str, np.ndarray]
 
@@ -76,6 +86,26 @@ def sample_of(content: bytes) -> RowSample:
     """
     header, arrays = unpack(content)
     return _sample(_of(header, "sample"), arrays)
+
+
+_OF_PRIORITY = ("sizes", "rows", "strata", "wanted", "ranks", "seen", "least", "most", "left_out")
+
+
+def pack_priority(sample: PrioritySample) -> bytes:
+    """Returns a stratified sample as bytes."""
+    arrays = {name: getattr(sample, name) for name in _OF_PRIORITY}
+    return pack({"priority": {"seed": sample.seed}}, arrays | {"table": table_bytes(sample.table)})
+
+
+def priority_of(content: bytes) -> PrioritySample:
+    """Returns the stratified sample again.
+
+    Raises:
+      ValueError: if the bytes are damaged, or no such sample.
+    """
+    header, arrays = unpack(content)
+    seed, table = _of(header, "priority")["seed"], table_of(arrays.pop("table"))
+    return PrioritySample(seed=seed, table=table, **arrays)
 
 
 def pack_profile(profile: Profile) -> bytes:

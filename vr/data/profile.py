@@ -17,11 +17,12 @@ from vr.data.encoders import NumericEncoder
 from vr.data.hashing import fingerprint_of, mix
 from vr.data.moments import Grid, Moments
 from vr.data.ordered import map_in_order
+from vr.data.priority import PrioritySample
 from vr.data.sample import TOP, RowSample
 from vr.data.sketch import BottomK
 from vr.data.tally import tally
 
-__all__ = ["Pool", "Profile", "Profiler", "merge", "sample_rows"]
+__all__ = ["Pool", "Profile", "Profiler", "merge", "pooled", "sample_rows"]
 
 ROW_SKETCH = 4_096  # distinct rows kept: 1.6 % error on the share of duplicates
 VALUE_SKETCH = 1_024  # distinct values kept a column: 3 % error on their number
@@ -180,19 +181,7 @@ class Profiler:
           on_batch: Told the number of rows done so far.
           row_start: Number of the first row.
         """
-        pool = Pool(merge)
-        done = 0
-
-        def part(item: tuple[int, pa.RecordBatch]) -> Profile:
-            # Whatever has been merged by now bounds what can still enter; an older bound only means more work.
-            return self.of(item[1], item[0], pool.merged)
-
-        for profile in map_in_order(part, _numbered(batches, row_start), threads):
-            pool.add(profile)
-            done += profile.rows
-            if on_batch is not None:
-                on_batch(done)
-        return pool.whole()
+        return pooled(self.of, merge, batches, threads=threads, on_batch=on_batch, row_start=row_start)
 
 
 def sample_rows(
@@ -214,7 +203,7 @@ def sample_rows(
     return pool.whole()
 
 
-_Part = TypeVar("_Part", Profile, RowSample)
+_Part = TypeVar("_Part", Profile, RowSample, PrioritySample)
 
 
 class Pool(Generic[_Part]):
@@ -250,6 +239,40 @@ class Pool(Generic[_Part]):
             waiting = self._waiting if self.merged is None else [self.merged, *self._waiting]
             self.merged = self._merge(*waiting)
             self._waiting = []
+
+
+def pooled(
+    of: Callable[[pa.RecordBatch, int, _Part | None], _Part],
+    merge: Callable[..., _Part],
+    batches: Iterable[pa.RecordBatch],
+    *,
+    threads: int,
+    on_batch: Callable[[int], None] | None,
+    row_start: int,
+) -> _Part:
+    """Returns `of` every batch of a stream (at least one), merged, batches in parallel.
+
+    Args:
+      of: Makes a part from a batch, the number of its first row, and what was merged by then, which may rule rows out.
+      merge: Of several parts.
+      batches: In row order.
+      threads: Batches worked on at a time.
+      on_batch: Told the number of rows done so far.
+      row_start: Number of the first row.
+    """
+    pool = Pool(merge)
+    done = 0
+
+    def part(item: tuple[int, pa.RecordBatch]) -> tuple[_Part, int]:
+        # Whatever has been merged by now bounds what can still enter; an older bound only means more work.
+        return of(item[1], item[0], pool.merged), item[1].num_rows
+
+    for made, rows in map_in_order(part, _numbered(batches, row_start), threads):
+        pool.add(made)
+        done += rows
+        if on_batch is not None:
+            on_batch(done)
+    return pool.whole()
 
 
 def _numbered(batches: Iterable[pa.RecordBatch], start: int) -> Iterator[tuple[int, pa.RecordBatch]]:

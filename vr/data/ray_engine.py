@@ -19,7 +19,7 @@ from vr.data.isolation.frames import error_of, told
 from vr.data.partition import Partition
 from vr.data.shared import open_share, share
 from vr.data.source import Source
-from vr.data.work import ProfileWork, SampleWork, State, Work, work_of
+from vr.data.work import ProfileWork, SampleWork, State, StratifiedWork, Work, work_of
 
 __all__ = ["RayEngine", "profile_partition"]
 
@@ -48,7 +48,7 @@ def profile_partition(work: bytes, partition: bytes) -> bytes:
 
 
 @lru_cache(maxsize=4)
-def _work(content: bytes) -> SampleWork | ProfileWork:
+def _work(content: bytes) -> SampleWork | ProfileWork | StratifiedWork:
     # A codec's tables of look-ups are made once.
     return work_of(content)
 

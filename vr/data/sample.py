@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from vr.data.hashing import mix
 
-__all__ = ["TOP", "RowSample", "bound_for"]
+__all__ = ["TOP", "RowSample", "bound_for", "plain"]
 
 TOP = np.uint64(2**64 - 1)
 
@@ -54,7 +54,7 @@ class RowSample:
             chosen = np.sort(chosen[np.argpartition(hashes[chosen], k - 1)[:k]])
         if len(chosen) < len(rows):
             rows, hashes, batch = rows[chosen], hashes[chosen], batch.take(pa.array(chosen))
-        return cls(k, seed, rows, hashes, _plain(batch), bound)
+        return cls(k, seed, rows, hashes, plain(batch), bound)
 
     def merge(self, *others: "RowSample") -> "RowSample":
         """Returns the sample of all parts together; commutative and associative, exactly."""
@@ -89,7 +89,8 @@ def bound_for(k: int, num_rows: int) -> np.uint64:
     return TOP if share >= 1.0 else np.uint64(int(share * 2.0**64))
 
 
-def _plain(batch: pa.RecordBatch) -> pa.Table:
+def plain(batch: pa.RecordBatch) -> pa.Table:
+    """Returns a batch with its dictionary-encoded columns decoded, so that no vocabulary is kept alive."""
     columns = {
         name: column.dictionary_decode() if isinstance(column, pa.DictionaryArray) else column
         for name, column in zip(batch.schema.names, batch.columns, strict=True)

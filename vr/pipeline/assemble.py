@@ -40,6 +40,7 @@ from vr.pipeline.report import (
     RowFinding,
     Status,
 )
+from vr.pipeline.sampling import check_uniform
 
 __all__ = [
     "all_features",
@@ -259,6 +260,7 @@ def dataset_section(
         columns=summaries,
         fingerprint=f"{profile.fingerprint:016x}",
         notes=(intake.notes if is_candidate else []) + list(source.notes),
+        sample=check_uniform(intake, is_candidate=is_candidate),
     )
 
 

@@ -6,8 +6,7 @@ manifest appear whole or not at all.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from vr.data.rewrite.rewrite import check_writable, rewrite
 from vr.data.source import Source, open_source
 from vr.data.store.publish import digest_of
 from vr.pipeline.chosen import Chosen, choose
-from vr.pipeline.fixed_output import FixedOutput
+from vr.pipeline.fixed_output import FixedOutput, writing
 from vr.pipeline.manifest import Outcome, identity_of, manifest_of, outcomes
 from vr.pipeline.progress import Event, ProgressCallback
 from vr.pipeline.real_rows import RealRows
@@ -100,7 +99,7 @@ def fix(
     if sum(len(outcome.removed) for outcome in done) == decided.rows and rows is None:
         raise DataError("has nothing left after these actions", where=candidate.uri, hint="give a smaller --top")
     edits = _edits(done, decided, chosen, rows, lambda n: tell(n, "written"))
-    with place.room() as folder, _written(place.shown):
+    with place.room() as folder, writing(place.shown):
         new = folder / place.name
         written = rewrite(candidate, edits, new)
         fingerprint = _check(candidate, new, columns, edits, written, report, rows, lambda n: tell(n, "checked"))
@@ -228,14 +227,3 @@ def _teller(progress: ProgressCallback | None, num_rows: int) -> Callable[[int, 
             progress(Event("fix", before * num_rows + done, 3 * num_rows, f"rows {what}"))
 
     return tell
-
-
-@contextmanager
-def _written(where: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as err:
-        why = err.strerror or str(err)
-        raise VrError(
-            f"cannot be written ({why})", where=where, hint="make room there, or give another --output"
-        ) from err

@@ -1,4 +1,4 @@
-"""Where a fixed dataset goes: one file and its manifest, in a folder or in an object store."""
+"""Where a new dataset goes: one file and its manifest, in a folder or in an object store."""
 
 import json
 import tempfile
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vr.core.errors import ConfigError
+from vr.core.errors import ConfigError, VrError
 from vr.data.source import Source
 from vr.data.store.address import Address, is_remote, local_path, shown
 from vr.data.store.publish import Store, digest_of, open_store, publish
@@ -15,7 +15,7 @@ from vr.pipeline.manifest import manifest_name
 from vr.pipeline.remote_output import RemoteOutput
 from vr.pipeline.run_folder import refuse_inside
 
-__all__ = ["FixedOutput"]
+__all__ = ["FixedOutput", "writing"]
 
 
 class FixedOutput:
@@ -115,7 +115,7 @@ class FixedOutput:
     def room(self) -> Iterator[Path]:
         """Gives a folder where files grow: on the disk that they are for, or on this machine's for a store."""
         if self._remote is not None:
-            with tempfile.TemporaryDirectory(prefix="vr-fix-") as folder:
+            with tempfile.TemporaryDirectory(prefix="vr-new-") as folder:
                 yield Path(folder)
             return
         parent = self._path.parent
@@ -133,3 +133,15 @@ class FixedOutput:
         if self._remote is not None or is_remote(path):
             return path == self.shown
         return Path(local_path(path)).resolve() == self._path.with_name(name or self.name).resolve()
+
+
+@contextmanager
+def writing(where: str) -> Iterator[None]:
+    """Turns what a disk refuses while the block writes into one error that names the place."""
+    try:
+        yield
+    except OSError as err:
+        why = err.strerror or str(err)
+        raise VrError(
+            f"cannot be written ({why})", where=where, hint="make room there, or give another --output"
+        ) from err

@@ -15,7 +15,7 @@ class Event:
     """One step forward.
 
     Attributes:
-      stage: `read`, `profile`, `prescreen`, `cascade`, `statistics`, `localize`,
+      stage: `read`, `profile`, `sample`, `prescreen`, `cascade`, `statistics`, `localize`,
         `recommend`, `report`; of `vr fix`, `fix`.
       done: Units finished in this stage.
       total: Units in this stage, or None where not known beforehand.

@@ -38,14 +38,16 @@ __all__ = [
     "RemediesSection",
     "RowFinding",
     "RunSection",
+    "SampleCheck",
     "SignatureMatch",
     "Status",
+    "StratifiedSampleSection",
     "ValidationReport",
     "Verdict",
     "write_atomically",
 ]
 
-SCHEMA_VERSION = "1.5.0"
+SCHEMA_VERSION = "1.6.0"
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -375,8 +377,60 @@ class ColumnSummary(_Model):
     reason: str | None = None
 
 
+class SampleCheck(_Model):
+    """How a sample stands for all rows of its file, by what was counted of every row in each of `columns` codings.
+
+    `confidence` is the share of them whose Kolmogorov-Smirnov distance from the file lies within `band`, to which a
+    random sample of `effective_rows` keeps with a probability of `level` or more (Dvoretzky, Kiefer and Wolfowitz).
+    `entropy_difference` is the largest difference of a column's entropy, in nats. Pairs are not counted in the whole
+    file: `correlation_difference` is the root mean square of how rank correlations differ from those of the uniform
+    sample, which for two samples of independent columns would be `correlation_noise`.
+    """
+
+    rows: int
+    effective_rows: Finite | None
+    confidence: Probability | None
+    level: Probability
+    band: Finite | None
+    columns: int
+    worst_column: str | None
+    worst_distance: Finite | None
+    entropy_column: str | None
+    entropy_difference: Finite | None
+    correlation_difference: Finite | None = None
+    correlation_noise: Finite | None = None
+    reason: str | None = None
+
+
+class StratifiedSampleSection(_Model):
+    """A sample drawn by strata and written to `uri`, each row with the number of rows that it stands for.
+
+    `clusters` are of ordinary rows, drawn in proportion. `wanted_rows` are those of the file that are wanted more, of
+    which the sample holds `wanted_drawn`: with one of `rare_codes` or `rare_pairs`, each of which the sample is
+    expected to have `floor` rows of (or all), or farther from all clusters than all but `outlier_share` of the rows.
+    """
+
+    status: Status
+    reason: str | None = None
+    uri: str | None = None
+    rows: int | None = None
+    row_column: str | None = None
+    weight_column: str | None = None
+    clusters: int | None = None
+    wanted_rows: int | None = None
+    wanted_drawn: int | None = None
+    rare_codes: int | None = None
+    rare_pairs: int | None = None
+    floor: Finite | None = None
+    outlier_share: Probability | None = None
+    check: SampleCheck | None = None
+
+
 class DatasetSection(_Model):
-    """What was read; `fingerprint` is a digest of the content, independent of how it was batched."""
+    """What was read; `fingerprint` is a digest of the content, independent of how it was batched.
+
+    `sample` is of the uniform sample that statistics read, None in reports before 1.6.0.
+    """
 
     uri: str
     format: str
@@ -384,6 +438,7 @@ class DatasetSection(_Model):
     columns: list[ColumnSummary]
     fingerprint: str
     notes: list[str] = []
+    sample: SampleCheck | None = None
 
 
 class RunSection(_Model):
@@ -501,6 +556,8 @@ class ValidationReport(_Model):
     remedies: RemediesSection | None = None
     dataset: DatasetSection
     reference: DatasetSection | None
+    # None in reports before 1.6.0.
+    stratified_sample: StratifiedSampleSection | None = None
     run: RunSection
 
     def to_dict(self) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from vr.pipeline.progress import Event, ProgressCallback
 from vr.pipeline.references import NullsOf
 from vr.pipeline.report import RunSection, Status, ValidationReport, Verdict
 from vr.pipeline.run_folder import RunFolder, states_of
+from vr.pipeline.sampling import sample_if_possible
 from vr.pipeline.stopwatch import Stopwatch
 from vr.signatures.library import Library, open_library
 
@@ -55,6 +56,8 @@ def validate(
     force: bool = False,
     html: bool = True,
     nulls_of: NullsOf | None = None,
+    sample_to: str | None = None,
+    sample_rows: int = 10_000,
 ) -> ValidationReport:
     """Validates a candidate, against a reference where there is one.
 
@@ -71,6 +74,8 @@ def validate(
       force: Compute again whatever is in `output`, which stays there until the new files are whole.
       html: Whether to write report.html.
       nulls_of: Gives what was measured of the same reference before (see `vr.pipeline.references`).
+      sample_to: Path or URI of a file for a stratified sample of the candidate, written over what is there; None: none.
+      sample_rows: To draw for it.
 
     Returns:
       The report; apart from `run` the same for the same inputs, configuration and machine.
@@ -106,6 +111,16 @@ def validate(
         passes_of(config.engine, threads, states, [candidate, reference]) as passes,
     ):
         intake = take_in(candidate, reference, config, threads, rows_done, passes=passes, on_known=known)
+        stratified = sample_if_possible(
+            candidate,
+            reference,
+            intake,
+            sample_rows,
+            config,
+            passes,
+            sample_to,
+            lambda done: rows_done("sample", done, intake.candidate_profile.rows, "rows seen"),
+        )
     nulls = None if nulls_of is None else nulls_of(intake, config.seed)
     untrained = Inputs.of(intake, None, None, config.seed, threads, nulls)
     with stopwatch.stage("prescreen"):
@@ -196,6 +211,7 @@ def validate(
         reference=None
         if reference is None or intake.reference_profile is None
         else assemble.dataset_section(reference, intake.reference_profile, intake, inputs, is_candidate=False),
+        stratified_sample=stratified,
         run=RunSection(
             seed=config.seed,
             configuration=to_plain(config),

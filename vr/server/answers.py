@@ -31,7 +31,10 @@ def _unmeasured(reason: str) -> dict[str, Any]:
 
 def diversity(id: str, report: Report) -> validation.AnalyzeDiversityResponse:
     """Answers AnalyzeDiversity."""
-    sample = _unmeasured("no stratified sample is drawn by this version")
+    drawn = report.get("stratified_sample") or _unmeasured("the validation is of an earlier version, which drew none")
+    sample = {"status": drawn["status"], "reason": drawn["reason"]}
+    if drawn["status"] == "measured":
+        sample |= {"uri": drawn["uri"], "section": drawn}
     return _part(validation.AnalyzeDiversityResponse, id, report, "diversity", "dataset", "reference", sample=sample)
 
 

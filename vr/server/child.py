@@ -102,6 +102,7 @@ class _Worker:
             for name, uri in fields.items():
                 _refuse_others(name, uri, grant)
             folder, scope = Path(request["output"]), json.dumps(request["grant"], sort_keys=True)
+            sample = request.get("sample") or {}
             report = run(
                 None,
                 None,
@@ -113,6 +114,8 @@ class _Worker:
                 processes=self._take_reading(),
                 # What one tenant's data gave is not used for another's, not even where both have the same.
                 nulls_of=lambda intake, seed: self._references.of(intake, seed, scope),
+                sample_to=sample.get("uri"),
+                sample_rows=sample.get("rows", 0),
             )
             told = {"finished": {"verdict": report.verdict.value, "rows": report.dataset.rows}}
         except BaseException as error:  # noqa: BLE001 - nothing may end this process but what ends processes

@@ -38,6 +38,10 @@ class ServerConfig:
 
     store: str = "outputs/server"  # of validations, by id; replicas may share it
     keep_days: float = 7.0  # that a finished validation stays in the store
+    # A folder, or an s3:// or gs:// prefix, that a stratified sample of every candidate is written below, by tenant and
+    # validation id; nobody takes it away again. None: none is drawn.
+    samples: str | None = None
+    sample_rows: int = 10_000  # of each
 
     children: int = 0  # validations computed at once; 0: one for each two cores
     child_threads: int = 0  # of each child; 0: its share of the cores
@@ -63,6 +67,7 @@ class ServerConfig:
                 _within(name, value, 0, 65_535)
         for name in ("child_threads", "restarts", "drain_s", "propagation_s"):
             _within(name, getattr(self, name), 0, 86_400)
+        _within("sample_rows", self.sample_rows, 100, 1_000_000)
         for name in ("tenant_jobs", "method_calls", "tenant_calls"):
             _within(name, getattr(self, name), 1, 1 << 20)
         for name in ("default_deadline_s", "max_deadline_s", "job_limit_s", "keepalive_s", "keep_days"):

@@ -24,6 +24,7 @@ __all__ = ["Jobs"]
 
 _log = logging.getLogger("vr.server")
 _FOLLOW_S = 0.5  # between two looks at what another server does: at a validation, or at whether one is to be cancelled
+_SAMPLE = "sample.parquet"
 _REMEMBERED = 256  # ended validations, for those who are about to ask for their reports
 T = TypeVar("T")
 Outcome = tuple[str, Failure | None]
@@ -279,6 +280,10 @@ class Jobs:
             "grant": asdict(validation.tenant.grant),
             "output": str(self._store.output(*validation.place)),
         }
+        if self._config.samples is not None:
+            # Where is the operator's to say: nothing that is asked for is written where the request says.
+            place = "/".join((self._config.samples.rstrip("/"), *validation.place, _SAMPLE))
+            request["sample"] = {"uri": place, "rows": self._config.sample_rows}
         deaths = 0
 
         def tell(event: dict[str, Any]) -> None:

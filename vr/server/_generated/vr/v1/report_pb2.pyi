@@ -763,21 +763,85 @@ class ColumnSummary(_message.Message):
     reason: str
     def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., nulls: _Optional[int] = ..., distinct: _Optional[int] = ..., drift: _Optional[float] = ..., drift_null: _Optional[float] = ..., note: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
+class SampleCheck(_message.Message):
+    __slots__ = ("rows", "effective_rows", "confidence", "level", "band", "columns", "worst_column", "worst_distance", "entropy_column", "entropy_difference", "correlation_difference", "correlation_noise", "reason")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    EFFECTIVE_ROWS_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    BAND_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    WORST_COLUMN_FIELD_NUMBER: _ClassVar[int]
+    WORST_DISTANCE_FIELD_NUMBER: _ClassVar[int]
+    ENTROPY_COLUMN_FIELD_NUMBER: _ClassVar[int]
+    ENTROPY_DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_NOISE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    rows: int
+    effective_rows: float
+    confidence: float
+    level: float
+    band: float
+    columns: int
+    worst_column: str
+    worst_distance: float
+    entropy_column: str
+    entropy_difference: float
+    correlation_difference: float
+    correlation_noise: float
+    reason: str
+    def __init__(self, rows: _Optional[int] = ..., effective_rows: _Optional[float] = ..., confidence: _Optional[float] = ..., level: _Optional[float] = ..., band: _Optional[float] = ..., columns: _Optional[int] = ..., worst_column: _Optional[str] = ..., worst_distance: _Optional[float] = ..., entropy_column: _Optional[str] = ..., entropy_difference: _Optional[float] = ..., correlation_difference: _Optional[float] = ..., correlation_noise: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class StratifiedSampleSection(_message.Message):
+    __slots__ = ("status", "reason", "uri", "rows", "row_column", "weight_column", "clusters", "wanted_rows", "wanted_drawn", "rare_codes", "rare_pairs", "floor", "outlier_share", "check")
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    URI_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    ROW_COLUMN_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_COLUMN_FIELD_NUMBER: _ClassVar[int]
+    CLUSTERS_FIELD_NUMBER: _ClassVar[int]
+    WANTED_ROWS_FIELD_NUMBER: _ClassVar[int]
+    WANTED_DRAWN_FIELD_NUMBER: _ClassVar[int]
+    RARE_CODES_FIELD_NUMBER: _ClassVar[int]
+    RARE_PAIRS_FIELD_NUMBER: _ClassVar[int]
+    FLOOR_FIELD_NUMBER: _ClassVar[int]
+    OUTLIER_SHARE_FIELD_NUMBER: _ClassVar[int]
+    CHECK_FIELD_NUMBER: _ClassVar[int]
+    status: Status
+    reason: str
+    uri: str
+    rows: int
+    row_column: str
+    weight_column: str
+    clusters: int
+    wanted_rows: int
+    wanted_drawn: int
+    rare_codes: int
+    rare_pairs: int
+    floor: float
+    outlier_share: float
+    check: SampleCheck
+    def __init__(self, status: _Optional[_Union[Status, str]] = ..., reason: _Optional[str] = ..., uri: _Optional[str] = ..., rows: _Optional[int] = ..., row_column: _Optional[str] = ..., weight_column: _Optional[str] = ..., clusters: _Optional[int] = ..., wanted_rows: _Optional[int] = ..., wanted_drawn: _Optional[int] = ..., rare_codes: _Optional[int] = ..., rare_pairs: _Optional[int] = ..., floor: _Optional[float] = ..., outlier_share: _Optional[float] = ..., check: _Optional[_Union[SampleCheck, _Mapping]] = ...) -> None: ...
+
 class DatasetSection(_message.Message):
-    __slots__ = ("uri", "format", "rows", "columns", "fingerprint", "notes")
+    __slots__ = ("uri", "format", "rows", "columns", "fingerprint", "notes", "sample")
     URI_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_FIELD_NUMBER: _ClassVar[int]
     uri: str
     format: str
     rows: int
     columns: _containers.RepeatedCompositeFieldContainer[ColumnSummary]
     fingerprint: str
     notes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, uri: _Optional[str] = ..., format: _Optional[str] = ..., rows: _Optional[int] = ..., columns: _Optional[_Iterable[_Union[ColumnSummary, _Mapping]]] = ..., fingerprint: _Optional[str] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+    sample: SampleCheck
+    def __init__(self, uri: _Optional[str] = ..., format: _Optional[str] = ..., rows: _Optional[int] = ..., columns: _Optional[_Iterable[_Union[ColumnSummary, _Mapping]]] = ..., fingerprint: _Optional[str] = ..., notes: _Optional[_Iterable[str]] = ..., sample: _Optional[_Union[SampleCheck, _Mapping]] = ...) -> None: ...
 
 class StageUse(_message.Message):
     __slots__ = ("stage", "seconds", "peak_memory_bytes")
@@ -891,7 +955,7 @@ class Driver(_message.Message):
     def __init__(self, feature: _Optional[str] = ..., contribution: _Optional[float] = ..., excess: _Optional[float] = ...) -> None: ...
 
 class ValidationReport(_message.Message):
-    __slots__ = ("schema_version", "verdict", "verdict_reason", "calibration", "risk_score", "risk_level", "collapse_probability", "collapse_detected", "collapse_type", "severity", "not_measured", "drivers", "dimensions", "diversity", "signatures", "cascade", "scaling", "localization", "recommendations", "dataset", "reference", "run", "prescreen", "remedies")
+    __slots__ = ("schema_version", "verdict", "verdict_reason", "calibration", "risk_score", "risk_level", "collapse_probability", "collapse_detected", "collapse_type", "severity", "not_measured", "drivers", "dimensions", "diversity", "signatures", "cascade", "scaling", "localization", "recommendations", "dataset", "reference", "run", "prescreen", "remedies", "stratified_sample")
     class DimensionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -923,6 +987,7 @@ class ValidationReport(_message.Message):
     RUN_FIELD_NUMBER: _ClassVar[int]
     PRESCREEN_FIELD_NUMBER: _ClassVar[int]
     REMEDIES_FIELD_NUMBER: _ClassVar[int]
+    STRATIFIED_SAMPLE_FIELD_NUMBER: _ClassVar[int]
     schema_version: str
     verdict: Verdict
     verdict_reason: str
@@ -947,4 +1012,5 @@ class ValidationReport(_message.Message):
     run: RunSection
     prescreen: PreScreenSection
     remedies: RemediesSection
-    def __init__(self, schema_version: _Optional[str] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., verdict_reason: _Optional[str] = ..., calibration: _Optional[_Union[CalibrationSection, _Mapping]] = ..., risk_score: _Optional[float] = ..., risk_level: _Optional[_Union[RiskLevel, str]] = ..., collapse_probability: _Optional[_Union[Interval, _Mapping]] = ..., collapse_detected: _Optional[bool] = ..., collapse_type: _Optional[_Union[CollapseType, str]] = ..., severity: _Optional[_Union[Severity, str]] = ..., not_measured: _Optional[_Iterable[str]] = ..., drivers: _Optional[_Iterable[_Union[Driver, _Mapping]]] = ..., dimensions: _Optional[_Mapping[str, Dimension]] = ..., diversity: _Optional[_Union[DiversitySection, _Mapping]] = ..., signatures: _Optional[_Iterable[_Union[SignatureMatch, _Mapping]]] = ..., cascade: _Optional[_Union[CascadeSection, _Mapping]] = ..., scaling: _Optional[_Union[Scaling, _Mapping]] = ..., localization: _Optional[_Union[LocalizationSection, _Mapping]] = ..., recommendations: _Optional[_Iterable[_Union[Recommendation, _Mapping]]] = ..., dataset: _Optional[_Union[DatasetSection, _Mapping]] = ..., reference: _Optional[_Union[DatasetSection, _Mapping]] = ..., run: _Optional[_Union[RunSection, _Mapping]] = ..., prescreen: _Optional[_Union[PreScreenSection, _Mapping]] = ..., remedies: _Optional[_Union[RemediesSection, _Mapping]] = ...) -> None: ...
+    stratified_sample: StratifiedSampleSection
+    def __init__(self, schema_version: _Optional[str] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., verdict_reason: _Optional[str] = ..., calibration: _Optional[_Union[CalibrationSection, _Mapping]] = ..., risk_score: _Optional[float] = ..., risk_level: _Optional[_Union[RiskLevel, str]] = ..., collapse_probability: _Optional[_Union[Interval, _Mapping]] = ..., collapse_detected: _Optional[bool] = ..., collapse_type: _Optional[_Union[CollapseType, str]] = ..., severity: _Optional[_Union[Severity, str]] = ..., not_measured: _Optional[_Iterable[str]] = ..., drivers: _Optional[_Iterable[_Union[Driver, _Mapping]]] = ..., dimensions: _Optional[_Mapping[str, Dimension]] = ..., diversity: _Optional[_Union[DiversitySection, _Mapping]] = ..., signatures: _Optional[_Iterable[_Union[SignatureMatch, _Mapping]]] = ..., cascade: _Optional[_Union[CascadeSection, _Mapping]] = ..., scaling: _Optional[_Union[Scaling, _Mapping]] = ..., localization: _Optional[_Union[LocalizationSection, _Mapping]] = ..., recommendations: _Optional[_Iterable[_Union[Recommendation, _Mapping]]] = ..., dataset: _Optional[_Union[DatasetSection, _Mapping]] = ..., reference: _Optional[_Union[DatasetSection, _Mapping]] = ..., run: _Optional[_Union[RunSection, _Mapping]] = ..., prescreen: _Optional[_Union[PreScreenSection, _Mapping]] = ..., remedies: _Optional[_Union[RemediesSection, _Mapping]] = ..., stratified_sample: _Optional[_Union[StratifiedSampleSection, _Mapping]] = ...) -> None: ...

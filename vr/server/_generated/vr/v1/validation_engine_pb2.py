@@ -28,7 +28,7 @@ from vr.server._generated.vr.v1 import job_pb2 as vr_dot_v1_dot_job__pb2
 from vr.server._generated.vr.v1 import report_pb2 as vr_dot_v1_dot_report__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dvr/v1/validation_engine.proto\x12\x05vr.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x0fvr/v1/job.proto\x1a\x12vr/v1/report.proto\"v\n\x17\x41nalyzeDiversityRequest\x12/\n\rvalidation_id\x18\x01 \x01(\tB\x16\xbaH\x13r\x11\x32\x0f^v[0-9a-f]{32}$H\x00\x12\x19\n\x03job\x18\x02 \x01(\x0b\x32\n.vr.v1.JobH\x00\x42\x0f\n\x06target\x12\x05\xbaH\x02\x08\x01\"^\n\x10StratifiedSample\x12\x1d\n\x06status\x18\x01 \x01(\x0e\x32\r.vr.v1.Status\x12\x13\n\x06reason\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x0b\n\x03uri\x18\x03 \x01(\tB\t\n\x07_reason\"\xd8\x01\n\x18\x41nalyzeDiversityResponse\x12\x15\n\rvalidation_id\x18\x01 \x01(\t\x12*\n\tdiversity\x18\x02 \x01(\x0b\x32\x17.vr.v1.DiversitySection\x12&\n\x07\x64\x61taset\x18\x03 \x01(\x0b\x32\x15.vr.v1.DatasetSection\x12(\n\treference\x18\x04 \x01(\x0b\x32\x15.vr.v1.DatasetSection\x12\'\n\x06sample\x18\x05 \x01(\x0b\x32\x17.vr.v1.StratifiedSample\"s\n\x14PreScreenRiskRequest\x12/\n\rvalidation_id\x18\x01 \x01(\tB\x16\xbaH\x13r\x11\x32\x0f^v[0-9a-f]{32}$H\x00\x12\x19\n\x03job\x18\x02 \x01(\x0b\x32\n.vr.v1.JobH\x00\x42\x0f\n\x06target\x12\x05\xbaH\x02\x08\x01\"\xa1\x03\n\x15PreScreenRiskResponse\x12\x15\n\rvalidation_id\x18\x01 \x01(\t\x12\x14\n\x07proceed\x18\x02 \x01(\x08H\x00\x88\x01\x01\x12*\n\tprescreen\x18\x03 \x01(\x0b\x32\x17.vr.v1.PreScreenSection\x12)\n\nsignatures\x18\x04 \x03(\x0b\x32\x15.vr.v1.SignatureMatch\x12\x1f\n\x07verdict\x18\x05 \x01(\x0e\x32\x0e.vr.v1.Verdict\x12\x16\n\x0everdict_reason\x18\x06 \x01(\t\x12\x17\n\nrisk_score\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12)\n\nrisk_level\x18\x08 \x01(\x0e\x32\x10.vr.v1.RiskLevelH\x02\x88\x01\x01\x12-\n\x14\x63ollapse_probability\x18\t \x01(\x0b\x32\x0f.vr.v1.Interval\x12.\n\x0b\x63\x61libration\x18\n \x01(\x0b\x32\x19.vr.v1.CalibrationSectionB\n\n\x08_proceedB\r\n\x0b_risk_scoreB\r\n\x0b_risk_level\"\x8a\x01\n\x13TrainCascadeRequest\x12/\n\rvalidation_id\x18\x01 \x01(\tB\x16\xbaH\x13r\x11\x32\x0f^v[0-9a-f]{32}$H\x00\x12\x19\n\x03job\x18\x02 \x01(\x0b\x32\n.vr.v1.JobH\x00\x12\x16\n\x0e\x61\x66ter_sequence\x18\x03 \x01(\x04\x42\x0f\n\x06target\x12\x05\xbaH\x02\x08\x01\"Y\n\x0e\x43\x61scadeResults\x12&\n\x07\x63\x61scade\x18\x01 \x01(\x0b\x32\x15.vr.v1.CascadeSection\x12\x1f\n\x07scaling\x18\x02 \x01(\x0b\x32\x0e.vr.v1.Scaling\"\x97\x01\n\x14TrainCascadeResponse\x12\x15\n\rvalidation_id\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12#\n\x08progress\x18\x03 \x01(\x0b\x32\x0f.vr.v1.ProgressH\x00\x12(\n\x07results\x18\x04 \x01(\x0b\x32\x15.vr.v1.CascadeResultsH\x00\x42\x07\n\x05\x65vent\"t\n\x15GetPredictionsRequest\x12/\n\rvalidation_id\x18\x01 \x01(\tB\x16\xbaH\x13r\x11\x32\x0f^v[0-9a-f]{32}$H\x00\x12\x19\n\x03job\x18\x02 \x01(\x0b\x32\n.vr.v1.JobH\x00\x42\x0f\n\x06target\x12\x05\xbaH\x02\x08\x01\"\x82\x02\n\x16GetPredictionsResponse\x12\x15\n\rvalidation_id\x18\x01 \x01(\t\x12\x1f\n\x07scaling\x18\x02 \x01(\x0b\x32\x0e.vr.v1.Scaling\x12\x17\n\nrisk_score\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12)\n\nrisk_level\x18\x04 \x01(\x0e\x32\x10.vr.v1.RiskLevelH\x01\x88\x01\x01\x12-\n\x14\x63ollapse_probability\x18\x05 \x01(\x0b\x32\x0f.vr.v1.Interval\x12\x1f\n\x07verdict\x18\x06 \x01(\x0e\x32\x0e.vr.v1.VerdictB\r\n\x0b_risk_scoreB\r\n\x0b_risk_level\"\x86\x01\n\x0fValidateRequest\x12/\n\rvalidation_id\x18\x01 \x01(\tB\x16\xbaH\x13r\x11\x32\x0f^v[0-9a-f]{32}$H\x00\x12\x19\n\x03job\x18\x02 \x01(\x0b\x32\n.vr.v1.JobH\x00\x12\x16\n\x0e\x61\x66ter_sequence\x18\x03 \x01(\x04\x42\x0f\n\x06target\x12\x05\xbaH\x02\x08\x01\"\x94\x01\n\x10ValidateResponse\x12\x15\n\rvalidation_id\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12#\n\x08progress\x18\x03 \x01(\x0b\x32\x0f.vr.v1.ProgressH\x00\x12)\n\x06report\x18\x04 \x01(\x0b\x32\x17.vr.v1.ValidationReportH\x00\x42\x07\n\x05\x65vent\"H\n\x17\x43\x61ncelValidationRequest\x12-\n\rvalidation_id\x18\x01 \x01(\tB\x16\xbaH\x13r\x11\x32\x0f^v[0-9a-f]{32}$\"N\n\x18\x43\x61ncelValidationResponse\x12\x15\n\rvalidation_id\x18\x01 \x01(\t\x12\x1b\n\x05state\x18\x02 \x01(\x0e\x32\x0c.vr.v1.State2\xe1\x03\n\x10ValidationEngine\x12S\n\x10\x41nalyzeDiversity\x12\x1e.vr.v1.AnalyzeDiversityRequest\x1a\x1f.vr.v1.AnalyzeDiversityResponse\x12J\n\rPreScreenRisk\x12\x1b.vr.v1.PreScreenRiskRequest\x1a\x1c.vr.v1.PreScreenRiskResponse\x12I\n\x0cTrainCascade\x12\x1a.vr.v1.TrainCascadeRequest\x1a\x1b.vr.v1.TrainCascadeResponse0\x01\x12M\n\x0eGetPredictions\x12\x1c.vr.v1.GetPredictionsRequest\x1a\x1d.vr.v1.GetPredictionsResponse\x12=\n\x08Validate\x12\x16.vr.v1.ValidateRequest\x1a\x17.vr.v1.ValidateResponse0\x01\x12S\n\x10\x43\x61ncelValidation\x12\x1e.vr.v1.CancelValidationRequest\x1a\x1f.vr.v1.CancelValidationResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dvr/v1/validation_engine.proto\x12\x05vr.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x0fvr/v1/job.proto\x1a\x12vr/v1/report.proto\"v\n\x17\x41nalyzeDiversityRequest\x12/\n\rvalidation_id\x18\x01 \x01(\tB\x16\xbaH\x13r\x11\x32\x0f^v[0-9a-f]{32}$H\x00\x12\x19\n\x03job\x18\x02 \x01(\x0b\x32\n.vr.v1.JobH\x00\x42\x0f\n\x06target\x12\x05\xbaH\x02\x08\x01\"\x8f\x01\n\x10StratifiedSample\x12\x1d\n\x06status\x18\x01 \x01(\x0e\x32\r.vr.v1.Status\x12\x13\n\x06reason\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x0b\n\x03uri\x18\x03 \x01(\t\x12/\n\x07section\x18\x04 \x01(\x0b\x32\x1e.vr.v1.StratifiedSampleSectionB\t\n\x07_reason\"\xd8\x01\n\x18\x41nalyzeDiversityResponse\x12\x15\n\rvalidation_id\x18\x01 \x01(\t\x12*\n\tdiversity\x18\x02 \x01(\x0b\x32\x17.vr.v1.DiversitySection\x12&\n\x07\x64\x61taset\x18\x03 \x01(\x0b\x32\x15.vr.v1.DatasetSection\x12(\n\treference\x18\x04 \x01(\x0b\x32\x15.vr.v1.DatasetSection\x12\'\n\x06sample\x18\x05 \x01(\x0b\x32\x17.vr.v1.StratifiedSample\"s\n\x14PreScreenRiskRequest\x12/\n\rvalidation_id\x18\x01 \x01(\tB\x16\xbaH\x13r\x11\x32\x0f^v[0-9a-f]{32}$H\x00\x12\x19\n\x03job\x18\x02 \x01(\x0b\x32\n.vr.v1.JobH\x00\x42\x0f\n\x06target\x12\x05\xbaH\x02\x08\x01\"\xa1\x03\n\x15PreScreenRiskResponse\x12\x15\n\rvalidation_id\x18\x01 \x01(\t\x12\x14\n\x07proceed\x18\x02 \x01(\x08H\x00\x88\x01\x01\x12*\n\tprescreen\x18\x03 \x01(\x0b\x32\x17.vr.v1.PreScreenSection\x12)\n\nsignatures\x18\x04 \x03(\x0b\x32\x15.vr.v1.SignatureMatch\x12\x1f\n\x07verdict\x18\x05 \x01(\x0e\x32\x0e.vr.v1.Verdict\x12\x16\n\x0everdict_reason\x18\x06 \x01(\t\x12\x17\n\nrisk_score\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12)\n\nrisk_level\x18\x08 \x01(\x0e\x32\x10.vr.v1.RiskLevelH\x02\x88\x01\x01\x12-\n\x14\x63ollapse_probability\x18\t \x01(\x0b\x32\x0f.vr.v1.Interval\x12.\n\x0b\x63\x61libration\x18\n \x01(\x0b\x32\x19.vr.v1.CalibrationSectionB\n\n\x08_proceedB\r\n\x0b_risk_scoreB\r\n\x0b_risk_level\"\x8a\x01\n\x13TrainCascadeRequest\x12/\n\rvalidation_id\x18\x01 \x01(\tB\x16\xbaH\x13r\x11\x32\x0f^v[0-9a-f]{32}$H\x00\x12\x19\n\x03job\x18\x02 \x01(\x0b\x32\n.vr.v1.JobH\x00\x12\x16\n\x0e\x61\x66ter_sequence\x18\x03 \x01(\x04\x42\x0f\n\x06target\x12\x05\xbaH\x02\x08\x01\"Y\n\x0e\x43\x61scadeResults\x12&\n\x07\x63\x61scade\x18\x01 \x01(\x0b\x32\x15.vr.v1.CascadeSection\x12\x1f\n\x07scaling\x18\x02 \x01(\x0b\x32\x0e.vr.v1.Scaling\"\x97\x01\n\x14TrainCascadeResponse\x12\x15\n\rvalidation_id\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12#\n\x08progress\x18\x03 \x01(\x0b\x32\x0f.vr.v1.ProgressH\x00\x12(\n\x07results\x18\x04 \x01(\x0b\x32\x15.vr.v1.CascadeResultsH\x00\x42\x07\n\x05\x65vent\"t\n\x15GetPredictionsRequest\x12/\n\rvalidation_id\x18\x01 \x01(\tB\x16\xbaH\x13r\x11\x32\x0f^v[0-9a-f]{32}$H\x00\x12\x19\n\x03job\x18\x02 \x01(\x0b\x32\n.vr.v1.JobH\x00\x42\x0f\n\x06target\x12\x05\xbaH\x02\x08\x01\"\x82\x02\n\x16GetPredictionsResponse\x12\x15\n\rvalidation_id\x18\x01 \x01(\t\x12\x1f\n\x07scaling\x18\x02 \x01(\x0b\x32\x0e.vr.v1.Scaling\x12\x17\n\nrisk_score\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12)\n\nrisk_level\x18\x04 \x01(\x0e\x32\x10.vr.v1.RiskLevelH\x01\x88\x01\x01\x12-\n\x14\x63ollapse_probability\x18\x05 \x01(\x0b\x32\x0f.vr.v1.Interval\x12\x1f\n\x07verdict\x18\x06 \x01(\x0e\x32\x0e.vr.v1.VerdictB\r\n\x0b_risk_scoreB\r\n\x0b_risk_level\"\x86\x01\n\x0fValidateRequest\x12/\n\rvalidation_id\x18\x01 \x01(\tB\x16\xbaH\x13r\x11\x32\x0f^v[0-9a-f]{32}$H\x00\x12\x19\n\x03job\x18\x02 \x01(\x0b\x32\n.vr.v1.JobH\x00\x12\x16\n\x0e\x61\x66ter_sequence\x18\x03 \x01(\x04\x42\x0f\n\x06target\x12\x05\xbaH\x02\x08\x01\"\x94\x01\n\x10ValidateResponse\x12\x15\n\rvalidation_id\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12#\n\x08progress\x18\x03 \x01(\x0b\x32\x0f.vr.v1.ProgressH\x00\x12)\n\x06report\x18\x04 \x01(\x0b\x32\x17.vr.v1.ValidationReportH\x00\x42\x07\n\x05\x65vent\"H\n\x17\x43\x61ncelValidationRequest\x12-\n\rvalidation_id\x18\x01 \x01(\tB\x16\xbaH\x13r\x11\x32\x0f^v[0-9a-f]{32}$\"N\n\x18\x43\x61ncelValidationResponse\x12\x15\n\rvalidation_id\x18\x01 \x01(\t\x12\x1b\n\x05state\x18\x02 \x01(\x0e\x32\x0c.vr.v1.State2\xe1\x03\n\x10ValidationEngine\x12S\n\x10\x41nalyzeDiversity\x12\x1e.vr.v1.AnalyzeDiversityRequest\x1a\x1f.vr.v1.AnalyzeDiversityResponse\x12J\n\rPreScreenRisk\x12\x1b.vr.v1.PreScreenRiskRequest\x1a\x1c.vr.v1.PreScreenRiskResponse\x12I\n\x0cTrainCascade\x12\x1a.vr.v1.TrainCascadeRequest\x1a\x1b.vr.v1.TrainCascadeResponse0\x01\x12M\n\x0eGetPredictions\x12\x1c.vr.v1.GetPredictionsRequest\x1a\x1d.vr.v1.GetPredictionsResponse\x12=\n\x08Validate\x12\x16.vr.v1.ValidateRequest\x1a\x17.vr.v1.ValidateResponse0\x01\x12S\n\x10\x43\x61ncelValidation\x12\x1e.vr.v1.CancelValidationRequest\x1a\x1f.vr.v1.CancelValidationResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -59,32 +59,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CANCELVALIDATIONREQUEST'].fields_by_name['validation_id']._serialized_options = b'\272H\023r\0212\017^v[0-9a-f]{32}$'
   _globals['_ANALYZEDIVERSITYREQUEST']._serialized_start=106
   _globals['_ANALYZEDIVERSITYREQUEST']._serialized_end=224
-  _globals['_STRATIFIEDSAMPLE']._serialized_start=226
-  _globals['_STRATIFIEDSAMPLE']._serialized_end=320
-  _globals['_ANALYZEDIVERSITYRESPONSE']._serialized_start=323
-  _globals['_ANALYZEDIVERSITYRESPONSE']._serialized_end=539
-  _globals['_PRESCREENRISKREQUEST']._serialized_start=541
-  _globals['_PRESCREENRISKREQUEST']._serialized_end=656
-  _globals['_PRESCREENRISKRESPONSE']._serialized_start=659
-  _globals['_PRESCREENRISKRESPONSE']._serialized_end=1076
-  _globals['_TRAINCASCADEREQUEST']._serialized_start=1079
-  _globals['_TRAINCASCADEREQUEST']._serialized_end=1217
-  _globals['_CASCADERESULTS']._serialized_start=1219
-  _globals['_CASCADERESULTS']._serialized_end=1308
-  _globals['_TRAINCASCADERESPONSE']._serialized_start=1311
-  _globals['_TRAINCASCADERESPONSE']._serialized_end=1462
-  _globals['_GETPREDICTIONSREQUEST']._serialized_start=1464
-  _globals['_GETPREDICTIONSREQUEST']._serialized_end=1580
-  _globals['_GETPREDICTIONSRESPONSE']._serialized_start=1583
-  _globals['_GETPREDICTIONSRESPONSE']._serialized_end=1841
-  _globals['_VALIDATEREQUEST']._serialized_start=1844
-  _globals['_VALIDATEREQUEST']._serialized_end=1978
-  _globals['_VALIDATERESPONSE']._serialized_start=1981
-  _globals['_VALIDATERESPONSE']._serialized_end=2129
-  _globals['_CANCELVALIDATIONREQUEST']._serialized_start=2131
-  _globals['_CANCELVALIDATIONREQUEST']._serialized_end=2203
-  _globals['_CANCELVALIDATIONRESPONSE']._serialized_start=2205
-  _globals['_CANCELVALIDATIONRESPONSE']._serialized_end=2283
-  _globals['_VALIDATIONENGINE']._serialized_start=2286
-  _globals['_VALIDATIONENGINE']._serialized_end=2767
+  _globals['_STRATIFIEDSAMPLE']._serialized_start=227
+  _globals['_STRATIFIEDSAMPLE']._serialized_end=370
+  _globals['_ANALYZEDIVERSITYRESPONSE']._serialized_start=373
+  _globals['_ANALYZEDIVERSITYRESPONSE']._serialized_end=589
+  _globals['_PRESCREENRISKREQUEST']._serialized_start=591
+  _globals['_PRESCREENRISKREQUEST']._serialized_end=706
+  _globals['_PRESCREENRISKRESPONSE']._serialized_start=709
+  _globals['_PRESCREENRISKRESPONSE']._serialized_end=1126
+  _globals['_TRAINCASCADEREQUEST']._serialized_start=1129
+  _globals['_TRAINCASCADEREQUEST']._serialized_end=1267
+  _globals['_CASCADERESULTS']._serialized_start=1269
+  _globals['_CASCADERESULTS']._serialized_end=1358
+  _globals['_TRAINCASCADERESPONSE']._serialized_start=1361
+  _globals['_TRAINCASCADERESPONSE']._serialized_end=1512
+  _globals['_GETPREDICTIONSREQUEST']._serialized_start=1514
+  _globals['_GETPREDICTIONSREQUEST']._serialized_end=1630
+  _globals['_GETPREDICTIONSRESPONSE']._serialized_start=1633
+  _globals['_GETPREDICTIONSRESPONSE']._serialized_end=1891
+  _globals['_VALIDATEREQUEST']._serialized_start=1894
+  _globals['_VALIDATEREQUEST']._serialized_end=2028
+  _globals['_VALIDATERESPONSE']._serialized_start=2031
+  _globals['_VALIDATERESPONSE']._serialized_end=2179
+  _globals['_CANCELVALIDATIONREQUEST']._serialized_start=2181
+  _globals['_CANCELVALIDATIONREQUEST']._serialized_end=2253
+  _globals['_CANCELVALIDATIONRESPONSE']._serialized_start=2255
+  _globals['_CANCELVALIDATIONRESPONSE']._serialized_end=2333
+  _globals['_VALIDATIONENGINE']._serialized_start=2336
+  _globals['_VALIDATIONENGINE']._serialized_end=2817
 # @@protoc_insertion_point(module_scope)

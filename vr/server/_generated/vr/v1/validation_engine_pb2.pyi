@@ -19,14 +19,16 @@ class AnalyzeDiversityRequest(_message.Message):
     def __init__(self, validation_id: _Optional[str] = ..., job: _Optional[_Union[_job_pb2.Job, _Mapping]] = ...) -> None: ...
 
 class StratifiedSample(_message.Message):
-    __slots__ = ("status", "reason", "uri")
+    __slots__ = ("status", "reason", "uri", "section")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     URI_FIELD_NUMBER: _ClassVar[int]
+    SECTION_FIELD_NUMBER: _ClassVar[int]
     status: _report_pb2.Status
     reason: str
     uri: str
-    def __init__(self, status: _Optional[_Union[_report_pb2.Status, str]] = ..., reason: _Optional[str] = ..., uri: _Optional[str] = ...) -> None: ...
+    section: _report_pb2.StratifiedSampleSection
+    def __init__(self, status: _Optional[_Union[_report_pb2.Status, str]] = ..., reason: _Optional[str] = ..., uri: _Optional[str] = ..., section: _Optional[_Union[_report_pb2.StratifiedSampleSection, _Mapping]] = ...) -> None: ...
 
 class AnalyzeDiversityResponse(_message.Message):
     __slots__ = ("validation_id", "diversity", "dataset", "reference", "sample")
