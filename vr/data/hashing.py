@@ -73,13 +73,17 @@ def column_salt(name: str) -> np.uint64:
     return np.frombuffer(hashlib.blake2b(name.encode(), digest_size=8).digest(), "<u8")[0] | np.uint64(1)
 
 
-def hash_rows(columns: Mapping[str, np.ndarray] | Iterable[tuple[str, np.ndarray]]) -> np.ndarray:
+def hash_rows(columns: Mapping[str, np.ndarray]) -> np.ndarray:
     """Returns one uint64 for each row `[n]` from the columns' value hashes, whatever the columns' order.
 
     The hash is mix(sum over columns of salt * value hash), modulo 2**64 (multilinear: Carter and Wegman 1979).
     """
+    return _hash_salted(columns.items())
+
+
+def _hash_salted(columns: Iterable[tuple[str, np.ndarray]]) -> np.ndarray:
     total: np.ndarray | None = None
-    for name, hashes in columns.items() if isinstance(columns, Mapping) else columns:
+    for name, hashes in columns:
         salted = hashes * column_salt(name)
         total = salted if total is None else np.add(total, salted, out=total)
     if total is None:
@@ -91,7 +95,7 @@ def hash_batch(batch: pa.RecordBatch | pa.Table, names: Sequence[str]) -> np.nda
     """Returns one uint64 for each row `[n]` over the columns `names`."""
     columns = ((name, batch.column(name)) for name in names)
     # One at a time: of a wide table the hashes of all columns are as large as the table.
-    return hash_rows(
+    return _hash_salted(
         (name, hash_values(column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column))
         for name, column in columns
     )
