@@ -8,7 +8,7 @@ from vr.cascade.config import CascadeConfig
 from vr.core.errors import DataError
 from vr.core.rng import generator
 
-__all__ = ["Rows", "Shares", "log_marginals", "marginal_losses", "rows_of", "shares"]
+__all__ = ["Rows", "Shares", "drawn_of", "log_marginals", "marginal_losses", "rows_of", "shares"]
 
 _LEAST_ROWS = 12
 
@@ -51,6 +51,11 @@ def rows_of(shares: Shares, num_reference: int, seed: int, tier: str, member: in
     order = generator(seed, "cascade", tier, member, "rows").permutation(num_reference)
     test, rest = order[: shares.test], order[shares.test :]
     return Rows(rest[: shares.train], rest[shares.train : 2 * shares.train], test)
+
+
+def drawn_of(shares: Shares, num_candidate: int, seed: int, tier: str, member: int) -> np.ndarray:
+    """Returns the rows of the candidate that one member trains on, positions."""
+    return generator(seed, "cascade", tier, member, "candidate").permutation(num_candidate)[: shares.train]
 
 
 def log_marginals(codes: np.ndarray, num_codes: np.ndarray, invalid: float) -> np.ndarray:

@@ -1,9 +1,12 @@
 """What a trained cascade says: one entry for each model, paired readings with their nulls, and the extrapolation."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from vr.cascade.networks import Networks
 
 __all__ = ["NO_NULL", "CascadeResult", "ModelResult", "Reading", "TierResult", "finite"]
 
@@ -106,12 +109,16 @@ class TierResult:
 
 @dataclass(frozen=True)
 class CascadeResult:
-    """All tiers, all models, the readings pooled over tiers, and the extrapolation (None with fewer than two tiers)."""
+    """All tiers, all models, the readings pooled over tiers, and the extrapolation (None with fewer than two tiers).
+
+    `networks` are the smallest tier's, where they were asked for; no report holds them.
+    """
 
     tiers: tuple[TierResult, ...]
     models: tuple[ModelResult, ...]
     readings: dict[str, Reading]
     scaling: dict[str, Any] | None
+    networks: "Networks | None" = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns JSON-able values without NaN."""

@@ -16,7 +16,8 @@ import numpy as np
 from vr.cascade.config import CURVE_POINTS, CascadeConfig, Execution, TierConfig
 from vr.cascade.judge import Judged, judge
 from vr.cascade.learning_rate import RateTest
-from vr.cascade.members import Rows, Shares, log_marginals, marginal_losses, rows_of
+from vr.cascade.members import Rows, Shares, drawn_of, log_marginals, marginal_losses, rows_of
+from vr.cascade.networks import ARMS, packed
 from vr.cascade.probes import gradient_products, top_eigenvalue
 from vr.cascade.programs import Program, chosen_form
 from vr.cascade.progress import Advance
@@ -118,14 +119,17 @@ class Tier:
         on_model: Callable[[str], None],
         keeper: Keeper | None = None,
         on_segment: Callable[[Advance], None] = lambda advance: None,
+        *,
+        keep_networks: bool = False,
     ) -> dict[str, Any]:
-        """Returns the tier as a document: {"tier": ..., "models": [...], "readings": ...}.
+        """Returns the tier as a document: {"tier": ..., "models": [...], "readings": ...}, and perhaps "networks".
 
         Args:
           candidate: Unsigned codes `[m, d]`, at least as many rows as an arm trains on.
           on_model: Told of every model, trained now or before.
           keeper: Keeps the training on its way.
           on_segment: Told of every segment that is trained now, from any thread.
+          keep_networks: Whether the trained networks are in the document, see `vr.cascade.networks`.
         """
         begun = time.perf_counter()
         # Before any job is made: of several processes all have to take part in the test.
@@ -150,10 +154,13 @@ class Tier:
                 hint="lower its learning_rate",
             )
         readings = tier_readings(outcomes, products, min(self.share.test, self.share.train) // 2)
+        members = range(self.tier.seeds)
+        params = {arm: [found[member, arm][0].params for member in members] for arm in ARMS} if keep_networks else {}
         return {
             "tier": asdict(self._summary(outcomes, time.perf_counter() - begun)),
             "models": [asdict(model) for model in self._models(outcomes)],
             "readings": {name: asdict(reading) for name, reading in readings.items()},
+            **({"networks": packed(params)} if keep_networks else {}),
         }
 
     @property
@@ -175,8 +182,7 @@ class Tier:
 
     def _drawn(self, candidate: np.ndarray, member: int) -> np.ndarray:
         """Returns the candidate's rows that a member trains on, codes `[n, d]`."""
-        rng = generator(self.seed, "cascade", self.tier.name, member, "candidate")
-        return candidate[rng.permutation(len(candidate))[: self.share.train]]
+        return candidate[drawn_of(self.share, len(candidate), self.seed, self.tier.name, member)]
 
     def _name(self, member: int, arm: str) -> str:
         return f"seed {member + 1} of {self.tier.seeds}, {arm.replace('_', ' ')}"

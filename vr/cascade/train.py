@@ -18,6 +18,7 @@ from vr.cascade.config import CURVE_POINTS, CascadeConfig, Network, Precision, R
 from vr.cascade.keeping import kept_in
 from vr.cascade.members import shares
 from vr.cascade.memory import in_use
+from vr.cascade.networks import Networks
 from vr.cascade.progress import Meter, Progress
 from vr.cascade.result import NO_NULL, CascadeResult, ModelResult, Reading, TierResult
 from vr.cascade.scaling import extrapolate
@@ -42,6 +43,7 @@ def run_cascade(
     saved: MutableMapping[str, dict] | None = None,
     prepared: MutableMapping[str, Tier] | None = None,
     checkpoints: Path | None = None,
+    keep_networks: bool = False,
 ) -> CascadeResult:
     """Trains all tiers and returns what they say.
 
@@ -57,6 +59,8 @@ def run_cascade(
         mapping, and the real arms are trained once. It must not be shared between references, seeds or configurations.
       checkpoints: Folder where tiers under way are kept, every `config.checkpoint_seconds`, and found again. It must
         not be shared between datasets, seeds or configurations.
+      keep_networks: Whether the result has the smallest tier's networks; what is in `saved` has them where it was asked
+        for then.
 
     Several processes (`vr.cascade.hosts`) call it with the same arguments and get the same result. `saved` and
     `checkpoints` are those of process 0: what is there it tells the others.
@@ -77,6 +81,7 @@ def run_cascade(
     if not hosts.is_first():
         store.update(known)
     models = _models(config, sizes)
+    smallest = min(config.tiers, key=lambda tier: models[tier.name].parameters)
     ready: MutableMapping[str, Tier] = {} if prepared is None else prepared
     with _compiling(config.threads) as pool:
         # All tiers compile from the start on, so that a later one is ready when its turn comes.
@@ -93,9 +98,16 @@ def run_cascade(
             if made is not None and name not in store:
                 folder = None if checkpoints is None else checkpoints / name
                 with kept_in(folder, identity, config.checkpoint_seconds) as keeper:
-                    _store(store, name, made.run(candidate_codes, meter.trained, keeper, meter.advanced))
+                    told = meter.trained, keeper, meter.advanced
+                    document = made.run(candidate_codes, *told, keep_networks=keep_networks and tier is smallest)
+                    _store(store, name, document)
             meter.end({f"cascade/{name}": _mean_curves(store[name]["models"])})
-    return _assemble([store[tier.name] for tier in config.tiers], config, seed)
+    result = _assemble([store[tier.name] for tier in config.tiers], config, seed)
+    if keep_networks and (document := store[smallest.name].get("networks")):
+        model, name = models[smallest.name], smallest.name
+        networks = Networks.of(document, model, share, name, reference_codes, candidate_codes, seed)
+        result = replace(result, networks=networks)
+    return result
 
 
 @contextmanager

@@ -32,10 +32,17 @@ class CellEmbedding(nnx.Module):
 
     @jax.named_scope("embedding")
     def __call__(self, codes: jax.Array, masked: jax.Array) -> jax.Array:
-        """Returns `[d, B, C]` in the module's type for codes `[d, B]` (int) of which `masked` (bool) are hidden."""
+        """Returns `[d, B, C]` in the module's type for codes `[d, B]` (int) of which `masked` (bool) are hidden.
+
+        Where `masked` are numbers, 0 (shown) to 1 (hidden), a cell lies on the straight line between its two vectors.
+        """
         # A product with one-hot codes: its gradient is a product too, where a gather's is a slow scatter on a CPU.
         num_codes = self.value.shape[1]
-        onehot = jax.nn.one_hot(jnp.where(masked, -1, codes), num_codes, dtype=self.dtype)
+        if masked.dtype == bool:
+            onehot = jax.nn.one_hot(jnp.where(masked, -1, codes), num_codes, dtype=self.dtype)
+        else:
+            masked = masked.astype(self.dtype)
+            onehot = jax.nn.one_hot(codes, num_codes, dtype=self.dtype) * (1.0 - masked)[..., None]
         value = jnp.einsum("dbk,dkc->dbc", onehot, self.value[...].astype(self.dtype))
         mask = masked[..., None] * self.mask[...].astype(self.dtype)[None, None, :]
         return value + self.column[...].astype(self.dtype) + mask
