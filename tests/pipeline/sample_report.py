@@ -477,6 +477,8 @@ def _rows(rows: int, listed: int, harm: float, rng: np.random.Generator) -> Loca
                 defects=[kind],
                 columns=[names[k % 10], names[(k * 3 + 1) % 10]],
                 reason=f"{names[k % 10]} and {names[(k * 3 + 1) % 10]} are together 40 times too often",
+                influence=1.5 - 0.1 * k if k % 2 else None,
+                cells={names[k % 10]: 4.25, names[(k + 1) % 10]: -0.5} if k < 2 else {},
             )
         )
     regions = (

@@ -20,11 +20,9 @@ import numpy as np
 
 __all__ = ["TOLERANCE", "Attribution", "attribute"]
 
-TOLERANCE = (
-    0.01  # nats, or of the sum of what a row's cells do to each other's loss in either direction, if that is more
-)
+TOLERANCE = 0.01  # of what a row's cells do to each other's losses, all of it counted up, or of a nat if that is more
 _POINTS = 8  # of the quadrature in a stretch of the path
-_MOST_STRETCHES = 8
+_MORE_STRETCHES = (2, 4, 8)  # that the path is cut into where one does not do
 
 # Points and weights of a stretch, and rows (positions), to `vr.cascade.cells.PathGradients` of them in NumPy.
 Gradients = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
@@ -66,17 +64,15 @@ def attribute(gradients: Gradients, num_rows: int) -> Attribution:
       gradients: Integrates over a stretch of the path for some of the rows.
       num_rows: n.
     """
-    rows, stretches = np.arange(num_rows), 1
-    effects, hidden, shown = _integrated(gradients, stretches, rows)
-    gap = _gap(effects, hidden, shown)
-    while True:
-        enough = TOLERANCE * np.maximum(1.0, np.abs(effects).sum(axis=(1, 2)))
-        complete = gap <= enough
-        rows, stretches = np.flatnonzero(~complete), 2 * stretches
-        if not len(rows) or stretches > _MOST_STRETCHES:
-            return Attribution(effects, hidden, shown, gap, complete)
+    effects, hidden, shown = _integrated(gradients, 1, np.arange(num_rows))
+    gap, complete = _checked(effects, hidden, shown)
+    for stretches in _MORE_STRETCHES:
+        rows = np.flatnonzero(~complete)
+        if not len(rows):
+            break
         effects[rows], hidden[rows], shown[rows] = _integrated(gradients, stretches, rows)
-        gap = _gap(effects, hidden, shown)
+        gap, complete = _checked(effects, hidden, shown)
+    return Attribution(effects, hidden, shown, gap, complete)
 
 
 def _integrated(gradients: Gradients, stretches: int, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -89,7 +85,8 @@ def _integrated(gradients: Gradients, stretches: int, rows: np.ndarray) -> tuple
     return np.moveaxis(total, -1, 0).copy(), hidden, shown
 
 
-def _gap(effects: np.ndarray, hidden: np.ndarray, shown: np.ndarray) -> np.ndarray:
-    """Returns the worst of a row's predicted cells; NaN is no gap that is small enough."""
-    missed = np.abs(effects.sum(axis=2) - (shown - hidden))
-    return np.where(np.isfinite(missed).all(axis=1), missed.sum(axis=1), np.inf)
+def _checked(effects: np.ndarray, hidden: np.ndarray, shown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns what is missed of each row's predicted cells, added up, and whether that is within the tolerance."""
+    missed = np.abs(effects.sum(axis=2) - (shown - hidden)).sum(axis=1)
+    gap = np.where(np.isfinite(missed), missed, np.inf)
+    return gap, gap <= TOLERANCE * np.maximum(1.0, np.abs(effects).sum(axis=(1, 2)))

@@ -14,6 +14,8 @@ class LocalizationConfig:
     max_rows: int = 1_000  # rows listed in the report
     reference_rows: int = 2_000  # reference rows that distances are measured to
     max_distance_rows: int = 50_000  # rows whose distances are measured; in a longer file the least likely ones
+    influence: bool = False  # the proxies' influence of the listed rows on the loss on real rows
+    gradients: bool = False  # the proxies' loss of the hundred worst rows shared out over their cells
 
     def __post_init__(self) -> None:
         if self.max_rows < 0:

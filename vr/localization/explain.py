@@ -1,6 +1,9 @@
 """Which columns make a row suspicious, and what the reference has there; the kind of defect decides where to look."""
 
+from collections.abc import Sequence
+
 import numpy as np
+from scipy.stats import rankdata
 
 from vr.detector.inputs import Columns, Side
 from vr.localization.judge import DEFECTS, Readings
@@ -14,7 +17,11 @@ _NOTABLE = 1.0  # evidence of one in ten, for a cell to be named beside the wors
 
 
 def explain(
-    scorer: RowScorer, flagged: Side, readings: Readings, reference: Side
+    scorer: RowScorer,
+    flagged: Side,
+    readings: Readings,
+    reference: Side,
+    attributed: Sequence[np.ndarray | None] = (),
 ) -> list[tuple[list[int], dict[str, str]]]:
     """Returns for each flagged row the columns to blame, worst first, and what is known of its defect, in words.
 
@@ -25,6 +32,7 @@ def explain(
       flagged: Rows `[m]`.
       readings: Theirs.
       reference: Rows that explain what a combination should have been.
+      attributed: For each of the rows its loss by proxies shared out over the encoded columns, as `Asked.cells` has it.
     """
     if not len(flagged):
         return []
@@ -35,7 +43,8 @@ def explain(
     result = []
     for i, kind in enumerate(readings.defect):
         name = DEFECTS[kind]
-        by_cell = _worst(closer.cells[i], norms.predicted, first)
+        odd = _oddness(closer.cells[i], norms.predicted, attributed[i] if i < len(attributed) else None)
+        by_cell = _worst(closer.cells[i], norms.predicted, first, odd)
         cell = lambda j, i=i: spelt(j, flagged.codes[i], flagged.values[i], columns)  # noqa: E731
         told: dict[str, str] = {}
         blamed = counterfactual[i].tolist()
@@ -48,7 +57,9 @@ def explain(
         elif name == "impossible_combination":
             pair = norms.pair_of(int(quick.which_pair[i]), int(flagged.rows[i]))
             if pair is not None and quick.pair[i] > 0.0:
-                blamed = [first[pair[0]], first[pair[1]]]
+                # Either cell may be the wrong one: first the one that the row's other cells make the odder.
+                by_column = dict(zip(norms.predicted.tolist(), odd, strict=True))
+                blamed = [first[j] for j in sorted(pair, key=lambda j, of=by_column: -of.get(j, 0.0))]
                 told[name] = _together(pair, flagged.codes[i], reference, f"{cell(blamed[0])} with {cell(blamed[1])}")
         elif name == "label_contradiction" and by_cell:
             blamed = by_cell[:1]
@@ -64,9 +75,16 @@ def explain(
     return result
 
 
-def _worst(evidence: np.ndarray, positions: np.ndarray, first: dict[int, int]) -> list[int]:
-    """Returns the columns of greatest evidence: the worst, and at most two more that are notable."""
-    order = np.argsort(-evidence, kind="stable")
+def _oddness(evidence: np.ndarray, positions: np.ndarray, attributed: np.ndarray | None) -> np.ndarray:
+    """Returns what the columns at `positions` are ordered by: their evidence, or its rank and that of their loss."""
+    return evidence if attributed is None else rankdata(evidence) + rankdata(attributed[positions])
+
+
+def _worst(
+    evidence: np.ndarray, positions: np.ndarray, first: dict[int, int], odd: np.ndarray | None = None
+) -> list[int]:
+    """Returns the columns that are oddest, by their evidence by default: the worst, and two more that are notable."""
+    order = np.argsort(-(evidence if odd is None else odd), kind="stable")
     kept = [i for rank, i in enumerate(order) if evidence[i] > (0.0 if rank == 0 else _NOTABLE)]
     return list(dict.fromkeys(first[int(positions[i])] for i in kept))[:_MOST]
 

@@ -13,6 +13,7 @@ from vr.data.repeats import Followers, Repeats
 from vr.detector.inputs import Columns, Side
 from vr.localization.explain import explain
 from vr.localization.missing import MissingRegion
+from vr.localization.proxies import Asked, Proxies
 from vr.localization.reasons import reason
 from vr.localization.regions import Blocks, Region, Stretches, find_regions
 from vr.localization.scorer import DEFECTS, Readings, RowScorer
@@ -34,7 +35,7 @@ CONFIDENT = 0.8  # confidence from which a row counts as suspicious
 
 @dataclass(frozen=True)
 class Finding:
-    """One row of the worst, with its reason."""
+    """One row of the worst, with its reason; `influence` and `cells` as the proxies gave them, see `Asked`."""
 
     row: int
     score: float
@@ -42,6 +43,8 @@ class Finding:
     defects: list[str]
     columns: list[str]
     reason: str
+    influence: float | None = None
+    cells: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,7 @@ def localize(
     threads: int = 1,
     write: Callable[[pa.RecordBatch], None] | None = None,
     on_batch: Callable[[int], None] | None = None,
+    proxies: Proxies | None = None,
 ) -> Localized:
     """Scores all rows of `batches`, in row order.
 
@@ -113,6 +117,7 @@ def localize(
       threads: Batches scored at a time.
       write: Takes the scores of each batch, with the schema `ROW_SCORES`.
       on_batch: Told the number of rows done.
+      proxies: Asked about the worst rows.
     """
     repeats, followers, blocks = Repeats(), Followers(), Blocks(num_rows)
     stretches = Stretches(scorer.evidence.stretches)
@@ -156,7 +161,7 @@ def localize(
         worst = part if worst is None else worst.merge(part, max_rows)
         if on_batch is not None:
             on_batch(int(rows[-1]) + 1)
-    findings = [] if worst is None else worst.findings(scorer, reference, Columns.of(codec))
+    findings = [] if worst is None else worst.findings(scorer, reference, Columns.of(codec), proxies)
     regions = find_regions(blocks, stretches.regions(scorer.columns.names))
     return Localized(findings, regions, blocks, num_repeated, num_suspicious, repeats.complete, sampled)
 
@@ -239,10 +244,15 @@ class _Worst:
             most,
         )
 
-    def findings(self, scorer: RowScorer, reference: Side, columns: Columns) -> list[Finding]:
+    def findings(
+        self, scorer: RowScorer, reference: Side, columns: Columns, proxies: Proxies | None = None
+    ) -> list[Finding]:
         side, score = Side.of(self.coded, scorer.embedding, self.rows), self.readings.score
+        asked = None if proxies is None else proxies.ask(self.coded.codes)
         result = []
-        for i, (blamed, told) in enumerate(explain(scorer, side, self.readings, reference)):
+        for i, (blamed, told) in enumerate(
+            explain(scorer, side, self.readings, reference, () if asked is None else asked.cells)
+        ):
             defects, text = reason(
                 self.readings.evidence[i],
                 blamed,
@@ -260,6 +270,14 @@ class _Worst:
                     defects,
                     [columns.names[j] for j in blamed],
                     text,
+                    *(() if asked is None else _told(asked, i, columns)),
                 )
             )
         return result
+
+
+def _told(asked: Asked, i: int, columns: Columns) -> tuple[float | None, dict[str, float]]:
+    """Returns what the proxies said of a row, by the names of the file's columns; a date's parts count with it."""
+    influence, cells = float(asked.influence[i]), asked.cells[i]
+    by_column = {} if cells is None else {columns.names[j]: float(cells[k].sum()) for j, k in columns.parts.items()}
+    return (influence if np.isfinite(influence) else None), by_column

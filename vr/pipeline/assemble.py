@@ -264,8 +264,17 @@ def dataset_section(
     )
 
 
-def localization_section(found: Localized, num_rows: int, limited: str | None) -> LocalizationSection:
-    """Returns the worst rows, the regions and the strip along the file; `limited` says why only repeats were seen."""
+def localization_section(
+    found: Localized, num_rows: int, limited: str | None, not_asked: str | None = None
+) -> LocalizationSection:
+    """Returns the worst rows, the regions and the strip along the file.
+
+    Args:
+      found: Of the whole file.
+      num_rows: Of the file.
+      limited: Why only repeats were seen; None where all was.
+      not_asked: Why no proxy could be asked about the rows; None where they were, or were not to be.
+    """
     starts = found.blocks.starts
     ends = np.minimum(starts + found.blocks.size, num_rows)
     strip = Chart(
@@ -285,6 +294,7 @@ def localization_section(found: Localized, num_rows: int, limited: str | None) -
         reason = "the file is too long for every exact repeat to be found"
     return LocalizationSection(
         reason=reason,
+        proxies_reason=not_asked,
         rows=[
             RowFinding(
                 row=f.row,
@@ -293,6 +303,8 @@ def localization_section(found: Localized, num_rows: int, limited: str | None) -
                 defects=f.defects,
                 columns=f.columns,
                 reason=f.reason,
+                influence=None if f.influence is None else float(f"{f.influence:.3g}"),
+                cells={name: round(nats, 3) for name, nats in f.cells.items()},
             )
             for f in found.findings
         ],

@@ -250,7 +250,13 @@ class CascadeSection(_Model):
 
 
 class RowFinding(_Model):
-    """One suspicious candidate row; `row` counts from 0 in the candidate's own order."""
+    """One suspicious candidate row; `row` counts from 0 in the candidate's own order.
+
+    `influence` (with localization.influence=true): what training on it does to the smallest proxies' loss on real rows,
+    in standard deviations from the mean of the candidate's rows; above 0 where it does more harm than they do. `cells`
+    (with localization.gradients=true, of the worst rows): its loss by proxies that were trained on real rows, in nats,
+    shared out over its cells by integrated gradients; empty where these are not complete.
+    """
 
     row: int
     score: Probability
@@ -258,6 +264,8 @@ class RowFinding(_Model):
     defects: list[str]
     columns: list[str]
     reason: str
+    influence: Finite | None = None
+    cells: dict[str, Finite] = {}
 
 
 class Region(_Model):
@@ -282,7 +290,10 @@ class MissingRegion(_Model):
 
 
 class LocalizationSection(_Model):
-    """Which rows are to blame, and which parts of the reference no row stands for."""
+    """Which rows are to blame, and which parts of the reference no row stands for.
+
+    `proxies_reason` says why rows have no `influence` or `cells` though these were asked for.
+    """
 
     status: Status = Status.measured
     reason: str | None = None
@@ -290,6 +301,7 @@ class LocalizationSection(_Model):
     regions: list[Region] = []
     missing_regions: list[MissingRegion] = []
     evidence: list[Plot] = []
+    proxies_reason: str | None = None
 
 
 class Recommendation(_Model):

@@ -38,6 +38,7 @@ from vr.signatures.library import Library, open_library
 
 if TYPE_CHECKING:
     from vr.localization.localize import Localized
+    from vr.localization.proxies import Proxies
     from vr.localization.row_evidence import RowEvidence
 
 __all__ = ["validate"]
@@ -165,7 +166,10 @@ def validate(
         )
     with stopwatch.stage("localize"):
         # Process 0 alone writes the table of row scores.
-        found, weight = by_each(lambda: _localize(candidate, intake, inputs, config, folder, features, rows_done))
+        proxies, not_asked = _proxies(intake, config, cascade, cascade_reason)
+        found, weight = by_each(
+            lambda: _localize(candidate, intake, inputs, config, folder, features, rows_done, proxies)
+        )
     with stopwatch.stage("recommend"):
         from vr.pipeline import remedies
         from vr.pipeline.advice import advise
@@ -202,7 +206,9 @@ def validate(
         signatures=screened.signatures,
         cascade=assemble.cascade_section(cascade, config.cascade.preset, cascade_reason),
         scaling=assemble.scaling_section(cascade, cascade_reason),
-        localization=assemble.localization_section(found, intake.candidate_profile.rows, intake.splits_reason),
+        localization=assemble.localization_section(
+            found, intake.candidate_profile.rows, intake.splits_reason, not_asked
+        ),
         recommendations=remedies.recommendation_sections(advice.actions),
         remedies=remedies.remedies_section(
             advice, config.recommendation.prices.currency, intake.candidate_profile.rows, risk
@@ -261,6 +267,7 @@ def _train(
         progress=lambda step: tell(Event("cascade", step.done, step.total, step.message, step.values, step)),
         saved=by_first(lambda: folder.stages("cascade", key)),
         checkpoints=folder.room("training", key),
+        keep_networks=_asks_proxies(config),
     )
     return result, None
 
@@ -287,6 +294,26 @@ def _row_evidence(intake: Intake, inputs: Inputs, config: Config) -> "RowEvidenc
     )
 
 
+def _asks_proxies(config: Config) -> bool:
+    return config.localization.influence or config.localization.gradients
+
+
+def _proxies(
+    intake: Intake, config: Config, cascade: Any, cascade_reason: str | None
+) -> "tuple[Proxies | None, str | None]":
+    """Returns the proxies to be asked about rows; None where they are not to be, or, with the reason, cannot be."""
+    if not _asks_proxies(config):
+        return None, None
+    if cascade is None:
+        return None, cascade_reason
+    if not cascade.networks:
+        return None, "the proxies are too large to be kept, or all of them diverged"
+    from vr.localization.proxies import Proxies
+
+    wanted = config.localization
+    return Proxies(cascade.networks, intake.pair_columns, wanted.influence, wanted.gradients), None
+
+
 def _localize(
     candidate: Source,
     intake: Intake,
@@ -295,6 +322,7 @@ def _localize(
     folder: RunFolder,
     features: dict[str, Feature],
     rows_done: Callable[[str, int, int | None, str], None],
+    proxies: "Proxies | None",
 ) -> "tuple[Localized, float | None]":
     """Returns the scores of all rows, and the share of repeats that the reference's own rate does not explain."""
     from vr.data.hashing import hash_batch
@@ -344,6 +372,7 @@ def _localize(
                 threads=config.engine.threads or os.cpu_count() or 1,
                 write=write,
                 on_batch=lambda done: rows_done("localize", done, num_rows, "rows scored"),
+                proxies=proxies,
             )
             missing = find_missing(intake.candidate, intake.reference, intake.columns, config.seed)
             found = replace(found, missing=missing)

@@ -596,20 +596,31 @@ class Scaling(_message.Message):
     def __init__(self, a: _Optional[float] = ..., b: _Optional[float] = ..., c: _Optional[float] = ..., r_squared: _Optional[float] = ..., target_parameters: _Optional[float] = ..., target_capped: _Optional[bool] = ..., asymptote_identified: _Optional[bool] = ..., predicted_loss: _Optional[_Union[Scaling.Prediction, _Mapping]] = ..., predicted_excess_loss: _Optional[_Union[Scaling.Prediction, _Mapping]] = ..., single_tier_excess_loss: _Optional[_Union[Scaling.Prediction, _Mapping]] = ..., largest_tier: _Optional[_Union[Scaling.LargestTier, _Mapping]] = ..., points: _Optional[_Iterable[_Union[Scaling.Point, _Mapping]]] = ..., reference_law: _Optional[_Union[Scaling.Law, _Mapping]] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class RowFinding(_message.Message):
-    __slots__ = ("row", "score", "confidence", "defects", "columns", "reason")
+    __slots__ = ("row", "score", "confidence", "defects", "columns", "reason", "influence", "cells")
+    class CellsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     ROW_FIELD_NUMBER: _ClassVar[int]
     SCORE_FIELD_NUMBER: _ClassVar[int]
     CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
     DEFECTS_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    INFLUENCE_FIELD_NUMBER: _ClassVar[int]
+    CELLS_FIELD_NUMBER: _ClassVar[int]
     row: int
     score: float
     confidence: float
     defects: _containers.RepeatedScalarFieldContainer[str]
     columns: _containers.RepeatedScalarFieldContainer[str]
     reason: str
-    def __init__(self, row: _Optional[int] = ..., score: _Optional[float] = ..., confidence: _Optional[float] = ..., defects: _Optional[_Iterable[str]] = ..., columns: _Optional[_Iterable[str]] = ..., reason: _Optional[str] = ...) -> None: ...
+    influence: float
+    cells: _containers.ScalarMap[str, float]
+    def __init__(self, row: _Optional[int] = ..., score: _Optional[float] = ..., confidence: _Optional[float] = ..., defects: _Optional[_Iterable[str]] = ..., columns: _Optional[_Iterable[str]] = ..., reason: _Optional[str] = ..., influence: _Optional[float] = ..., cells: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class Region(_message.Message):
     __slots__ = ("row_start", "row_end", "defect", "score", "columns")
@@ -642,20 +653,22 @@ class MissingRegion(_message.Message):
     def __init__(self, conditions: _Optional[_Iterable[str]] = ..., columns: _Optional[_Iterable[str]] = ..., reference_share: _Optional[float] = ..., candidate_share: _Optional[float] = ..., reference_rows: _Optional[_Iterable[int]] = ..., examples: _Optional[_Iterable[_Union[_struct_pb2.Struct, _Mapping]]] = ...) -> None: ...
 
 class LocalizationSection(_message.Message):
-    __slots__ = ("status", "reason", "rows", "regions", "evidence", "missing_regions")
+    __slots__ = ("status", "reason", "rows", "regions", "evidence", "missing_regions", "proxies_reason")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     REGIONS_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
     MISSING_REGIONS_FIELD_NUMBER: _ClassVar[int]
+    PROXIES_REASON_FIELD_NUMBER: _ClassVar[int]
     status: Status
     reason: str
     rows: _containers.RepeatedCompositeFieldContainer[RowFinding]
     regions: _containers.RepeatedCompositeFieldContainer[Region]
     evidence: _containers.RepeatedCompositeFieldContainer[Plot]
     missing_regions: _containers.RepeatedCompositeFieldContainer[MissingRegion]
-    def __init__(self, status: _Optional[_Union[Status, str]] = ..., reason: _Optional[str] = ..., rows: _Optional[_Iterable[_Union[RowFinding, _Mapping]]] = ..., regions: _Optional[_Iterable[_Union[Region, _Mapping]]] = ..., evidence: _Optional[_Iterable[_Union[Plot, _Mapping]]] = ..., missing_regions: _Optional[_Iterable[_Union[MissingRegion, _Mapping]]] = ...) -> None: ...
+    proxies_reason: str
+    def __init__(self, status: _Optional[_Union[Status, str]] = ..., reason: _Optional[str] = ..., rows: _Optional[_Iterable[_Union[RowFinding, _Mapping]]] = ..., regions: _Optional[_Iterable[_Union[Region, _Mapping]]] = ..., evidence: _Optional[_Iterable[_Union[Plot, _Mapping]]] = ..., missing_regions: _Optional[_Iterable[_Union[MissingRegion, _Mapping]]] = ..., proxies_reason: _Optional[str] = ...) -> None: ...
 
 class Recommendation(_message.Message):
     __slots__ = ("priority", "category", "title", "description", "affected_rows", "expected_risk_score", "basis", "cost", "action", "price", "on_front", "expected_skill_loss")
