@@ -9,6 +9,7 @@ import pytest
 
 from vr.cascade.config import preset
 from vr.data.source import open_source
+from vr.localization.explain import _oddness, _worst
 from vr.pipeline.config import Config
 from vr.pipeline.validate import validate
 
@@ -68,6 +69,22 @@ def test_cells_that_contradict_each_other_are_named(found):
     assert np.mean([bool(columns & {"group", "x"}) for columns in blamed]) > 0.9
     kinds = {"impossible_combination", "label_contradiction", "broken_dependence", "out_of_range"}
     assert np.isin(scores.defect[TOGETHER], [*kinds]).mean() > 0.6
+
+
+def test_of_two_cells_the_one_is_named_first_that_the_others_speak_against(found):
+    report, _ = found
+    # y goes with x still, so that it is the group that is wrong.
+    first = [row.columns[0] for row in listed(report, TOGETHER) if row.defects[0] == "impossible_combination"]
+    assert len(first) >= 3
+    assert np.mean([name == "group" for name in first]) > 0.6
+
+
+def test_what_proxies_attribute_decides_between_cells_of_much_the_same_evidence():
+    evidence, positions, first = np.array([2.0, 1.9, 0.1]), np.array([0, 2, 3]), {0: 0, 2: 2, 3: 3}
+    shares = np.array([0.2, 9.0, 5.0, 1.0])
+    alone, together = (_worst(evidence, positions, first, _oddness(evidence, positions, x)) for x in (None, shares))
+    assert alone == [0, 2]
+    assert together == [2, 0]
 
 
 def test_a_shifted_stretch_has_its_edges_and_its_column(found_along):

@@ -77,12 +77,10 @@ def attribute(gradients: Gradients, num_rows: int) -> Attribution:
 
 def _integrated(gradients: Gradients, stretches: int, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     x, w = np.polynomial.legendre.leggauss(_POINTS)
-    total, ends = 0.0, ()
-    for i in range(stretches):
-        integral, *ends = gradients((i + (x + 1.0) / 2.0) / stretches, w / (2.0 * stretches), rows)
-        total = total + np.asarray(integral, float)
-    hidden, shown = (np.array(end, float).T for end in ends)
-    return np.moveaxis(total, -1, 0).copy(), hidden, shown
+    parts = [gradients((i + (x + 1.0) / 2.0) / stretches, w / (2.0 * stretches), rows) for i in range(stretches)]
+    effects = np.sum([np.asarray(integral, float) for integral, _, _ in parts], axis=0)
+    hidden, shown = (np.array(end, float).T for end in parts[0][1:])
+    return np.moveaxis(effects, -1, 0).copy(), hidden, shown
 
 
 def _checked(effects: np.ndarray, hidden: np.ndarray, shown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ from vr.data.repeats import Followers, Repeats
 from vr.detector.inputs import Columns, Side
 from vr.localization.explain import explain
 from vr.localization.missing import MissingRegion
-from vr.localization.proxies import Asked, Proxies
+from vr.localization.proxies import Proxies
 from vr.localization.reasons import reason
 from vr.localization.regions import Blocks, Region, Stretches, find_regions
 from vr.localization.scorer import DEFECTS, Readings, RowScorer
@@ -270,14 +270,17 @@ class _Worst:
                     defects,
                     [columns.names[j] for j in blamed],
                     text,
-                    *(() if asked is None else _told(asked, i, columns)),
+                    None if asked is None else _finite(asked.influence[i]),
+                    {} if asked is None else _by_column(asked.cells[i], columns),
                 )
             )
         return result
 
 
-def _told(asked: Asked, i: int, columns: Columns) -> tuple[float | None, dict[str, float]]:
-    """Returns what the proxies said of a row, by the names of the file's columns; a date's parts count with it."""
-    influence, cells = float(asked.influence[i]), asked.cells[i]
-    by_column = {} if cells is None else {columns.names[j]: float(cells[k].sum()) for j, k in columns.parts.items()}
-    return (influence if np.isfinite(influence) else None), by_column
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _by_column(cells: np.ndarray | None, columns: Columns) -> dict[str, float]:
+    """Returns a row's shares by the names of the file's columns; a date's parts count with it."""
+    return {} if cells is None else {columns.names[j]: float(cells[k].sum()) for j, k in columns.parts.items()}

@@ -69,8 +69,8 @@ class Proxies:
             if self.gradients:
                 for i, found in enumerate(self._attributed(own[:_MOST_ATTRIBUTED])):
                     if found is not None:
-                        cells[i] = np.zeros(codes.shape[1])
-                        cells[i][self.positions] = found
+                        cells[i] = whole = np.zeros(codes.shape[1])
+                        whole[self.positions] = found
         return Asked(harm, cells)
 
     def _influence(self, codes: np.ndarray) -> np.ndarray:
