@@ -15,9 +15,9 @@ from vr.data.source import open_source
 from vr.localization.norms import Norms
 from vr.localization.row_evidence import Evidence, RowEvidence
 from vr.pipeline.config import Config
-from vr.pipeline.intake import take_in
+from vr.pipeline.intake import Intake, take_in
 
-__all__ = ["observe", "observed_of"]
+__all__ = ["intake_of", "observe", "observed_of"]
 
 _FIELDS = ("tails", "which_pair", "outside", "null", "wrong", "repeated")
 
@@ -46,6 +46,12 @@ def observed_of(dataset: str, folder: Path) -> list[Observed]:
     return result
 
 
+def intake_of(dataset: str, table: pa.Table) -> Intake:
+    """Returns a dataset's file beside its reference, taken in as `vr validate` does."""
+    config = Config(cascade=preset("none"))
+    return take_in(open_source(table), open_source(reference_of(dataset)), config, 1, lambda *_: None)
+
+
 def observe(dataset: str, case: Case | None, norms: dict[bytes, Norms]) -> Observed:
     """Returns the evidence of one file; `norms` keeps what is fitted to the reference alone."""
     if case is None:
@@ -53,8 +59,7 @@ def observe(dataset: str, case: Case | None, norms: dict[bytes, Norms]) -> Obser
         wrong = np.zeros(table.num_rows, bool)
     else:
         table, wrong = case.make()
-    config = Config(cascade=preset("none"))
-    intake = take_in(open_source(table), open_source(reference_of(dataset)), config, 1, lambda *_: None)
+    config, intake = Config(cascade=preset("none")), intake_of(dataset, table)
     assert intake.reference is not None
     key = intake.reference.rows.tobytes()
     points = config.localization.reference_rows

@@ -5,12 +5,12 @@ python -m benchmarks.planted.page
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-__all__ = ["calibration_error", "tables", "write_tables"]
+__all__ = ["calibration_error", "put", "short", "table", "tables", "write_tables"]
 
 ROOT = Path(__file__).parent.parent.parent
 RESULT, PAGE = ROOT / "benchmarks" / "results" / "planted_defects.json", ROOT / "docs" / "localization.md"
@@ -59,14 +59,15 @@ def _methods(result: dict, cases: Sequence[dict], which: int) -> str:
         rows.append([_mean([c for c in cases if c["kind"] == kind], method, which) for method in methods])
         lines.append([kind.replace("_", " "), *_bold(rows[-1])])
     lines.append(["mean", *_bold(np.mean(rows, axis=0))])
-    return _table(lines)
+    return table(lines)
 
 
 def _bold(values: Sequence[float]) -> list[str]:
-    return [f"**{_short(x)}**" if x == max(values) else _short(x) for x in values]
+    return [f"**{short(x)}**" if x == max(values) else short(x) for x in values]
 
 
-def _short(x: float) -> str:
+def short(x: float) -> str:
+    """Returns a share as the page writes it."""
     return f"{x:.3f}".removeprefix("0") if x < 0.9995 else "1.00"
 
 
@@ -76,8 +77,8 @@ def _shares(result: dict, cases: Sequence[dict]) -> str:
     for kind in result["kinds"]:
         own = [c for c in cases if c["kind"] == kind]
         values = [_mean([c for c in own if c["share"] == share], "vr", 0) for share in shares]
-        lines.append([kind.replace("_", " "), *(_short(x) for x in values)])
-    return _table(lines)
+        lines.append([kind.replace("_", " "), *(short(x) for x in values)])
+    return table(lines)
 
 
 def _confidence(cases: Sequence[dict]) -> str:
@@ -88,7 +89,7 @@ def _confidence(cases: Sequence[dict]) -> str:
             edges = f"{i / len(bins):.1f} to {(i + 1) / len(bins):.1f}"
             lines.append([edges, f"{int(rows):,}", f"{total / rows:.2f}", f"{wrong / rows:.2f}"])
     note = f"Expected calibration error over all rows {calibration_error(cases):.3f}"
-    return f"{_table(lines)}\n\n{note}; over rows of a confidence of 0.1 or more {calibration_error(cases, 1):.3f}."
+    return f"{table(lines)}\n\n{note}; over rows of a confidence of 0.1 or more {calibration_error(cases, 1):.3f}."
 
 
 def _confusion(result: dict, cases: Sequence[dict]) -> str:
@@ -99,22 +100,28 @@ def _confusion(result: dict, cases: Sequence[dict]) -> str:
     lines = [["planted", *(result["defects"][i].replace("_", " ") for i in used)]]
     for kind, counts in named.items():
         lines.append([kind.replace("_", " "), *(f"{counts[i] / counts.sum():.0%}" for i in used)])
-    return _table(lines)
+    return table(lines)
 
 
-def _table(lines: Sequence[Sequence[str]]) -> str:
+def table(lines: Sequence[Sequence[str]]) -> str:
+    """Returns lines of cells, the first of them the head, as Markdown."""
     head, *rest = (f"| {' | '.join(line)} |" for line in lines)
     return "\n".join([head, "|---" * len(lines[0]) + "|", *rest])
 
 
 def write_tables(page: Path = PAGE, result: Path = RESULT) -> None:
-    """Puts every table between its two marks on the page."""
+    """Puts every table of the planted defects on the page."""
+    put(tables(json.loads(result.read_text())), page)
+
+
+def put(found: Mapping[str, str], page: Path) -> None:
+    """Puts each table between its two marks on the page, by name."""
     text = page.read_text()
-    for name, table in tables(json.loads(result.read_text())).items():
+    for name, own in found.items():
         marks = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
         if not marks.search(text):
             raise ValueError(f"{page.name} has no place for the table '{name}'")
-        text = marks.sub(lambda found, table=table: f"{found[1]}{table}\n{found[2]}", text)
+        text = marks.sub(lambda at, own=own: f"{at[1]}{own}\n{at[2]}", text)
     page.write_text(text)
 
 
