@@ -12,7 +12,8 @@ loss, which is no influence at all. `ceiling` is what one seed of a half says of
 Then the tenth of the rows is dropped that has most influence, that has most row score, that is wrong in truth, or a
 random one, and the network is trained on the rest: change of the held-out loss against all rows, mean over six seeds.
 
-About five processor minutes. Writes results/influence_scores.json and the table of docs/localization.md.
+About five processor minutes. Writes results/influence_scores.json; `python -m
+benchmarks.planted.proxies_page` puts its tables into docs/localization.md.
 """
 
 import argparse
