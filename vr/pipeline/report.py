@@ -292,7 +292,7 @@ class MissingRegion(_Model):
 class LocalizationSection(_Model):
     """Which rows are to blame, and which parts of the reference no row stands for.
 
-    `proxies_reason` says why rows have no `influence` or `cells` though these were asked for.
+    `proxies_reason` says why rows have no `influence` or `cells`.
     """
 
     status: Status = Status.measured

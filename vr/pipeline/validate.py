@@ -303,7 +303,7 @@ def _proxies(
 ) -> "tuple[Proxies | None, str | None]":
     """Returns the proxies to be asked about rows; None where they are not to be, or, with the reason, cannot be."""
     if not _asks_proxies(config):
-        return None, None
+        return None, "not asked for (localization.influence, localization.gradients)"
     if cascade is None:
         return None, cascade_reason
     if not cascade.networks:
