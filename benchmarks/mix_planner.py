@@ -41,6 +41,9 @@ SEEDS = 4
 THRESHOLDS = (0.05, 0.1, 0.15)  # of harm: below it healthy, the middle, above it collapsed
 MIDDLE = 0.1
 NEAR = 0.1
+TAIL = 0.05
+LEVELS = np.arange(5.0, 61.0)  # of risk
+WAYS = ("by_risk", "by_level", "by_harm", "by_forests")
 _SKILL = "generalization_gap.skill_lost_trees"
 # Splits whose labels are steady (a standard deviation of harm of 0.042 at most) and whose models are cheap, chosen
 # before anything was measured; from each two lineages of different generators that replace: the deepest and the
@@ -164,98 +167,158 @@ def found_by_training(curve: list[dict[str, Any]], threshold: float, seeds: list
     return 0.0 if i == 0 else float(x[i - 1] + (x[i] - x[i - 1]) * (y[i - 1] - threshold) / (y[i - 1] - y[i]))
 
 
-def judged(result: dict[str, Any], *, apart: bool, error: float = 0.0) -> dict[str, Any]:
-    """Returns what the planner says of a measured lineage, with a head that saw nothing of it, or the shipped one."""
+def judged(result: dict[str, Any], *, apart: bool) -> dict[str, Any]:
+    """Returns what the planner reads of a lineage, by heads that saw nothing of it, or the shipped ones; by way."""
     case = result["case"]
     calibration = apart_calibration(case["dataset"], case["source"]) if apart else load_calibration()
+    model = apart_harm(case["dataset"], case["source"]) if apart else load_harm_model()
     features = tuple(tuple(from_row(draw) for draw in draws) for draws in result["mixes"])
     mixes = Mixes(np.array([0.0, *SHARES]), features)
-    model = apart_harm(case["dataset"], case["source"]) if apart else load_harm_model()
-    risks, harms = judge_mixes(mixes, SPECS, DetectorConfig(), calibration), harm_of_mixes(mixes, SPECS, model)
-    if risks is None or harms is None:
+    risks, harm = judge_mixes(mixes, SPECS, DetectorConfig(), calibration), harm_of_mixes(mixes, SPECS, model)
+    if risks is None or harm is None:
         raise RuntimeError(f"{case['case']}: nothing that the head reads was measured")
-    by_risk = plan_by_risk(risks.shares, risks.risk, risks.by_draw, risks.review_from, error)
-    by_harm = plan_by_harm(mixes.shares, *harms, MIDDLE, error)
     # What the forests alone say, without the model that reads the other signs beside them.
-    lost = np.array([[one[_SKILL].value for one in draws] for draws in features], float).T
-    by_forests = plan_by_harm(mixes.shares, lost.mean(axis=0), lost, MIDDLE, error)
+    lost = np.array([np.mean([one[_SKILL].value for one in draws]) for draws in features])
     return {
-        "by_risk": _document(by_risk) | {"risk": risks.risk.round(2).tolist(), "review_from": risks.review_from},
-        "by_harm": _document(by_harm) | {"harm": harms[0].round(4).tolist()},
-        "by_forests": _document(by_forests) | {"lost": lost.mean(axis=0).round(4).tolist()},
+        "risk": risks.risk.round(2).tolist(),
+        "review_from": round(risks.review_from, 2),
+        "expected": harm.round(4).tolist(),
+        "lost": lost.round(4).tolist(),
+        "by_risk": _at(plan_by_risk(mixes.shares, risks.risk, risks.review_from)),
+        "by_harm": _at(plan_by_harm(mixes.shares, harm, MIDDLE)),
+        "by_forests": _at(plan_by_harm(mixes.shares, lost, MIDDLE)),
     }
 
 
-def _document(plan: MixPlan) -> dict[str, Any]:
-    return {
-        "share": 1.0 if plan.share is None else plan.share,
-        "lower": float(SHARES[-1]) if plan.lower is None else plan.lower,
-        "upper": 1.0 if plan.upper is None else plan.upper,
-    }
+def _at(plan: MixPlan) -> float:
+    return 1.0 if plan.share is None else round(plan.share, 4)
 
 
 def collect(results: dict[str, Any]) -> dict[str, Any]:
     """Returns each lineage's shares, and how near they are, with intervals over datasets."""
     rows = []
     for id, result in results.items():
-        curve = result["curve"]
+        curve, case = result["curve"], result["case"]
         draws = np.random.default_rng(0).integers(SEEDS, size=(200, SEEDS))
-        trained = {f"{threshold:g}": round(found_by_training(curve, threshold), 4) for threshold in THRESHOLDS}
         spread = np.std([found_by_training(curve, MIDDLE, list(draw)) for draw in draws])
         rows.append(
             {
                 "case": id,
-                "dataset": result["case"]["dataset"],
+                "dataset": case["dataset"],
+                "source": case["source"],
+                "generation": case["generation"],
+                "development": case["split"] in DEVELOPMENT,
                 "rows": result["rows"],
+                "reference_rows": result["reference_rows"],
                 "noise": round(result["noise"], 4),
                 "harm": [round(float(np.fmax(p["s"], p["s_tail"] / 2)), 4) for p in curve],
-                "trained": trained,
+                "trained": {
+                    f"{threshold:g}": round(found_by_training(curve, threshold), 4) for threshold in THRESHOLDS
+                },
                 "trained_std": round(float(spread), 4),
+                "trained_by_halves": [round(found_by_training(curve, MIDDLE, s), 4) for s in ([0, 1], [2, 3])],
                 "planned": judged(result, apart=True),
-                "planned_by_shipped_head": judged(result, apart=False)["by_risk"]["share"],
+                "planned_by_shipped_head": judged(result, apart=False)["by_risk"],
             }
         )
-    datasets = np.array([row["dataset"] for row in rows])
-    summary = {
-        way: {f"{threshold:g}": _figures(rows, way, threshold, datasets) for threshold in THRESHOLDS}
-        for way in ("by_risk", "by_harm", "by_forests")
-    }
+    for row in rows:
+        others = [each for each in rows if each["dataset"] != row["dataset"]]
+        planned = row["planned"]
+        planned["level"] = level_of(others)
+        planned["by_level"] = _at_level(row, planned["level"])
+        planned["ends"] = {way: _ends(planned[way], errors_of(others, way, planned["level"])) for way in WAYS}
+    judging, developing = ([row for row in rows if row["development"] is which] for which in (False, True))
+    level = level_of(rows)
     return {
-        "lineages": len(rows),
-        "datasets": len(np.unique(datasets)),
-        "baselines": _baselines(rows),
-        "figures": summary,
+        "lineages": len(judging),
+        "datasets": len({row["dataset"] for row in judging}),
+        "development": len(developing),
+        # Of all lineages: what the package ships.
+        "level": level,
+        "errors": {way: [round(end, 4) for end in errors_of(rows, way, level)] for way in WAYS},
+        "baselines": _baselines(judging),
+        "figures": {way: {f"{t:g}": _figures(judging, way, t) for t in THRESHOLDS} for way in WAYS},
+        "on_development": {way: _values(developing, way, MIDDLE) for way in WAYS} if developing else {},
+        "by_kind": {
+            name: {"lineages": len(group), **{way: _values(group, way, MIDDLE) for way in WAYS}}
+            for name, group in _kinds(judging).items()
+            if group
+        },
         "rows": rows,
     }
 
 
-def _figures(rows: list[dict[str, Any]], way: str, threshold: float, datasets: np.ndarray) -> dict[str, Any]:
-    """Returns how near the planner's shares are to those at which the measured harm falls below a threshold."""
-    planned, lower, upper = (
-        np.array([row["planned"][way][key] for row in rows]) for key in ("share", "lower", "upper")
-    )
+def level_of(rows: list[dict[str, Any]]) -> float:
+    """Returns the risk whose crossing is nearest to the shares found by training, in the mean of absolute gaps."""
+    gaps = [np.mean([abs(_at_level(row, level) - row["trained"][f"{MIDDLE:g}"]) for row in rows]) for level in LEVELS]
+    return float(LEVELS[int(np.argmin(gaps))])
+
+
+def errors_of(rows: list[dict[str, Any]], way: str, level: float) -> tuple[float, float]:
+    """Returns the 5 % and 95 % quantile of the trained less the planned share, the ranks those of one more lineage."""
+    planned = [_at_level(row, level) if way == "by_level" else row["planned"][way] for row in rows]
+    gaps = np.sort([row["trained"][f"{MIDDLE:g}"] - share for row, share in zip(rows, planned, strict=True)])
+    last = max(0, int(TAIL * (len(gaps) + 1)) - 1)
+    return float(gaps[last]), float(gaps[-1 - last])
+
+
+def _at_level(row: dict[str, Any], level: float) -> float:
+    return _at(plan_by_risk(np.array([0.0, *SHARES]), np.array(row["planned"]["risk"]), level))
+
+
+def _ends(share: float, error: tuple[float, float]) -> list[float]:
+    lower, upper = share + min(0.0, error[0]), share + max(0.0, error[1])
+    return [round(max(0.0, lower), 4), round(min(1.0, upper), 4)]
+
+
+def _figures(rows: list[dict[str, Any]], way: str, threshold: float) -> dict[str, Any]:
+    """Returns `_values` with intervals over datasets."""
+
+    def statistic(at: np.ndarray) -> dict[str, float]:
+        return _values([rows[i] for i in at], way, threshold)
+
+    values = statistic(np.arange(len(rows)))
+    ends = cluster_intervals(statistic, np.array([row["dataset"] for row in rows]))
+    return {name: [v, *np.round(ends[name], 4).tolist()] for name, v in values.items()}
+
+
+def _values(rows: list[dict[str, Any]], way: str, threshold: float) -> dict[str, float]:
+    """Returns how near planned shares are to those at which the measured harm falls below a threshold."""
     truth = np.array([row["trained"][f"{threshold:g}"] for row in rows])
+    lower, upper = np.array([row["planned"]["ends"][way] for row in rows]).T
+    gap = np.array([row["planned"][way] for row in rows]) - truth
+    found = {
+        "within_a_tenth": np.mean(np.abs(gap) <= NEAR + 1e-9),
+        "asked_too_much": np.mean(gap > NEAR + 1e-9),
+        "asked_too_little": np.mean(gap < -NEAR - 1e-9),
+        "mean_gap": gap.mean(),
+        "median_absolute_gap": np.median(np.abs(gap)),
+        "in_interval": np.mean((truth >= lower - 1e-9) & (truth <= upper + 1e-9)),
+        "mean_width": np.mean(upper - lower),
+    }
+    return {name: round(float(value), 4) for name, value in found.items()}
 
-    def figures(at: np.ndarray) -> dict[str, float]:
-        gap = planned[at] - truth[at]
-        return {
-            "within_a_tenth": float(np.mean(np.abs(gap) <= NEAR + 1e-9)),
-            "mean_gap": float(gap.mean()),
-            "median_absolute_gap": float(np.median(np.abs(gap))),
-            "in_interval": float(np.mean((truth[at] >= lower[at] - 1e-9) & (truth[at] <= upper[at] + 1e-9))),
-        }
 
-    values = figures(np.arange(len(rows)))
-    ends = cluster_intervals(figures, datasets)
-    return {name: [round(v, 4), *np.round(ends[name], 4).tolist()] for name, v in values.items()}
+def _kinds(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Returns the lineages by kind."""
+    return {
+        "harm_under_0.1": [row for row in rows if row["harm"][0] < MIDDLE],
+        "harm_0.1_to_0.5": [row for row in rows if MIDDLE <= row["harm"][0] < 0.5],
+        "harm_over_0.5": [row for row in rows if row["harm"][0] >= 0.5],
+        "first_generation": [row for row in rows if row["generation"] == 1],
+        "later_generations": [row for row in rows if row["generation"] > 1],
+        "reference_under_400_rows": [row for row in rows if row["reference_rows"] < 400],
+        "reference_of_400_or_more": [row for row in rows if row["reference_rows"] >= 400],
+    }
 
 
 def _baselines(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Returns how often one share for all, the best in hindsight among others, is within a tenth at the middle."""
+    """Returns how often one share for all is within a tenth at the middle, and two seeds of what the other two find."""
     truth = np.array([row["trained"][f"{MIDDLE:g}"] for row in rows])
-    return {
-        f"always_{share:g}": round(float(np.mean(np.abs(truth - share) <= NEAR + 1e-9)), 4) for share in (0.0, 0.3, 0.5)
-    }
+    halves = np.array([row["trained_by_halves"] for row in rows])
+    found = {f"always_{share:g}": truth - share for share in (0.0, 0.3, 0.5, 0.7)}
+    found["two_seeds_against_two"] = halves[:, 0] - halves[:, 1]
+    return {name: round(float(np.mean(np.abs(gap) <= NEAR + 1e-9)), 4) for name, gap in found.items()}
 
 
 def main() -> None:

@@ -58,7 +58,7 @@ def test_doing_nothing_is_on_the_front_s_other_side():
 def test_real_rows_are_those_of_the_plan():
     shares = np.array([0.0, 0.3, 0.6, 0.9])
     risks = np.array([95.0, 60.0, 10.0, 1.0])
-    plan = plan_by_risk(shares, risks, risks[None], 20.0)
+    plan = plan_by_risk(shares, risks, 20.0)
     facts = {
         "num_rows": 1_000,
         "columns": ["a"],
@@ -72,7 +72,7 @@ def test_real_rows_are_those_of_the_plan():
     rows = found.action.rows
     assert rows / (rows + 1_000) == pytest.approx(plan.share, abs=1e-3)
     assert f"{rows:,}" in found.title
-    (never,) = recommend(verdict="reject", mix=plan_by_risk(shares, risks + 4.0, risks[None] + 4.0, 2.0), **facts)
+    (never,) = recommend(verdict="reject", mix=plan_by_risk(shares, risks + 4.0, 2.0), **facts)
     assert never.action.rows == 1_000
     assert "No share that was measured is enough" in never.description
 

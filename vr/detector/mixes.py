@@ -46,13 +46,11 @@ class MixRisks:
     Attributes:
       shares: float `[k]`.
       risk: float `[k]`, of the features' means over draws.
-      by_draw: float `[m, k]`.
       review_from: Risk from which the verdict is no approval.
     """
 
     shares: np.ndarray
     risk: np.ndarray
-    by_draw: np.ndarray
     review_from: float
 
 
@@ -103,41 +101,26 @@ def judge_mixes(
       config: Thresholds, where they are not to be the calibrated ones.
       calibration: The fitted heads; those that the package ships by default.
     """
-
-    def risk_of(features: Mapping[str, Feature]) -> tuple[float, float] | None:
-        found = judge(features, specs, config, with_reference=True, calibration=calibration)
-        return None if found.probability is None else (100.0 * found.probability, found.review_from)
-
-    means = [risk_of(_mean(each)) for each in mixes.features]
-    by_draw = [[risk_of(one) for one in each] for each in mixes.features]
-    if not means or None in means or any(None in each for each in by_draw):
+    found = [
+        judge(_mean(draws), specs, config, with_reference=True, calibration=calibration) for draws in mixes.features
+    ]
+    risks = [100.0 * each.probability for each in found if each.probability is not None]
+    if not found or len(risks) < len(found):
         return None
-    return MixRisks(
-        mixes.shares,
-        np.array([found[0] for found in means if found]),
-        np.array([[found[0] for found in each if found] for each in by_draw]).T,
-        next(found[1] for found in means if found),
-    )
+    return MixRisks(mixes.shares, np.array(risks), found[0].review_from)
 
 
-def harm_of_mixes(
-    mixes: Mixes, specs: Mapping[str, MetricSpec], model: HarmModel | None = None
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Returns the harm to expect of every mix, `[k]` of the features' means and `[m, k]` by draw; None where not known.
+def harm_of_mixes(mixes: Mixes, specs: Mapping[str, MetricSpec], model: HarmModel | None = None) -> np.ndarray | None:
+    """Returns the harm to expect of every mix, float `[k]`, by the features' means over draws; None where not known.
 
     Args:
       mixes: Measured.
       specs: What their features are.
       model: Of expected harm; the one that the package ships by default.
     """
-    means = [expected_harm(_mean(each), specs, model) for each in mixes.features]
-    by_draw = [[expected_harm(one, specs, model) for one in each] for each in mixes.features]
-    if not means or None in means or any(None in each for each in by_draw):
-        return None
-    return (
-        np.array([found.value for found in means if found]),
-        np.array([[found.value for found in each if found] for each in by_draw]).T,
-    )
+    found = [expected_harm(_mean(draws), specs, model) for draws in mixes.features]
+    harms = [each.value for each in found if each is not None]
+    return np.array(harms) if found and len(harms) == len(found) else None
 
 
 def _mean(draws: Sequence[Mapping[str, Feature]]) -> dict[str, Feature]:

@@ -3,18 +3,19 @@
 Enough is told in two ways: the verdict becomes `approve` (`plan_by_risk`), or the harm to expect of training on the mix
 falls below a share of the skill (`plan_by_harm`), which is what collapse means. Either is taken to fall as the share of
 real rows rises: what was measured is made monotone by isotonic regression, risks by their logits, and the share is
-where it crosses the threshold, between shares on a straight line. The interval is that of the crossings of single draws
-(Student's, of one draw), joined with an error of the planner itself, which the caller has to know.
+where it crosses the threshold, between shares on a straight line. The interval is of the share that training would
+find: the planned one and the quantiles of how far off plans were where models were trained on every mix. What single
+draws of the rows differ by is a part of that.
 
 References:
   Barlow et al. 1972, Statistical Inference under Order Restrictions, for isotonic regression.
+  Lei et al. 2018, Distribution-free predictive inference for regression, for intervals by the quantiles of past errors.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit, logit
-from scipy.stats import norm, t
 from sklearn.isotonic import IsotonicRegression
 
 __all__ = ["MixPlan", "plan_by_risk", "plan_by_harm", "real_rows_for"]
@@ -49,49 +50,47 @@ class MixPlan:
 
 
 def plan_by_risk(
-    shares: np.ndarray, risk: np.ndarray, by_draw: np.ndarray, threshold: float, error: float = 0.0
+    shares: np.ndarray, risk: np.ndarray, threshold: float, error: tuple[float, float] = (0.0, 0.0)
 ) -> MixPlan:
     """Returns the smallest share of real rows whose risk lies below a threshold.
 
     Args:
       shares: float `[k]`, ascending from 0, two or more.
       risk: float `[k]`, 0 to 100, of each share.
-      by_draw: float `[m, k]`, the same of single draws.
       threshold: Risk, 0 to 100.
-      error: Standard deviation of the planner's share about that of training, which widens the interval.
+      error: 5 % and 95 % quantile of the share found by training less the planned one.
 
     Raises:
       ValueError: The lengths differ, or shares do not ascend.
     """
     level = float(_logits(np.array([threshold]))[0])
-    share, ends, fitted = _plan(shares, _logits(risk), _logits(np.atleast_2d(by_draw)), level, error)
+    share, fitted = _plan(shares, _logits(risk), level)
     measured = 100.0 * expit(fitted)
     reason = None
     if share is None:
         reason = f"at {shares[-1]:.0%} of real rows the risk is still {measured[-1]:.0f}, over {threshold:.0f}"
-    return MixPlan(share, *ends, _LEVEL, np.asarray(shares, float), measured, threshold, reason)
+    return MixPlan(share, *_ends(share, error), _LEVEL, np.asarray(shares, float), measured, threshold, reason)
 
 
 def plan_by_harm(
-    shares: np.ndarray, harm: np.ndarray, by_draw: np.ndarray, threshold: float, error: float = 0.0
+    shares: np.ndarray, harm: np.ndarray, threshold: float, error: tuple[float, float] = (0.0, 0.0)
 ) -> MixPlan:
     """Returns the smallest share of real rows at which the harm to expect is below a threshold.
 
     Args:
       shares: float `[k]`, ascending from 0, two or more.
       harm: float `[k]`, share of the skill that training would lose, 0 none.
-      by_draw: float `[m, k]`, the same of single draws.
       threshold: Share of the skill.
       error: As `plan_by_risk` has it.
 
     Raises:
       ValueError: The lengths differ, or shares do not ascend.
     """
-    share, ends, fitted = _plan(shares, np.asarray(harm, float), np.atleast_2d(by_draw), threshold, error)
+    share, fitted = _plan(shares, np.asarray(harm, float), threshold)
     reason = None
     if share is None:
         reason = f"at {shares[-1]:.0%} of real rows {fitted[-1]:.0%} of the skill would still be lost"
-    return MixPlan(share, *ends, _LEVEL, np.asarray(shares, float), fitted, threshold, reason)
+    return MixPlan(share, *_ends(share, error), _LEVEL, np.asarray(shares, float), fitted, threshold, reason)
 
 
 def real_rows_for(share: float, candidate_rows: int) -> int:
@@ -99,30 +98,22 @@ def real_rows_for(share: float, candidate_rows: int) -> int:
     return int(np.ceil(candidate_rows * share / (1.0 - share) - 1e-9))
 
 
-def _plan(
-    shares: np.ndarray, values: np.ndarray, by_draw: np.ndarray, level: float, error: float
-) -> tuple[float | None, tuple[float | None, float | None], np.ndarray]:
-    """Returns the share, the ends of its interval, and the monotone values."""
+def _plan(shares: np.ndarray, values: np.ndarray, level: float) -> tuple[float | None, np.ndarray]:
+    """Returns the share, and the values that never rise, nearest by least squares."""
     shares = np.asarray(shares, float)
-    if len(shares) < 2 or (np.diff(shares) <= 0).any() or not len(values) == len(shares) == by_draw.shape[1]:
+    if len(shares) < 2 or (np.diff(shares) <= 0).any() or len(values) != len(shares):
         raise ValueError(f"shares must ascend, two or more, with as many values, got {len(shares)} and {len(values)}")
-    fitted = _monotone(shares, values)
-    share = _crossing(shares, fitted, level)
+    fitted = IsotonicRegression(increasing=False).fit_transform(shares, values)
+    return _crossing(shares, fitted, level), fitted
+
+
+def _ends(share: float | None, error: tuple[float, float]) -> tuple[float | None, float | None]:
+    """Returns the ends of the interval; no upper one where it reaches real rows alone."""
     if share is None:
-        return None, (None, None), fitted
-    # A draw that never crosses does so beyond the last share, at 1 at the latest.
-    drawn = [_crossing(shares, _monotone(shares, each), level) for each in by_draw]
-    crossings = np.array([1.0 if one is None else one for one in drawn])
-    half = error * norm.ppf(0.5 + _LEVEL / 2)
-    if len(crossings) > 1:
-        half = np.hypot(half, t.ppf(0.5 + _LEVEL / 2, len(crossings) - 1) * crossings.std(ddof=1))
-    upper = float(share + half)
-    return share, (float(max(0.0, share - half)), upper if upper < 1.0 else None), fitted
-
-
-def _monotone(shares: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Returns the values that never rise, nearest by least squares."""
-    return IsotonicRegression(increasing=False).fit_transform(shares, values)
+        return None, None
+    # The planned share lies within, whichever way plans err.
+    lower, upper = share + min(0.0, error[0]), share + max(0.0, error[1])
+    return float(max(0.0, lower)), float(upper) if upper < 1.0 else None
 
 
 def _crossing(shares: np.ndarray, fitted: np.ndarray, level: float) -> float | None:
