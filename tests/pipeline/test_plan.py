@@ -1,11 +1,17 @@
 """What a run says of real rows, prices and generations when it is asked to plan."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 import vr
+from vr.pipeline import advice
 from vr.pipeline.report import Status
+
+MEASURED = Path(__file__).parents[2] / "benchmarks" / "results" / "mix_planner.json"
 
 PLAN = ["cascade=none", "plan=full", "prices=clinical", "recommendation.mix_draws=2", "recommendation.mix_steps=9"]
 
@@ -36,6 +42,12 @@ def test_a_mix_that_would_be_approved_is_found_and_recommended(planned):
     assert real.action["rows"] == mix.real_rows
     # A mix of the planned share is judged near the threshold that it was planned for.
     assert real.expected_risk_score.value < 0.5 * planned.risk_score
+
+
+def test_errors_of_the_planner_are_those_that_were_measured():
+    errors = json.loads(MEASURED.read_text())["errors"]
+    assert list(advice._MIX_ERROR) == errors["by_risk"]
+    assert list(advice._MIX_ERROR_BY_HARM) == errors["by_harm"]
 
 
 def test_skill_is_expected_to_come_back_with_real_rows(planned):

@@ -6,7 +6,7 @@ import pytest
 from vr.core.errors import ConfigError
 from vr.recommendation.actions import Action, Effect, recommend, with_effects, with_prices
 from vr.recommendation.config import PricesConfig
-from vr.recommendation.mix_plan import plan_by_risk
+from vr.recommendation.mix_plan import plan_by_harm, plan_by_risk
 from vr.recommendation.prices import on_front, price_of
 from vr.recommendation.vocabulary import AddRealRows, DropRows, GiveReference
 
@@ -72,6 +72,13 @@ def test_real_rows_are_those_of_the_plan():
     rows = found.action.rows
     assert rows / (rows + 1_000) == pytest.approx(plan.share, abs=1e-3)
     assert f"{rows:,}" in found.title
+    harm = np.array([0.4, 0.1, 0.05, 0.0])
+    (with_harm,) = recommend(verdict="reject", mix=plan, mix_by_harm=plan_by_harm(shares, harm, 0.15), **facts)
+    assert with_harm.action.rows == rows
+    assert "expected to lose 25% may do" in with_harm.description
+    # No share that is expected to be enough, or one beyond what the verdict asks for, is no news.
+    (without,) = recommend(verdict="reject", mix=plan, mix_by_harm=plan_by_harm(shares, harm + 1.0, 0.15), **facts)
+    assert without == found
     (never,) = recommend(verdict="reject", mix=plan_by_risk(shares, risks + 4.0, 2.0), **facts)
     assert never.action.rows == 1_000
     assert "No share that was measured is enough" in never.description

@@ -32,8 +32,8 @@ __all__ = ["Advice", "advise"]
 
 # 5 % and 95 % quantile of the share of real rows that training found less the planned one, on datasets and generators
 # that the head had not seen: `errors` of benchmarks/results/mix_planner.json.
-_MIX_ERROR = (-0.1, 0.1)
-_MIX_ERROR_BY_HARM = (-0.1, 0.1)
+_MIX_ERROR = (-0.6243, 0.0895)
+_MIX_ERROR_BY_HARM = (-0.4815, 0.2375)
 # The middle between the harm of a healthy dataset and that of a collapsed one.
 _HARMLESS = 0.1
 
@@ -104,6 +104,7 @@ def advise(
         reference_rows=None if intake.reference_profile is None else intake.reference_profile.rows,
         beyond=_beyond(intake),
         mix=mix,
+        mix_by_harm=by_harm,
     )
     effects = []
     for action in actions[: config.recommendation.measured]:

@@ -331,7 +331,8 @@ class MixSection(_Model):
 
     `share_by_harm` is the smallest at which training on the mix is expected to lose under a tenth of the skill.
     `real_rows` are those to put beside all of the candidate's; `approve_below` is the risk below which a mix is
-    approved. `share` has no upper end where that may lie beyond every share that was measured.
+    approved. The intervals are of the share that training would find, by how far off plans were where models were
+    trained on every mix; they have no upper end where that may be all real rows.
     """
 
     status: Status

@@ -72,6 +72,7 @@ def recommend(
     reference_rows: int | None,
     beyond: Sequence[Beyond] = (),
     mix: MixPlan | None = None,
+    mix_by_harm: MixPlan | None = None,
 ) -> list[Action]:
     """Returns what to do, most useful first; empty where there is nothing to do.
 
@@ -88,6 +89,7 @@ def recommend(
       reference_rows: Rows of the reference, None without one.
       beyond: Columns with numbers outside of the reference's range.
       mix: The share of real rows that was found to be enough, where it was sought.
+      mix_by_harm: The share at which the harm to expect is small, where that is known.
     """
     actions = []
     # Duplicates as frequent as the reference's own are how the data is.
@@ -95,7 +97,7 @@ def recommend(
     if excess:
         actions.append(_deduplicate(excess, num_repeated, num_rows, duplicate_excess, columns, beside))
     if verdict != "approve" and reference_rows is not None:
-        actions.append(_add_real_rows(verdict, num_rows, missing_mass, reference_rows, mix))
+        actions.append(_add_real_rows(verdict, num_rows, missing_mass, reference_rows, mix, mix_by_harm))
     if num_suspicious and num_suspicious < 0.5 * num_rows:
         actions.append(
             Action(
@@ -170,7 +172,12 @@ def _deduplicate(
 
 
 def _add_real_rows(
-    verdict: str, num_rows: int, missing_mass: float | None, reference_rows: int, mix: MixPlan | None
+    verdict: str,
+    num_rows: int,
+    missing_mass: float | None,
+    reference_rows: int,
+    mix: MixPlan | None,
+    mix_by_harm: MixPlan | None,
 ) -> Action:
     title = ""
     if mix is not None and mix.share:
@@ -181,6 +188,9 @@ def _add_real_rows(
             f"by statistics alone, at as many rows as there are: {wanted:,} real rows beside all of these, or "
             f"{1_000 * (1.0 - mix.share) / mix.share:,.0f} of these for every 1,000 real ones."
         )
+        if mix_by_harm is not None and mix_by_harm.share is not None and mix_by_harm.share < mix.share:
+            # The verdict is careful: it asks for more than training does.
+            what += f" By the skill that training is expected to lose {mix_by_harm.share:.0%} may do."
     elif verdict == "review":
         # Rows that make the mix 30 % real.
         wanted = max(1, round(num_rows * 0.3 / 0.7))

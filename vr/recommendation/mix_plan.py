@@ -30,8 +30,8 @@ class MixPlan:
 
     Attributes:
       share: Of real rows in the mix, 0 to 1: 0 where none are needed, None where no share that was measured is enough.
-      lower: Lower end of its interval, None without a share.
-      upper: Upper end, None where it may be beyond every share that was measured.
+      lower: Lower end of the interval of the share that training would find, None without a share.
+      upper: Upper end, None where it may be real rows alone.
       level: Nominal coverage of the interval.
       shares: float `[k]`, that were measured.
       measured: float `[k]`, the risk, 0 to 100, or the harm to expect, made monotone.
