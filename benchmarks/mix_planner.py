@@ -179,7 +179,7 @@ def judged(mixed: list[list[dict[str, Any]]], calibration: Calibration, model: H
     if risks is None or harm is None:
         raise RuntimeError("nothing that the head reads was measured")
     # What the forests alone say, without the model that reads the other signs beside them.
-    lost = np.array([np.mean([one[_SKILL].value for one in draws]) for draws in features])
+    lost = np.array([[one[_SKILL].value for one in draws] for draws in features], float).mean(axis=1)
     return {
         "risk": risks.risk.round(2).tolist(),
         "review_from": round(risks.review_from, 2),
