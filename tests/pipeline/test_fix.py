@@ -158,6 +158,17 @@ def test_what_goes_is_what_the_report_says(case, tmp_path):
     assert manifest["output"]["fingerprint"] == again.dataset.fingerprint
 
 
+def test_recommendations_are_ordered_by_their_measured_effect(case):
+    told, _ = load_report(case / "report" / "report.json")
+    values = [item.expected_risk_score.value for item in told.recommendations if item.expected_risk_score is not None]
+    num_measured = sum(value is not None for value in values)
+    assert num_measured == 3
+    assert None not in values[:num_measured]
+    # In whole points, below which it is the expected loss that tells.
+    points = [np.floor(told.risk_score - value + 0.5) for value in values[:num_measured]]
+    assert points == sorted(points, reverse=True)
+
+
 def test_top_executes_the_first_ones_only(case, tmp_path):
     manifest = run(case, tmp_path / "clean.parquet", top=1).manifest
     assert [action["priority"] for action in manifest["actions"]] == [1]
@@ -242,7 +253,7 @@ def test_a_fixed_dataset_is_not_fixed_by_the_same_report(case, tmp_path):
 
 
 def test_its_own_report_finds_no_repeats_to_remove_any_more(case, tmp_path):
-    run(case, tmp_path / "clean.parquet", top=1)
+    run(case, tmp_path / "clean.parquet", top=1, report=edited(case, tmp_path, put_first("deduplicate")))
     sources = open_source(tmp_path / "clean.parquet"), open_source(case / "reference.parquet")
     told = validate(*sources, Config(cascade=preset("none")))
     assert "deduplicate" not in {item.category for item in told.recommendations}
@@ -389,8 +400,10 @@ def test_other_row_scores_make_another_file(case, tmp_path):
     with pytest.raises(AlreadyPublishedError, match="holds something else already"):
         run(case, tmp_path / "clean.parquet", report=report)
     # Where no action reads them they decide nothing.
-    first = run(case, tmp_path / "first.parquet", top=1).manifest
+    report = edited(case, tmp_path, put_first("deduplicate"))
+    first = run(case, tmp_path / "first.parquet", top=1, report=report).manifest
     assert first["report"]["row_scores_sha256"] is None
+    shutil.copy(scores, tmp_path / "row_scores.parquet")
     assert not run(case, tmp_path / "first.parquet", top=1, report=report).is_new
 
 
@@ -459,6 +472,19 @@ def edited(case, tmp_path, change) -> Path:
     change(document)
     (tmp_path / "report.json").write_text(json.dumps(document))
     return tmp_path / "report.json"
+
+
+def put_first(kind):
+    """Returns what makes the action of this kind the first of a report."""
+
+    def change(document):
+        ordered = sorted(
+            document["recommendations"], key=lambda item: (item["action"]["kind"] != kind, item["priority"])
+        )
+        for priority, item in enumerate(ordered, 1):
+            item["priority"] = priority
+
+    return change
 
 
 @pytest.mark.parametrize("version", ["1.2.0", "1.99.0", "2.0.0", "x"])

@@ -1,5 +1,6 @@
 import pytest
 
+from vr.detector.harm import Harm
 from vr.recommendation.actions import Effect, recommend, with_effects
 from vr.recommendation.ranges import Beyond
 from vr.recommendation.vocabulary import AddRealRows, Clip, Deduplicate, DropRows, GiveReference
@@ -65,19 +66,61 @@ def test_columns_that_leave_the_range_are_clipped_five_at_most():
     assert "infinite" not in found[1].description
 
 
-def test_what_buys_nothing_comes_last_and_says_so():
-    listed = recommend(
-        **FACTS | {"verdict": "review", "num_repeated": 10, "duplicate_excess": None, "num_suspicious": 9}
-    )
-    assert [action.category for action in listed] == ["deduplicate", "add_real_rows", "drop_rows"]
-    effects = [Effect(60.0, 50.0, 70.0), Effect(20.0, 10.0, 30.0)]
-    ordered = with_effects(listed, effects, risk=60.2)
-    assert [action.category for action in ordered] == ["add_real_rows", "drop_rows", "deduplicate"]
-    assert ordered[-1].description.endswith("By itself it does not lower the risk.")
-    # What was not measured keeps its place, and says why.
-    assert ordered[1].effect.risk is None
-    assert "not among the actions that are measured" in (ordered[1].effect.reason or "")
-    assert [action.category for action in with_effects(listed, effects, None)] == [a.category for a in listed]
+def listed():
+    facts = {"verdict": "review", "num_repeated": 10, "duplicate_excess": None, "num_suspicious": 9}
+    return recommend(**FACTS | facts, beyond=[Beyond("a", 0.0, 1.0, 7, infinite=False)])
+
+
+def order(effects, risk=60.0):
+    return [action.category for action in with_effects(listed(), effects, risk)]
+
+
+def effect(risk, lost=None):
+    return Effect(risk, risk, risk, harm=None if lost is None else Harm(lost, lost, lost))
+
+
+def test_actions_are_listed_in_the_order_in_which_they_are_measured():
+    assert [action.category for action in listed()] == ["deduplicate", "add_real_rows", "drop_rows", "clip"]
+    # Without a risk there is no effect to order by.
+    assert order([effect(60.0), effect(20.0)], risk=None) == ["deduplicate", "add_real_rows", "drop_rows", "clip"]
+
+
+def test_the_greatest_measured_effect_comes_first_and_what_was_not_measured_last():
+    found = with_effects(listed(), [effect(60.0), effect(20.0), effect(9.0)], 60.2)
+    assert [action.category for action in found] == ["drop_rows", "add_real_rows", "deduplicate", "clip"]
+    assert [action.effect.risk for action in found] == [9.0, 20.0, 60.0, None]
+    assert found[2].description.endswith("By itself it does not lower the risk.")
+    assert not any(action.description.endswith("lower the risk.") for action in (*found[:2], found[3]))
+    assert "not among the actions that are measured" in (found[3].effect.reason or "")
+    # One that could not be measured is not before one that was, however little that buys.
+    assert order([Effect(None, reason="too few"), effect(60.0)]) == [
+        "add_real_rows",
+        "deduplicate",
+        "drop_rows",
+        "clip",
+    ]
+
+
+def test_equal_risks_are_told_apart_by_the_skill_lost_and_then_by_the_rows():
+    # 10 repeats, 429 real rows, 9 suspicious ones.
+    assert order([effect(20.3, 0.3), effect(19.8, 0.1), effect(20.1)])[:3] == [
+        "add_real_rows",
+        "deduplicate",
+        "drop_rows",
+    ]
+    assert order([effect(20.0, 0.2), effect(20.0, 0.2), effect(20.0, 0.2)])[:3] == [
+        "drop_rows",
+        "deduplicate",
+        "add_real_rows",
+    ]
+    # At a risk that nothing moves, the expected loss still tells what helps.
+    assert order([effect(99.9, 0.5), effect(99.8, 0.2), effect(99.9, 0.6)], risk=99.9)[0] == "add_real_rows"
+
+
+def test_what_raises_the_risk_comes_after_what_leaves_it():
+    found = with_effects(listed(), [effect(70.0, 0.1), effect(60.3), effect(59.6)], 60.0)
+    assert [action.category for action in found][:3] == ["drop_rows", "add_real_rows", "deduplicate"]
+    assert all(action.description.endswith("lower the risk.") for action in found[:3])
 
 
 def test_rows_that_may_differ_where_they_were_not_compared_are_not_removed():

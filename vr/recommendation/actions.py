@@ -1,5 +1,6 @@
 """What to do about the findings, as actions that `vr fix` can execute."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from vr.detector.harm import Harm
 from vr.localization.localize import CONFIDENT
 from vr.recommendation.config import PricesConfig
+from vr.recommendation.hindsight import NO_GAIN
 from vr.recommendation.mix_plan import MixPlan, real_rows_for
 from vr.recommendation.prices import Price, on_front, price_of
 from vr.recommendation.ranges import Beyond
@@ -16,7 +18,6 @@ __all__ = ["Action", "Effect", "recommend", "with_effects", "with_prices"]
 
 _MOST_CLIPS = 5
 _LEAST_MISSING = 0.005  # of the reference, to be worth words
-_NO_GAIN = 0.5  # of risk, 0 to 100: what is lowered by less is not lowered
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def recommend(
     mix: MixPlan | None = None,
     mix_by_harm: MixPlan | None = None,
 ) -> list[Action]:
-    """Returns what to do, most useful first; empty where there is nothing to do.
+    """Returns what to do, in the order in which effects are measured; empty where there is nothing to do.
 
     Args:
       verdict: approve, review or reject.
@@ -129,22 +130,41 @@ def recommend(
 
 
 def with_effects(actions: Sequence[Action], effects: Sequence[Effect], risk: float | None) -> list[Action]:
-    """Returns the actions with their measured effects; those that were measured to buy nothing come last, and say so.
+    """Returns the actions with their measured effects, the greatest first, then those that were not measured.
+
+    Effects are compared by the risk that they take away, in whole points, since less is luck; equal ones by the skill
+    expected to be lost afterwards, and then by the rows that they touch. What was measured to lower the risk by less
+    than half a point says so.
 
     Args:
-      actions: In order.
+      actions: In the order that those keep whose effects are equal or unknown.
       effects: Of the first ones.
-      risk: As it is, 0 to 100; None where it is not known.
+      risk: As it is, 0 to 100; None where it is not known, and the order stays as it is.
     """
-    measured = [replace(action, effect=effect) for action, effect in zip(actions, effects, strict=False)]
-    measured += actions[len(effects) :]
+    told = [replace(action, effect=effect) for action, effect in zip(actions, effects, strict=False)]
+    told += actions[len(effects) :]
     if risk is None:
-        return measured
-    idle = [a for a in measured if a.effect.risk is not None and a.effect.risk > risk - _NO_GAIN]
-    useful = [action for action in measured if action not in idle]
-    return useful + [
-        replace(action, description=f"{action.description} By itself it does not lower the risk.") for action in idle
+        return told
+    measured = [
+        replace(action, description=f"{action.description} By itself it does not lower the risk.")
+        if _points(action.effect, risk) <= 0
+        else action
+        for action in told
+        if action.effect.risk is not None
     ]
+    unknown = [action for action in told if action.effect.risk is None]
+    return sorted(measured, key=lambda action: _usefulness(action, risk)) + unknown
+
+
+def _points(effect: Effect, risk: float) -> int:
+    """Returns the whole points of risk that an effect takes away, half a point counting as one."""
+    assert effect.risk is not None
+    return math.floor(risk - effect.risk + NO_GAIN)
+
+
+def _usefulness(action: Action, risk: float) -> tuple[float, float, int]:
+    harm = action.effect.harm
+    return -_points(action.effect, risk), math.inf if harm is None else round(harm.value, 3), action.affected_rows
 
 
 def _deduplicate(
