@@ -32,6 +32,7 @@ __all__ = ["Contents", "Database"]
 FORMAT = 1
 BUSY_S = 60.0  # longest wait for other writers
 _MOST_CONTENT = 1 << 16  # characters of one signature
+_MAKES_ONE = "`vr signatures add` or `vr history --create` makes one"
 
 _METADATA = sa.MetaData()
 # One row: what the library is, how often it was written to, and which index file was made of it.
@@ -100,7 +101,7 @@ class Database:
             self.path = Path(str(self.url.database))
             self.name = str(self.path)
             if not create and not self.path.is_file():
-                raise ConfigError("is no library", where=self.name, hint="`vr signatures add` makes one")
+                raise ConfigError("is no library", where=self.name, hint=_MAKES_ONE)
         self._engine = _engine(self.url, self.name)
         try:
             self._run(lambda: self._open(create))
@@ -158,12 +159,42 @@ class Database:
             # A reader without the right to write searches an index of its own.
             return False
 
+    def write(self, call: Callable[[sa.Connection], _T]) -> _T:
+        """Returns what `call` returns of a transaction; other writers wait for it, those of signatures too.
+
+        Args:
+          call: May be called again where the database was busy; what it wrote before is gone then.
+
+        Raises:
+          LibraryError: The database failed, or was busy for a minute.
+        """
+
+        def once() -> _T:
+            with self._writing() as connection:
+                connection.execute(sa.select(_STATE.c.id).with_for_update())
+                return call(connection)
+
+        return self._run(once)
+
+    def look(self, call: Callable[[sa.Connection], _T]) -> _T:
+        """Returns what `call` returns of a transaction that reads, everything from one moment.
+
+        Raises:
+          LibraryError: The database failed, or its file is damaged.
+        """
+
+        def once() -> _T:
+            with self._reading() as connection:
+                return call(connection)
+
+        return self._run(once)
+
     def _open(self, create: bool) -> None:
         with self._engine.connect() as connection:
             found = sa.inspect(connection).has_table(_STATE.name)
         if not found:
             if not create:
-                raise ConfigError("is no library", where=self.name, hint="`vr signatures add` makes one")
+                raise ConfigError("is no library", where=self.name, hint=_MAKES_ONE)
             if self._is_sqlite and self._is_of_others():
                 raise ConfigError("holds another program's tables", where=self.name, hint="name a file of its own")
         if self._is_sqlite:
@@ -172,8 +203,9 @@ class Database:
             self._create()
         with self._engine.connect() as connection:
             state = connection.execute(sa.select(_STATE)).one_or_none()
-            if self._is_sqlite:
-                told = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar()
+            # Not of the whole file: the history beside them grows with every run, and its rows are checked one by one.
+            for table in (_STATE, _SIGNATURES) if self._is_sqlite else ():
+                told = connection.exec_driver_sql(f"PRAGMA integrity_check({table.name})").scalar()
                 if told != "ok":
                     raise _damaged(self.name, str(told))
         if state is not None and not _is_state(state):
@@ -245,10 +277,7 @@ class Database:
             return len(new)
 
     def _read(self) -> Contents:
-        with self._engine.connect() as connection:
-            if not self._is_sqlite:
-                connection = connection.execution_options(isolation_level="REPEATABLE READ")
-            # SQLite's deferred transaction reads one moment as well.
+        with self._reading() as connection:
             state = connection.execute(sa.select(_STATE)).one()
             rows = connection.execute(sa.select(_SIGNATURES).order_by(_SIGNATURES.c.id)).all()
         whole, damaged = [], []
@@ -275,11 +304,21 @@ class Database:
             return done.rowcount == 1
 
     @contextmanager
+    def _reading(self) -> Iterator[sa.Connection]:
+        with self._engine.connect() as connection:
+            # SQLite's deferred transaction reads one moment as well.
+            options = {} if self._is_sqlite else {"isolation_level": "REPEATABLE READ"}
+            yield connection.execution_options(**options)
+
+    @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
         with self._engine.connect() as connection:
             # SQLite would find out at its first write only that another is at it, and give up without waiting.
             immediate = connection.execution_options(vr_begin="BEGIN IMMEDIATE") if self._is_sqlite else connection
             with immediate.begin():
+                if not self._is_sqlite:
+                    # PostgreSQL would wait for another writer for ever.
+                    immediate.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_S:.0f}s'")
                 yield immediate
 
     def _run(self, call: Callable[[], _T]) -> _T:
