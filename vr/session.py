@@ -123,6 +123,7 @@ def run(
     processes = processes or _reading_processes(candidate, reference, config)
     join(Hosts.of(os.environ))
     from vr.cascade.agreement import by_first
+    from vr.pipeline.history import remember, validation_record
     from vr.pipeline.run_folder import PUBLISHED, REPORT, refuse_inside
     from vr.pipeline.validate import validate
     from vr.telemetry.background import tracking
@@ -156,6 +157,8 @@ def run(
         )
         if remote is not None:
             by_first(lambda: remote.publish(replace=force))
+        if is_first():
+            remember(config.signatures, lambda: [validation_record(report)])
         tracker.finish(report, folder)
     return report
 
@@ -252,7 +255,8 @@ def run_fix(
     """Executes a report's recommendations, see `vr.pipeline.fix.fix`, and validates what came of it where asked to.
 
     The validation is of the report's configuration, against its reference; its files go to `<output>.report`, and what
-    it says stands in the manifest beside what the recommendations promised.
+    it says stands in the manifest beside what the recommendations promised. The history of the report's library of
+    signatures, where it has one, keeps both.
 
     Args:
       candidate: Path or URI of the dataset that the report is of.
@@ -275,6 +279,7 @@ def run_fix(
     from vr.pipeline.chosen import load_report
     from vr.pipeline.fix import Fixed, fix
     from vr.pipeline.fixed_output import FixedOutput
+    from vr.pipeline.history import fix_record, remember, validation_record
     from vr.pipeline.manifest import validation_of
 
     report, digest = load_report(report_path)
@@ -300,13 +305,16 @@ def run_fix(
         force=force,
         progress=progress,
     )
+    # The report too: its run may not have been able to write there.
+    record = fix_record(report, fixed.manifest)
+    remember(config.signatures, lambda: [validation_record(report), record])
     # Another reference than the report's is another question.
     if not validate or (not fixed.is_new and reference is None and fixed.manifest["validation"] is not None):
         return fixed
     where = reference if reference is not None else report.reference.uri  # type: ignore[union-attr]
     again = replace(config, data=replace(config.data, uri=output, format=first.format))
     after = run(None, where, again, output=f"{output}.report", force=force, progress=progress)
-    manifest = fixed.manifest | {"validation": validation_of(report, after)}
+    manifest = fixed.manifest | {"validation": validation_of(report, after, record.foretold)}
     FixedOutput(output).write_manifest(manifest)
     return Fixed(manifest, fixed.is_new)
 

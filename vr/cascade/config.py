@@ -9,6 +9,7 @@ from vr.core.errors import ConfigError
 __all__ = [
     "CURVE_POINTS",
     "CascadeConfig",
+    "DECIDES",
     "Execution",
     "Network",
     "Precision",
@@ -280,7 +281,7 @@ def preset(name: str) -> CascadeConfig:
 
 
 # What a trained network depends on; the rest says how it is trained, to rounding.
-_DECIDES = ("network", "heads", "tiers", "train_rows", "test_rows", "precision", "learning_rate_test")
+DECIDES = ("network", "heads", "tiers", "train_rows", "test_rows", "precision", "learning_rate_test")
 
 
 def changes_to(name: str, config: CascadeConfig) -> list[str]:
@@ -288,4 +289,4 @@ def changes_to(name: str, config: CascadeConfig) -> list[str]:
     if config.preset != name:
         return [f"cascade={config.preset}"]
     shipped = preset(name)
-    return [f"cascade.{field}" for field in _DECIDES if getattr(config, field) != getattr(shipped, field)]
+    return [f"cascade.{field}" for field in DECIDES if getattr(config, field) != getattr(shipped, field)]

@@ -15,19 +15,20 @@ from vr.pipeline.chosen import Chosen
 from vr.pipeline.report import ValidationReport
 from vr.recommendation.edits import Change
 from vr.recommendation.vocabulary import AddRealRows
+from vr.signatures.records import Prediction
 
 __all__ = [
     "MANIFEST_VERSION",
     "Outcome",
     "compact",
     "identity_of",
-    "manifest_of",
     "manifest_name",
+    "manifest_of",
     "outcomes",
     "validation_of",
 ]
 
-MANIFEST_VERSION = "1.0.0"
+MANIFEST_VERSION = "1.1.0"
 
 
 @dataclass(frozen=True)
@@ -162,8 +163,8 @@ def manifest_of(
     }
 
 
-def validation_of(before: ValidationReport, after: ValidationReport) -> dict[str, Any]:
-    """Returns the verdict on the new file beside the one before; what actions promised stands with each of them."""
+def validation_of(before: ValidationReport, after: ValidationReport, told: Prediction | None) -> dict[str, Any]:
+    """Returns the verdict on the new file beside the one before, and beside what `told` predicted."""
     same = before.reference is not None and after.reference is not None
     changed = same and before.reference.fingerprint != after.reference.fingerprint  # type: ignore[union-attr]
     return {
@@ -172,10 +173,19 @@ def validation_of(before: ValidationReport, after: ValidationReport) -> dict[str
         "verdict": after.verdict.value,
         "verdict_reason": after.verdict_reason,
         "risk_score": after.risk_score,
+        "risk_score_predicted": None if told is None else told.risk,
+        "predicted_by": None if told is None else told.priority,
+        "expected_skill_loss_before": _skill_lost(before),
+        "expected_skill_loss": _skill_lost(after),
         "collapse_probability": after.collapse_probability.model_dump(mode="json"),
         "fingerprint": after.dataset.fingerprint,
         "note": "the reference is not the one of the report" if changed else None,
     }
+
+
+def _skill_lost(report: ValidationReport) -> float | None:
+    lost = None if report.remedies is None else report.remedies.expected_skill_loss
+    return None if lost is None else lost.value
 
 
 def _action(outcome: Outcome) -> dict[str, Any]:

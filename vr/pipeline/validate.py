@@ -409,7 +409,7 @@ def _duplicate_excess(found: Feature | None) -> float | None:
 def _identity(candidate: Source, reference: Source | None, config: Config, library: Library | None) -> dict[str, Any]:
     """Returns what decides the report: settings that change a result, the inputs' files, the known signatures."""
     document = to_plain(config)
-    del document["tracking"], document["reading"], document["engine"]
+    del document["tracking"], document["reading"], document["engine"], document["signatures"]["history"]
     return {
         "configuration": document,
         "inputs": [None if source is None else _files(source) for source in (candidate, reference)],

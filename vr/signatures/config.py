@@ -18,6 +18,7 @@ class SignaturesConfig:
 
     library: str | None = None  # SQLite file or PostgreSQL URL of signatures of one's own; None: the shipped ones alone
     shipped: bool = True  # whether the signatures that vr ships take part
+    history: bool = True  # keep in that library what was recommended, applied and measured; changes no report
     neighbours: int = 5  # how many of the nearest the report names
     stop: bool = False  # train nothing where the pre-screen says `stop`; the verdict is then that of the statistics
 

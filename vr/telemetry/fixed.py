@@ -27,6 +27,12 @@ def fixed_lines(manifest: dict[str, Any], *, place: str) -> list[str]:
         lines.append(f"report         {place}.report/report.html")
         was, now = (_risk(found[key]) for key in ("risk_score_before", "risk_score"))
         lines += ["", f"risk {was} ({found['verdict_before']}) before, {now} ({found['verdict']}) after"]
+        if found.get("risk_score_predicted") is not None:
+            said = f"{_risk(found['risk_score_predicted'])}, by action {found['predicted_by']} alone"
+            lines.append(f"predicted {said}; measured {now}")
+        lost = [found.get(key) for key in ("expected_skill_loss_before", "expected_skill_loss")]
+        if None not in lost:
+            lines.append(f"skill that training is expected to lose: {lost[0]:.0%} before, {lost[1]:.0%} after")
         if found["note"]:
             lines.append(f"note: {found['note']}")
     return lines

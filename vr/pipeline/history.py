@@ -1,0 +1,118 @@
+"""A run's and a fix's records in the history of the library that the run was configured with."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from vr.cascade.config import DECIDES
+from vr.pipeline.report import DatasetSection, Interval, Recommendation, ValidationReport
+from vr.recommendation.vocabulary import AddRealRows
+from vr.signatures.config import SignaturesConfig
+from vr.signatures.records import Applied, Fix, Judged, Prediction, Record, Validation
+
+__all__ = ["fix_record", "remember", "validation_record"]
+
+_LOG = logging.getLogger(__name__)
+_MOST_NAME = 200  # characters of a dataset's name
+
+
+def remember(config: SignaturesConfig, records: Callable[[], Sequence[Record]]) -> None:
+    """Keeps what `records` gives where there is a library and history is wanted; a failure is a warning, no error."""
+    if config.library is None or not config.history:
+        return
+    try:
+        from vr.signatures.database import Database
+        from vr.signatures.history import keep
+
+        with Database(config.library, create=False) as database:
+            keep(database, records())
+    except Exception as error:  # noqa: BLE001 - whatever a database does, the run is done and stands
+        text = " ".join(str(error).split()) or type(error).__name__
+        _LOG.warning("nothing was kept in the history (signatures.history=false leaves it alone): %s", text)
+
+
+def validation_record(report: ValidationReport) -> Validation:
+    """Returns what history keeps of a report."""
+    return Validation(judged=_judged(report), recommended=tuple(map(_prediction, report.recommendations)))
+
+
+def fix_record(report: ValidationReport, manifest: dict[str, Any]) -> Fix:
+    """Returns what history keeps of a fix.
+
+    Args:
+      report: Whose recommendations were executed.
+      manifest: Of the new file, see `vr.pipeline.manifest`.
+    """
+    predictions = {each.priority: _prediction(each) for each in report.recommendations}
+    return Fix(
+        before=_judged(report),
+        applied=tuple(_applied(action, predictions[action["priority"]]) for action in manifest["actions"]),
+        output=manifest["output"]["fingerprint"],
+        output_rows=manifest["output"]["rows"],
+    )
+
+
+def _judged(report: ValidationReport) -> Judged:
+    lost = None if report.remedies is None else _value(report.remedies.expected_skill_loss)
+    return Judged(
+        name=_name(report.dataset),
+        fingerprint=report.dataset.fingerprint,
+        rows=report.dataset.rows,
+        reference=None if report.reference is None else report.reference.fingerprint,
+        question=_question(report),
+        seed=report.run.seed,
+        verdict=report.verdict.value,
+        risk=report.risk_score,
+        skill_lost=lost,
+    )
+
+
+def _prediction(told: Recommendation) -> Prediction:
+    expected = told.expected_risk_score
+    return Prediction(
+        priority=told.priority,
+        kind=told.action["kind"],
+        rows=told.affected_rows,
+        risk=_value(expected),
+        lower=None if expected is None else expected.lower,
+        upper=None if expected is None else expected.upper,
+        skill_lost=_value(told.expected_skill_loss),
+    )
+
+
+def _applied(action: dict[str, Any], prediction: Prediction) -> Applied:
+    asked = action["action"]
+    # Of a file with fewer real rows than were asked for all are added, which the prediction is not of.
+    fewer = asked["kind"] == AddRealRows.kind and action["rows_added"] < asked["rows"]
+    return Applied(
+        prediction=prediction,
+        status=action["status"],
+        as_told=action["status"] == "done" and not fewer,
+        rows_removed=action["rows_removed"],
+        cells_changed=action["cells_changed"],
+        rows_added=action["rows_added"],
+    )
+
+
+def _question(report: ValidationReport) -> str:
+    """Returns a digest of what decides a risk beside the datasets and the seed."""
+    settings = report.run.configuration
+    cascade = settings.get("cascade", {})
+    document = {
+        "calibration": [report.calibration.version, report.calibration.situation],
+        "cascade": [report.cascade.preset, *(cascade.get(name) for name in DECIDES)],
+        "sample": settings.get("sample"),
+        "codec": settings.get("codec"),
+        "types": settings.get("data", {}).get("types"),
+    }
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _name(dataset: DatasetSection) -> str:
+    return dataset.uri.rstrip("/").rsplit("/", 1)[-1][:_MOST_NAME]
+
+
+def _value(interval: Interval | None) -> float | None:
+    return None if interval is None else interval.value
