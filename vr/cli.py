@@ -24,6 +24,7 @@ from vr.config_command import app as config_commands
 from vr.core.errors import ConfigError, PreemptedError, VrError
 from vr.core.printable import printable
 from vr.doctor.command import doctor
+from vr.history_command import history
 from vr.signature_commands import app as signature_commands
 
 __all__ = ["app", "main"]
@@ -297,6 +298,7 @@ def worker(overrides: _Overrides = None, debug: _Debug = False) -> int:
 
 
 app.command()(doctor)
+app.command()(history)
 app.command()(loadtest)
 app.add_typer(config_commands, name="config")
 app.add_typer(remote, name="remote")
