@@ -98,10 +98,10 @@ def test_a_fix_and_its_validation_close_the_loop(folder, capsys):
 
 
 def test_what_is_kept_holds_no_path_no_column_and_no_value(folder):
-    with Database(str(folder / "ours.db")) as database, database._engine.connect() as connection:
-        rows = connection.exec_driver_sql("SELECT content FROM vr_history").scalars().all()
+    with Database(str(folder / "ours.db")) as database:
+        rows = contents(database)
     told = {"name", "fingerprint", "rows", "reference", "question", "seed", "verdict", "risk", "skill_lost"}
-    predicted = {"priority", "kind", "rows", "risk", "lower", "upper", "skill_lost"}
+    predicted = {"priority", "kind", "rows", "risk", "shift", "lower", "upper", "skill_lost"}
     assert rows
     for text in rows:
         document = json.loads(text)
@@ -133,18 +133,15 @@ def test_history_changes_no_report_and_can_be_left_alone(folder, capsys):
 
 
 def test_history_that_fails_stops_no_run_and_no_fix(folder, tmp_path, caplog, monkeypatch):
-    assert validate(folder, "made.parquet", "apart", "seed=1", "signatures.history=false") == 0
-    expected = without_run(report_in(folder, "apart"))
     read_only = f"signatures.library='sqlite:///file:{folder / 'ours.db'}?mode=ro&uri=true'"
     assert validate(folder, "made.parquet", "read_only", "seed=1", read_only) == 0
     assert "nothing was kept in the history (signatures.history=false leaves it alone)" in caplog.text
-    assert without_run(report_in(folder, "read_only")) == expected
 
     caplog.clear()
     monkeypatch.setattr("vr.signatures.history.keep", lambda *_: 1 / 0)
     assert validate(folder, "made.parquet", "failing", "seed=1") == 0
     assert "division by zero" in caplog.text
-    assert without_run(report_in(folder, "failing")) == expected
+    assert without_run(report_in(folder, "failing")) == without_run(report_in(folder, "read_only"))
     monkeypatch.undo()
 
     # The library that the report names is not there any more, and none is made in its place.
@@ -214,3 +211,43 @@ def test_a_library_is_made_where_that_is_asked_for_and_says_that_it_has_no_histo
     library = open_library(SignaturesConfig(library=str(tmp_path / "ours.db")))
     assert library.signatures == open_library(SignaturesConfig()).signatures
     assert "0 validations of 0 datasets, 0 fixes, 0 of them validated since" in capsys.readouterr().out
+
+
+def test_a_prediction_is_moved_by_history_where_that_is_asked_for(folder, tmp_path, capsys):
+    before = report_in(folder, "report")
+    told = before.recommendations[0]
+    kind, place = told.action["kind"], str(tmp_path / "ours.db")
+    with Database(place) as database:
+        for i in range(12):
+            done = fix(f"a{i}", f"b{i}", applied(kind, 40.0))
+            keep(database, [done, validation(f"b{i}", 50.0 + i % 3, recommended=())])
+    words = [f"signatures.library={place}", "recommendation.history=true"]
+    assert validate(folder, "made.parquet", "moved", *words) == 0
+    moved = {each.action["kind"]: each for each in report_in(folder, "moved").recommendations}
+    assert told.expected_risk_score is not None
+    shift = moved[kind].history_shift
+    # Errors of 10, 11 and 12, and little to be drawn towards none for.
+    assert 10.0 < shift < 11.0
+    assert moved[kind].expected_risk_score.value == pytest.approx(told.expected_risk_score.value + shift, abs=0.002)
+    assert moved[kind].basis.startswith("moved by +")
+    assert all(each.history_shift == 0.0 for name, each in moved.items() if name != kind)
+    # What is learned from is what was measured, not what was moved.
+    with Database(place) as database:
+        document = json.loads(
+            next(text for text in contents(database) if '"made.parquet"' in text and '"recommended"' in text)
+        )
+    kept = next(each for each in document["recommended"] if each["kind"] == kind)
+    assert kept["risk"] - kept["shift"] == pytest.approx(told.expected_risk_score.value, abs=0.002)
+    # Another history is another report, and so another run.
+    with Database(place) as database:
+        keep(database, [fix("x", "y", applied(kind, 40.0)), validation("y", 39.0, recommended=())])
+    capsys.readouterr()
+    assert validate(folder, "made.parquet", "moved", *words) == 2
+    assert "holds a run of other inputs or another configuration" in capsys.readouterr().err
+    assert validate(folder, "made.parquet", "none", "signatures.library=null", "recommendation.history=true") == 2
+    assert "recommendation.history: has no history to read" in capsys.readouterr().err
+
+
+def contents(database):
+    with database._engine.connect() as connection:
+        return connection.exec_driver_sql("SELECT content FROM vr_history").scalars().all()

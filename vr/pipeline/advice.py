@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +24,7 @@ from vr.localization.localize import Localized, Sampled
 from vr.pipeline.config import Config
 from vr.pipeline.intake import Intake
 from vr.recommendation.actions import Action, Effect, recommend, with_effects, with_prices
+from vr.recommendation.correction import Correction, corrected
 from vr.recommendation.edits import in_ranges
 from vr.recommendation.mix_plan import MixPlan, plan_by_harm, plan_by_risk
 from vr.recommendation.ranges import Beyond, beyond_reference
@@ -72,6 +74,7 @@ def advise(
     found: Localized,
     duplicate_excess: float | None,
     on_share: Callable[[int], None] | None = None,
+    learned: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Advice:
     """Returns what to do, most useful first, the effect of the first `recommendation.measured` actions measured.
 
@@ -86,6 +89,7 @@ def advise(
       found: Scores of all rows.
       duplicate_excess: Share of the repeats that the reference's own rate does not explain; None without a reference.
       on_share: Told how many shares of real rows are measured, where the share that is enough is sought.
+      learned: By how much history moves predicted risks, see `vr.pipeline.history.corrections_of`.
     """
     mix, mix_reason, by_harm = _mix(inputs, config, judgement, features, specs, on_share)
     coverage = features.get("entropy_stability.coverage_deficit")
@@ -122,7 +126,11 @@ def advise(
             continue
         after = judge(again.features, specs, config.detector, with_reference=True)
         harm = expected_harm(again.features, specs)
-        effects.append(replace(_effect(after, [specs[name].label for name in again.held], changed), harm=harm))
+        effect = replace(_effect(after, [specs[name].label for name in again.held], changed), harm=harm)
+        if config.recommendation.history:
+            known = (learned or {}).get(action.action.kind)
+            effect = corrected(effect, None if known is None else Correction(**known))
+        effects.append(effect)
     risk = None if judgement.probability is None else 100.0 * judgement.probability
     priced = with_prices(
         with_effects(actions, effects, risk),

@@ -92,3 +92,7 @@ class Config:
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:
             raise ConfigError(f"must lie in 0 to 2**32 - 1, not {self.seed}", where="seed")
+        if self.recommendation.history and self.signatures.library is None:
+            raise ConfigError(
+                "has no history to read", where="recommendation.history", hint="name a signatures.library"
+            )

@@ -4,15 +4,17 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from vr.cascade.config import DECIDES
+from vr.pipeline.config import Config
 from vr.pipeline.report import DatasetSection, Interval, Recommendation, ValidationReport
 from vr.recommendation.vocabulary import AddRealRows
 from vr.signatures.config import SignaturesConfig
 from vr.signatures.records import Applied, Fix, Judged, Prediction, Record, Validation
 
-__all__ = ["fix_record", "remember", "validation_record"]
+__all__ = ["corrections_of", "fix_record", "remember", "validation_record"]
 
 _LOG = logging.getLogger(__name__)
 _MOST_NAME = 200  # characters of a dataset's name
@@ -54,6 +56,27 @@ def fix_record(report: ValidationReport, manifest: dict[str, Any]) -> Fix:
     )
 
 
+def corrections_of(config: Config) -> dict[str, dict[str, Any]]:
+    """Returns by how much predicted risks are to be moved, by kind of action and as JSON-able values.
+
+    Raises:
+      ConfigError: There is no such library.
+      LibraryError: It cannot be read.
+    """
+    if not config.recommendation.history or config.signatures.library is None:
+        return {}
+    from vr.pipeline.track_record import cases_of
+    from vr.recommendation.correction import corrections
+    from vr.signatures.database import Database
+    from vr.signatures.history import read
+
+    with Database(config.signatures.library, create=False) as database:
+        history = read(database)
+    kinds = {fix.foretold.kind for _, fix in history.fixes if fix.foretold is not None}
+    found = corrections({kind: cases_of(history, of_one=True, kind=kind, moved=False) for kind in kinds})
+    return {kind: asdict(each) for kind, each in found.items()}
+
+
 def _judged(report: ValidationReport) -> Judged:
     lost = None if report.remedies is None else _value(report.remedies.expected_skill_loss)
     return Judged(
@@ -76,6 +99,7 @@ def _prediction(told: Recommendation) -> Prediction:
         kind=told.action["kind"],
         rows=told.affected_rows,
         risk=_value(expected),
+        shift=told.history_shift or 0.0,
         lower=None if expected is None else expected.lower,
         upper=None if expected is None else expected.upper,
         skill_lost=_value(told.expected_skill_loss),

@@ -43,6 +43,7 @@ def recommendation_sections(actions: Sequence[Action]) -> list[Recommendation]:
             price=None if action.price is None else _cents(action.price.total),
             on_front=action.on_front,
             expected_skill_loss=_lost(action.effect.harm, action.effect.reason),
+            history_shift=round(action.effect.shift, 3),
         )
         for index, action in enumerate(actions)
     ]

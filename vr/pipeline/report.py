@@ -309,7 +309,8 @@ class Recommendation(_Model):
 
     `price` is in the currency of the remedies' section; `on_front` says whether no other action, nor doing nothing, has
     a risk and a price as low, None where its risk was not measured. `expected_skill_loss` is the share of the skill
-    that training would lose afterwards.
+    that training would lose afterwards. `history_shift` are the points by which the errors of earlier predictions moved
+    the expected risk, what was measured being the value less these; 0 where nothing moved it.
     """
 
     priority: int
@@ -324,6 +325,7 @@ class Recommendation(_Model):
     price: Finite | None = None
     on_front: bool | None = None
     expected_skill_loss: Interval | None = None
+    history_shift: Finite = 0.0
 
 
 class MixSection(_Model):

@@ -44,13 +44,14 @@ def track_record(history: History) -> dict[str, Any]:
     }
 
 
-def cases_of(history: History, *, of_one: bool = False, kind: str | None = None) -> Sequence[Case]:
+def cases_of(history: History, *, of_one: bool = False, kind: str | None = None, moved: bool = True) -> Sequence[Case]:
     """Returns the fixes whose outcome was measured beside a prediction.
 
     Args:
       history: Of a library.
       of_one: Only where one action alone was done.
       kind: Only where the prediction is of an action of this kind.
+      moved: Whether predictions are as they were told, rather than as they were measured before history moved them.
     """
     found = []
     for _, fix in history.fixes:
@@ -59,7 +60,8 @@ def cases_of(history: History, *, of_one: bool = False, kind: str | None = None)
             continue
         if (of_one and not fix.is_of_one) or kind not in (None, told.kind):
             continue
-        found.append(Case(fix.before.fingerprint, fix.before.risk, told.risk, after.judged.risk))
+        predicted = told.risk if moved else told.risk - told.shift
+        found.append(Case(fix.before.fingerprint, fix.before.risk, predicted, after.judged.risk))
     return found
 
 

@@ -26,6 +26,7 @@ from vr.pipeline import assemble
 from vr.pipeline.config import Config
 from vr.pipeline.diversity import diversity_section
 from vr.pipeline.engines import known_before, passes_of
+from vr.pipeline.history import corrections_of
 from vr.pipeline.intake import Intake, take_in
 from vr.pipeline.prescreen import BeforeTraining, pre_screen
 from vr.pipeline.progress import Event, ProgressCallback
@@ -88,7 +89,8 @@ def validate(
     """
     tell = progress or (lambda event: None)
     library = by_first(lambda: open_library(config.signatures))
-    identity = _identity(candidate, reference, config, library)
+    learned = told_by_first(lambda: corrections_of(config))
+    identity = _identity(candidate, reference, config, library, learned)
     folder = by_first(lambda: RunFolder(output, identity, force=force)) or RunFolder(None, identity)
     if (stored := _finished(folder)) is not None:
         if html:
@@ -180,7 +182,7 @@ def validate(
         def on_share(done: int) -> None:
             tell(Event("recommend", done, steps + 1, "shares of real rows"))
 
-        advice = advise(candidate, intake, inputs, config, judgement, features, specs, found, weight, on_share)
+        advice = advise(candidate, intake, inputs, config, judgement, features, specs, found, weight, on_share, learned)
         tell(Event("recommend", 1, 1))
     risk = None if judgement.probability is None else round(100.0 * judgement.probability, 3)
     detected = judgement.detected
@@ -406,14 +408,17 @@ def _duplicate_excess(found: Feature | None) -> float | None:
     return excess / found.value
 
 
-def _identity(candidate: Source, reference: Source | None, config: Config, library: Library | None) -> dict[str, Any]:
-    """Returns what decides the report: settings that change a result, the inputs' files, the known signatures."""
+def _identity(
+    candidate: Source, reference: Source | None, config: Config, library: Library | None, learned: dict[str, Any]
+) -> dict[str, Any]:
+    """Returns what decides the report: settings that change a result, the inputs' files, what is known of others."""
     document = to_plain(config)
     del document["tracking"], document["reading"], document["engine"], document["signatures"]["history"]
     return {
         "configuration": document,
         "inputs": [None if source is None else _files(source) for source in (candidate, reference)],
         "signatures": None if library is None else library.digest,
+        "learned": learned,
         "version": importlib.metadata.version("vr"),
     }
 

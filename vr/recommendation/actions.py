@@ -31,6 +31,7 @@ class Effect:
       reason: Why it could not be measured.
       basis: How it was measured.
       harm: To expect of training on the candidate with the action done; None where it is not known.
+      shift: Points of `risk` that history moved it by, see `vr.recommendation.correction`.
     """
 
     risk: float | None
@@ -39,6 +40,7 @@ class Effect:
     reason: str | None = None
     basis: str = ""
     harm: Harm | None = None
+    shift: float = 0.0
 
 
 @dataclass(frozen=True)

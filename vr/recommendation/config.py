@@ -37,6 +37,7 @@ class RecommendationConfig:
     mix_draws: int = 0  # draws of every mix by which the smallest approved share of real rows is sought; 0: not sought
     mix_steps: int = 9  # shares of real rows that are measured, evenly between none and all
     forecast_generations: int = 0  # that our own generators are refitted for, to tell when theirs collapse; 0: none
+    history: bool = False  # move predicted risks by the errors of earlier ones in the history of `signatures.library`
     prices: PricesConfig = field(default_factory=PricesConfig)
 
     def __post_init__(self) -> None:

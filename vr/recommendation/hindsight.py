@@ -16,7 +16,7 @@ from scipy.stats import t
 
 from vr.stats.resampling import clopper_pearson
 
-__all__ = ["LEVEL", "NO_GAIN", "Case", "Hindsight", "look_back"]
+__all__ = ["LEVEL", "NO_GAIN", "Case", "Hindsight", "errors_by_dataset", "look_back"]
 
 LEVEL = 0.95
 NO_GAIN = 0.5  # of risk, 0 to 100: what is lowered by less is not lowered
@@ -83,7 +83,7 @@ def look_back(cases: Sequence[Case]) -> Hindsight:
     if not cases:
         return Hindsight(0, 0, 0, 0, reason="no cases")
     errors = measured - predicted
-    mean, lower, upper = _mean(_by_dataset(errors, names))
+    mean, lower, upper = _mean(errors_by_dataset(cases))
     came_lower, came_upper = _share(_by_dataset(came[gains].astype(float), names[gains]))
     return Hindsight(
         cases=len(cases),
@@ -99,6 +99,12 @@ def look_back(cases: Sequence[Case]) -> Hindsight:
         error_most=float(errors.max()),
         reason=None if lower is not None else "of one dataset",
     )
+
+
+def errors_by_dataset(cases: Sequence[Case]) -> np.ndarray:
+    """Returns the mean error of each dataset's cases, measured less predicted risk: float `[datasets]`."""
+    errors = np.array([each.measured - each.predicted for each in cases])
+    return _by_dataset(errors, np.array([each.dataset for each in cases]))
 
 
 def _by_dataset(values: np.ndarray, names: np.ndarray) -> np.ndarray:

@@ -15,12 +15,16 @@ class _Content(BaseModel):
 
 
 class Prediction(_Content):
-    """A recommended action: what the candidate's risk, 0 to 100, was measured to be after it alone; None where not."""
+    """A recommended action: what the candidate's risk, 0 to 100, was measured to be after it alone; None where not.
+
+    `shift` are the points of it by which earlier history had moved it; what was measured is `risk` less these.
+    """
 
     priority: int
     kind: str
     rows: int
     risk: FiniteFloat | None
+    shift: FiniteFloat = 0.0
     lower: FiniteFloat | None
     upper: FiniteFloat | None
     skill_lost: FiniteFloat | None

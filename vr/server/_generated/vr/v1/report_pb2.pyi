@@ -671,7 +671,7 @@ class LocalizationSection(_message.Message):
     def __init__(self, status: _Optional[_Union[Status, str]] = ..., reason: _Optional[str] = ..., rows: _Optional[_Iterable[_Union[RowFinding, _Mapping]]] = ..., regions: _Optional[_Iterable[_Union[Region, _Mapping]]] = ..., evidence: _Optional[_Iterable[_Union[Plot, _Mapping]]] = ..., missing_regions: _Optional[_Iterable[_Union[MissingRegion, _Mapping]]] = ..., proxies_reason: _Optional[str] = ...) -> None: ...
 
 class Recommendation(_message.Message):
-    __slots__ = ("priority", "category", "title", "description", "affected_rows", "expected_risk_score", "basis", "cost", "action", "price", "on_front", "expected_skill_loss")
+    __slots__ = ("priority", "category", "title", "description", "affected_rows", "expected_risk_score", "basis", "cost", "action", "price", "on_front", "expected_skill_loss", "history_shift")
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     CATEGORY_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
@@ -684,6 +684,7 @@ class Recommendation(_message.Message):
     PRICE_FIELD_NUMBER: _ClassVar[int]
     ON_FRONT_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_SKILL_LOSS_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_SHIFT_FIELD_NUMBER: _ClassVar[int]
     priority: int
     category: str
     title: str
@@ -696,7 +697,8 @@ class Recommendation(_message.Message):
     price: float
     on_front: bool
     expected_skill_loss: Interval
-    def __init__(self, priority: _Optional[int] = ..., category: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., affected_rows: _Optional[int] = ..., expected_risk_score: _Optional[_Union[Interval, _Mapping]] = ..., basis: _Optional[str] = ..., cost: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., action: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., price: _Optional[float] = ..., on_front: _Optional[bool] = ..., expected_skill_loss: _Optional[_Union[Interval, _Mapping]] = ...) -> None: ...
+    history_shift: float
+    def __init__(self, priority: _Optional[int] = ..., category: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., affected_rows: _Optional[int] = ..., expected_risk_score: _Optional[_Union[Interval, _Mapping]] = ..., basis: _Optional[str] = ..., cost: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., action: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., price: _Optional[float] = ..., on_front: _Optional[bool] = ..., expected_skill_loss: _Optional[_Union[Interval, _Mapping]] = ..., history_shift: _Optional[float] = ...) -> None: ...
 
 class MixSection(_message.Message):
     __slots__ = ("status", "reason", "share", "real_rows", "approve_below", "evidence", "share_by_harm")
