@@ -91,6 +91,21 @@ def test_damaged_rows_take_no_part(tmp_path):
     assert (found.num_validations, found.damaged) == (0, 4)
 
 
+def test_nobody_waits_for_ever_for_another_writer(place, monkeypatch):
+    monkeypatch.setattr("vr.signatures.database.BUSY_S", 1.0)
+    with Database(place) as database, Database(place) as other:
+        refused = []
+
+        def busy(_):
+            with pytest.raises(LibraryError, match="locked|lock timeout"):
+                keep(other, [validation()])
+            refused.append(True)
+
+        database.write(busy)
+        assert refused == [True]
+        assert keep(other, [validation()]) == 1
+
+
 def test_history_that_cannot_be_written_is_an_error_of_its_own(tmp_path):
     path = tmp_path / "library.db"
     with Database(str(path)) as database:

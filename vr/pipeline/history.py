@@ -99,7 +99,7 @@ def _prediction(told: Recommendation) -> Prediction:
         kind=told.action["kind"],
         rows=told.affected_rows,
         risk=_value(expected),
-        shift=told.history_shift or 0.0,
+        shift=told.history_shift,
         lower=None if expected is None else expected.lower,
         upper=None if expected is None else expected.upper,
         skill_lost=_value(told.expected_skill_loss),
@@ -135,7 +135,9 @@ def _question(report: ValidationReport) -> str:
 
 
 def _name(dataset: DatasetSection) -> str:
-    return dataset.uri.rstrip("/").rsplit("/", 1)[-1][:_MOST_NAME]
+    name = dataset.uri.rstrip("/").rsplit("/", 1)[-1][:_MOST_NAME]
+    # A file's name need not be text.
+    return name.encode(errors="replace").decode()
 
 
 def _value(interval: Interval | None) -> float | None:
