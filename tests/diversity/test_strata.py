@@ -193,4 +193,21 @@ def test_few_rows_and_constant_columns_make_one_stratum():
     found = fitted(intake, 10)
     assert found.strata.num_clusters == 1
     sample = Passes().run(source, StratifiedWork(["a", "b"], intake.codec, found.strata, 0), 7, id)
-    assert len(sample) == 10
+    # Two strata that nothing is known to be in have room for a row each.
+    assert len(sample) == found.strata.sizes[0] == 8
+
+
+@pytest.mark.parametrize("size", [100, 400])
+def test_every_stratum_has_room_where_the_first_sample_is_one_row_in_a_hundred(size):
+    """As it is of a long file: it has no row of the rare value, whose count is known all the same."""
+    source, intake = taken()
+    numbers, column = intake.candidate.codes, list(intake.columns.names).index("kind")
+    seldom = numbers[100, column]
+    first = numbers[np.flatnonzero(numbers[:, column] != seldom)[::100]]
+    rule = fit_strata(first, intake.columns, intake.candidate_profile.counts, size, 0).strata
+    assert rule.sizes.min() >= 1
+    work = StratifiedWork(source.schema.names, intake.codec, rule, 0)
+    sample = Passes().run(source, work, 4_096, lambda done: None)
+    np.testing.assert_allclose(np.bincount(sample.strata, sample.weights, len(sample.sizes)), sample.seen)
+    assert sample.weights.sum() == pytest.approx(ROWS)
+    assert np.isin(sample.rows, np.arange(100, 160)).any()

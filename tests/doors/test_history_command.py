@@ -9,6 +9,7 @@ import pytest
 from tests.doors.test_fix_command import table
 from tests.signatures.examples import applied, fix, signatures, validation
 from vr.cli import main
+from vr.pipeline.history import validation_record
 from vr.pipeline.report import ValidationReport
 from vr.signatures.config import SignaturesConfig
 from vr.signatures.database import Database
@@ -217,10 +218,14 @@ def test_a_prediction_is_moved_by_history_where_that_is_asked_for(folder, tmp_pa
     before = report_in(folder, "report")
     told = before.recommendations[0]
     kind, place = told.action["kind"], str(tmp_path / "ours.db")
+    question = validation_record(before).judged.question
     with Database(place) as database:
         for i in range(12):
-            done = fix(f"a{i}", f"b{i}", applied(kind, 40.0))
-            keep(database, [done, validation(f"b{i}", 50.0 + i % 3, recommended=())])
+            done = fix(f"a{i}", f"b{i}", applied(kind, 40.0), question=question)
+            keep(database, [done, validation(f"b{i}", 50.0 + i % 3, recommended=(), question=question)])
+            # Under another head, or with other proxies: nothing to be learned for this run.
+            done = fix(f"c{i}", f"d{i}", applied(kind, 40.0), question="other")
+            keep(database, [done, validation(f"d{i}", 90.0, recommended=(), question="other")])
     words = [f"signatures.library={place}", "recommendation.history=true"]
     assert validate(folder, "made.parquet", "moved", *words) == 0
     moved = {each.action["kind"]: each for each in report_in(folder, "moved").recommendations}
@@ -240,7 +245,8 @@ def test_a_prediction_is_moved_by_history_where_that_is_asked_for(folder, tmp_pa
     assert kept["risk"] - kept["shift"] == pytest.approx(told.expected_risk_score.value, abs=0.002)
     # Another history is another report, and so another run.
     with Database(place) as database:
-        keep(database, [fix("x", "y", applied(kind, 40.0)), validation("y", 39.0, recommended=())])
+        done = fix("x", "y", applied(kind, 40.0), question=question)
+        keep(database, [done, validation("y", 39.0, recommended=(), question=question)])
     capsys.readouterr()
     assert validate(folder, "made.parquet", "moved", *words) == 2
     assert "holds a run of other inputs or another configuration" in capsys.readouterr().err

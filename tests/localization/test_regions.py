@@ -98,3 +98,12 @@ def test_batches_do_not_matter():
 def test_one_row_and_a_ragged_end():
     assert find_regions(blocks_of(np.array([5.0]), 1)) == []
     assert blocks_of(evidence(1_234), 100).rows.sum() == 1_234
+
+
+def test_a_long_mild_half_does_not_hide_a_short_region_within_it():
+    rng = np.random.default_rng(0)
+    totals = rng.exponential(1.0, 100_000)
+    totals[:50_000] *= 1.15
+    totals[20_000:21_000] *= 2.2
+    (region,) = find_regions(blocks_of(totals, 100_000))
+    assert (region.row_start, region.row_end) == (20_000, 21_000)

@@ -96,6 +96,10 @@ def fit_strata(
     stratum, wanted = rule.of(codes)
     num_levels = int(levels(np.array([base]))[0][0]) + 1
     drawn = np.bincount(stratum, wanted, rule.num_clusters + num_levels)
+    # Codes that the first sample has no row of are known by their counts.
+    unseen = (_in_sample(codes, counts.shape[1]) == 0) & (counts > 0) & (rule.single > base)
+    at, of_code = levels(rule.single[unseen])
+    np.add.at(drawn, rule.num_clusters + at, of_code * counts[unseen] * (len(codes) / num_rows))
     sizes = np.full(len(drawn), num_rows) if size >= num_rows else _allocated(drawn / drawn.sum() * size)
     rare_pairs = int(((floor * one.paired > base) & (in_pairs > 0)).sum())
     return Fitted(replace(rule, sizes=sizes), base, floor, float(far.mean()), int((rule.single > 0).sum()), rare_pairs)
@@ -260,12 +264,19 @@ def _bisected(holds: Callable[[float], bool], top: float) -> float:
 def _allocated(shares: np.ndarray) -> np.ndarray:
     """Returns whole numbers that have the sum of `shares` and are next to them (largest remainders).
 
-    None is below 2, or 1 where nothing is known to be there: what no row of is drawn nothing can be estimated of.
+    None is below 2, or 1 where nothing is known to be there: what no row of is drawn nothing can be estimated of. Where
+    there are more strata than that leaves room for, the sum is more.
     """
     total = round(float(shares.sum()))
-    sizes = np.maximum(np.where(shares > 0, 2, 1), np.floor(shares).astype(np.int64))
+    least = np.where(shares > 0, 2, 1)
+    sizes = np.maximum(least, np.floor(shares).astype(np.int64))
     order = np.argsort(np.floor(shares) - shares, kind="stable")
     sizes[order[: max(0, total - int(sizes.sum()))]] += 1
-    while sizes.sum() > total:
-        sizes[np.argmax(sizes - shares)] -= 1
+    while sizes.sum() > total and (sizes > least).any():
+        sizes[np.argmax(np.where(sizes > least, sizes - shares, -np.inf))] -= 1
     return sizes
+
+
+def _in_sample(codes: np.ndarray, width: int) -> np.ndarray:
+    """Returns how many rows of `codes`, `[m, d]`, have each code, int64 `[d, width]`."""
+    return np.stack([np.bincount(column, minlength=width)[:width] for column in codes.T])

@@ -8,7 +8,7 @@ References:
   Chernoff 1952, A measure of asymptotic efficiency for tests of a hypothesis based on the sum of observations.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,7 @@ __all__ = ["Blocks", "Region", "Stretches", "find_regions"]
 
 _MAX_BLOCKS = 200
 _BINS, _MOST = 64, 32.0  # of a row's own evidence
-_LEVEL = 0.01  # of a region somewhere in an ordinary file
+_LEVEL = 0.005  # of a region of either kind somewhere in an ordinary file
 _LEAST_ROWS = 5
 _MORE = 1.3  # times the usual evidence
 _REPEATED = 0.5  # share of repeats in a region of them, at least, and three times that of the rest
@@ -113,12 +113,9 @@ def find_regions(blocks: Blocks, known: Sequence[Region] = ()) -> list[Region]:
     counted = np.column_stack([blocks.rows - blocks.repeats, blocks.repeats])
     found = list(known)
     for repeats, counts, levels in ((True, counted, np.arange(2.0)), (False, blocks.own, values)):
-        for first, last in _windows(counts, levels):
+        for first, last in _windows(counts, levels, _is_repeated if repeats else _is_more):
             start, end = first * blocks.size, min(last * blocks.size, int(blocks.rows.sum()))
-            inside, rest = counts[first:last].sum(axis=0), counts.sum(axis=0) - counts[first:last].sum(axis=0)
-            mean, usual = (float(each @ levels / max(1, each.sum())) for each in (inside, rest))
-            enough = mean >= max(_REPEATED, 3.0 * usual) if repeats else mean > _MORE * usual
-            if not enough or any(start < region.row_end and region.row_start < end for region in found):
+            if any(start < region.row_end and region.row_start < end for region in found):
                 continue
             found.append(_region(blocks, first, last, "exact_duplicate" if repeats else None))
     return sorted(found, key=lambda region: (-region.score, region.row_start))
@@ -134,12 +131,23 @@ def _region(blocks: Blocks, first: int, last: int, defect: str | None) -> Region
     return Region(start, start + rows, defect, float(blocks.scores[part].sum() / rows))
 
 
-def _windows(counts: np.ndarray, values: np.ndarray) -> Iterator[tuple[int, int]]:
+def _is_repeated(mean: float, usual: float) -> bool:
+    return mean >= max(_REPEATED, 3.0 * usual)
+
+
+def _is_more(mean: float, usual: float) -> bool:
+    return mean > _MORE * usual
+
+
+def _windows(
+    counts: np.ndarray, values: np.ndarray, enough: Callable[[float, float], bool]
+) -> Iterator[tuple[int, int]]:
     """Yields windows `(first, last)` of blocks beyond chance, the surest first, none of which overlap.
 
     Args:
       counts: int `[blocks, k]`, rows of each block with each of the values.
       values: float `[k]`, ascending.
+      enough: Whether the mean within a window matters beside that of the rest.
     """
     num_blocks = len(counts)
     share = counts.sum(axis=0) / max(1, counts.sum())
@@ -164,7 +172,10 @@ def _windows(counts: np.ndarray, values: np.ndarray) -> Iterator[tuple[int, int]
     for surprise, first, last in sorted(candidates, key=lambda one: (-one[0], one[1:])):
         if surprise <= least:
             break
-        if taken[first:last].any():
+        inside, whole = sums[last] - sums[first], sums[-1]
+        mean, rest = (float(each @ values / max(1, each.sum())) for each in (inside, whole - inside))
+        # A long window that is hardly more than the rest must not hide a short one within it.
+        if taken[first:last].any() or not enough(mean, rest):
             continue
         # Lengths are powers of two: on to the blocks beside it that are as its own, and off those that are not.
         middle = (float(means[first:last].mean()) + usual) / 2.0

@@ -8,6 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 from vr.cascade.config import DECIDES
+from vr.core.plain import to_plain
+from vr.detector.calibration import load_calibration
 from vr.pipeline.config import Config
 from vr.pipeline.report import DatasetSection, Interval, Recommendation, ValidationReport
 from vr.recommendation.vocabulary import AddRealRows
@@ -73,7 +75,16 @@ def corrections_of(config: Config) -> dict[str, dict[str, Any]]:
     with Database(config.signatures.library, create=False) as database:
         history = read(database)
     kinds = {fix.foretold.kind for _, fix in history.fixes if fix.foretold is not None}
-    found = corrections({kind: cases_of(history, of_one=True, kind=kind, moved=False) for kind in kinds})
+    # Errors of another head, or of other proxies, are not this run's.
+    question = _question_of(
+        load_calibration().version,
+        "trained" if config.cascade.tiers else "untrained",
+        config.cascade.preset,
+        to_plain(config),
+    )
+    found = corrections(
+        {kind: cases_of(history, of_one=True, kind=kind, moved=False, question=question) for kind in kinds}
+    )
     return {kind: asdict(each) for kind, each in found.items()}
 
 
@@ -121,12 +132,16 @@ def _applied(action: dict[str, Any], prediction: Prediction) -> Applied:
 
 
 def _question(report: ValidationReport) -> str:
+    told = report.calibration
+    return _question_of(told.version, told.situation, report.cascade.preset, report.run.configuration)
+
+
+def _question_of(version: str, situation: str, preset: str, settings: dict[str, Any]) -> str:
     """Returns a digest of what decides a risk beside the datasets and the seed."""
-    settings = report.run.configuration
     cascade = settings.get("cascade", {})
     document = {
-        "calibration": [report.calibration.version, report.calibration.situation],
-        "cascade": [report.cascade.preset, *(cascade.get(name) for name in DECIDES)],
+        "calibration": [version, situation],
+        "cascade": [preset, *(cascade.get(name) for name in DECIDES)],
         "sample": settings.get("sample"),
         "codec": settings.get("codec"),
         "types": settings.get("data", {}).get("types"),

@@ -49,7 +49,10 @@ class References:
         told = f"{scope}\0{seed}\0{profile.fingerprint}\0{profile.rows}\0{intake.pair_columns.tolist()}\0"
         key = hashlib.sha256(told.encode() + packed_codec(intake.codec)).hexdigest()
         nulls = self._known.pop(key, {})
-        self._known[key] = {} if len(nulls) > _MOST_ENTRIES else nulls
+        for each in (nulls, *self._known.values()):
+            if len(each) > _MOST_ENTRIES:
+                each.clear()
+        self._known[key] = nulls
         while len(self._known) > self._most:
             self._known.popitem(last=False)
         return self._known[key]

@@ -36,15 +36,25 @@ def track_record(history: History) -> dict[str, Any]:
             "level": LEVEL,
             "all": _told(look_back(cases_of(history))),
             "of_one": _told(look_back(cases_of(history, of_one=True))),
+            # An action's own error shows where it was the only one.
             "by_kind": {
-                kind: _told(found) for kind in kinds if (found := look_back(cases_of(history, kind=kind))).cases
+                kind: _told(found)
+                for kind in kinds
+                if (found := look_back(cases_of(history, of_one=True, kind=kind))).cases
             },
         },
         "damaged": history.damaged,
     }
 
 
-def cases_of(history: History, *, of_one: bool = False, kind: str | None = None, moved: bool = True) -> Sequence[Case]:
+def cases_of(
+    history: History,
+    *,
+    of_one: bool = False,
+    kind: str | None = None,
+    moved: bool = True,
+    question: str | None = None,
+) -> Sequence[Case]:
     """Returns the fixes whose outcome was measured beside a prediction.
 
     Args:
@@ -52,6 +62,7 @@ def cases_of(history: History, *, of_one: bool = False, kind: str | None = None,
       of_one: Only where one action alone was done.
       kind: Only where the prediction is of an action of this kind.
       moved: Whether predictions are as they were told, rather than as they were measured before history moved them.
+      question: Only where the first report was of this head, these proxies and settings, see `vr.pipeline.history`.
     """
     found = []
     for _, fix in history.fixes:
@@ -59,6 +70,8 @@ def cases_of(history: History, *, of_one: bool = False, kind: str | None = None,
         if told is None or told.risk is None or after is None or after.judged.risk is None or fix.before.risk is None:
             continue
         if (of_one and not fix.is_of_one) or kind not in (None, told.kind):
+            continue
+        if question not in (None, fix.before.question):
             continue
         predicted = told.risk if moved else told.risk - told.shift
         found.append(Case(fix.before.fingerprint, fix.before.risk, predicted, after.judged.risk))

@@ -324,7 +324,7 @@ def _localize(
     folder: RunFolder,
     features: dict[str, Feature],
     rows_done: Callable[[str, int, int | None, str], None],
-    proxies: "Proxies | None",
+    proxies: "Proxies | None" = None,
 ) -> "tuple[Localized, float | None]":
     """Returns the scores of all rows, and the share of repeats that the reference's own rate does not explain."""
     from vr.data.hashing import hash_batch

@@ -206,9 +206,9 @@ def _add_real_rows(
         wanted = max(1, real_rows_for(mix.share, num_rows))
         title = f"Mix in {wanted:,} real rows"
         what = (
-            f"A mix that is {mix.share:.0%} real ({_ends(mix)} at {mix.level:.0%}) is the first that would be approved "
-            f"by statistics alone, at as many rows as there are: {wanted:,} real rows beside all of these, or "
-            f"{1_000 * (1.0 - mix.share) / mix.share:,.0f} of these for every 1,000 real ones."
+            f"A mix that is {mix.share:.0%} real is the first that would be approved by statistics alone (by training "
+            f"{_ends(mix)} is enough, at {mix.level:.0%}), at as many rows as there are: {wanted:,} real rows beside "
+            f"all of these, or {1_000 * (1.0 - mix.share) / mix.share:,.0f} of these for every 1,000 real ones."
         )
         if mix_by_harm is not None and mix_by_harm.share is not None and mix_by_harm.share < mix.share:
             # The verdict is careful: it asks for more than training does.

@@ -17,6 +17,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -33,7 +34,14 @@ __all__ = ["main"]
 
 _TELL_EVERY_S = 0.5
 # A row of the report takes some 500 bytes, and a message 32 MiB at most.
-_MOST = {"localization.max_rows": 20_000, "localization.reference_rows": 20_000, "sample.rows": 1_000_000}
+_MOST = {
+    "localization.max_rows": 20_000,
+    "localization.reference_rows": 20_000,
+    "sample.rows": 1_000_000,
+    "sample.cells": 100_000_000,
+    "detector.null.num_splits": 64,
+    "detector.null.max_rows": 20_000,
+}
 Say = Callable[[dict[str, Any]], None]
 
 
@@ -101,7 +109,8 @@ class _Worker:
             grant = Grant(**{name: tuple(values) for name, values in request["grant"].items()})
             for name, uri in fields.items():
                 _refuse_others(name, uri, grant)
-            folder, scope = Path(request["output"]), json.dumps(request["grant"], sort_keys=True)
+            folder = Path(request["output"])
+            scope = json.dumps([request.get("tenant"), request["grant"]], sort_keys=True)
             sample = request.get("sample") or {}
             report = run(
                 None,
@@ -131,12 +140,17 @@ class _Worker:
         # Composing takes a tenth of a second, and most requests change nothing that it would be needed for.
         if words or settings["overrides"]:
             config = _bounded(compose([*words, *settings["overrides"]], base=config), self._base)
+        if config.recommendation.history != self._base.recommendation.history:
+            # It would tell of other tenants' datasets.
+            raise ConfigError("is the operator's to set", where="recommendation.history")
         sections = {
             section: replace(getattr(config, section), **job[name])
             for section, name in (("data", "candidate"), ("reference", "reference"))
             if job.get(name)
         }
-        return replace(config, seed=settings["seed"], **sections)
+        # What becomes of a tenant's datasets is not kept beside that of others'.
+        signatures = replace(config.signatures, history=False)
+        return replace(config, seed=settings["seed"], signatures=signatures, **sections)
 
     def _new_reading(self) -> "ReadingProcesses | None":
         from vr.data.config import is_isolated
@@ -158,8 +172,8 @@ def _bounded(config: "Config", base: "Config") -> "Config":
       ConfigError: where it does; the operator's own settings may lie beyond.
     """
     for where, most in _MOST.items():
-        section, name = where.split(".")
-        value, most = getattr(getattr(config, section), name), max(most, getattr(getattr(base, section), name))
+        value, own = (reduce(getattr, where.split("."), each) for each in (config, base))
+        most = max(most, own)
         if value > most:
             raise ConfigError(f"must be {most} or less in a request, not {value}", where=where)
     return config

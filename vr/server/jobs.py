@@ -277,6 +277,7 @@ class Jobs:
         request = {
             "id": validation.id,
             "job": validation.job,
+            "tenant": validation.place[0],
             "grant": asdict(validation.tenant.grant),
             "output": str(self._store.output(*validation.place)),
         }

@@ -35,6 +35,8 @@ _MOST_CONTENT = 1 << 16  # characters of one signature
 _MAKES_ONE = "`vr signatures add` or `vr history --create` makes one"
 
 _METADATA = sa.MetaData()
+HISTORY = "vr_history"  # the table of `vr.signatures.history`
+_CONNECT_S = 10  # after which a database server that does not answer is given up
 # One row: what the library is, how often it was written to, and which index file was made of it.
 _STATE = sa.Table(
     "vr_library",
@@ -217,7 +219,7 @@ class Database:
 
     def _is_of_others(self) -> bool:
         # Of several that make one library at the same moment another may have been faster.
-        ours = ", ".join(f"'{table.name}'" for table in (_STATE, _SIGNATURES))
+        ours = ", ".join(f"'{table}'" for table in (*(each.name for each in (_STATE, _SIGNATURES)), HISTORY))
         others = f"SELECT count(*) FROM sqlite_master WHERE tbl_name NOT IN ({ours})"
         with self._engine.connect() as connection:
             return bool(connection.exec_driver_sql(others).scalar_one())
@@ -387,6 +389,8 @@ def _url(place: str) -> sa.URL:
 def _engine(url: sa.URL, name: str) -> sa.Engine:
     is_file = url.get_backend_name() == "sqlite"
     options = {"connect_args": {"timeout": BUSY_S}} if is_file else {"pool_pre_ping": True}
+    if url.get_backend_name() == "postgresql":
+        options |= {"connect_args": {"connect_timeout": _CONNECT_S}}
     try:
         engine = sa.create_engine(url, **options)
     except (NoSuchModuleError, ModuleNotFoundError) as err:

@@ -22,7 +22,7 @@ _LONGEST = 0.25  # of the rows
 _CUT = 4.0  # deviations at which a reading is cut: one extreme row is an outlier and no stretch
 _MOST_STRETCHES = 8
 _MOST_POINTS = 4_096  # of a longer sample, groups of neighbouring rows are scanned
-_DEVIATIONS = 3.7  # above the mean of the random orders' greatest: a Gumbel variable is above it once in 200
+_DEVIATIONS = 4.7  # above the mean of 15 random orders' greatest: another Gumbel variable is above it once in 200
 _SHRINKAGE = 0.1  # of the correlations towards none
 
 
@@ -46,7 +46,8 @@ class Scan:
     def surprise(self, evidence: np.ndarray) -> np.ndarray:
         """Returns -log10 of how likely it is that the best stretch of a random order has so much evidence.
 
-        By the Gumbel distribution that has the mean and the deviation of `greatest`. It is of the file and not of a
+        By the Gumbel distribution that has the mean and the deviation of `greatest`: fifteen orders know its far tail
+        badly, so that 3 is not one in a thousand but one in some 250. It is of the file and not of a
         row: the best chance stretch covers hundreds of rows in one file and none in the next, and among all rows of
         all files each of them would look rarer than it is.
         """
@@ -92,7 +93,9 @@ def scan(readings: np.ndarray, rng: np.random.Generator, num_permutations: int =
     n = len(readings)
     null = [_evidence(_windows(readings[rng.permutation(n)]), n) for _ in range(num_permutations)]
     greatest = np.array([each.max(initial=0.0) for each in null])
-    threshold = max(greatest.max(initial=0.0), greatest.mean() + _DEVIATIONS * greatest.std()) if len(greatest) else 0.0
+    threshold = 0.0
+    if len(greatest):
+        threshold = max(greatest.max(), greatest.mean() + _DEVIATIONS * greatest.std(ddof=1))
     rest, taken = readings.copy(), np.zeros(n)
     stretches: list[tuple[int, int, float]] = []
     while True:
