@@ -7,6 +7,7 @@ its input does, so that it outlives no server. What it logs goes to standard err
 import contextlib
 import errno
 import json
+import operator
 import os
 import queue
 import re
@@ -17,7 +18,6 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -172,7 +172,7 @@ def _bounded(config: "Config", base: "Config") -> "Config":
       ConfigError: where it does; the operator's own settings may lie beyond.
     """
     for where, most in _MOST.items():
-        value, own = (reduce(getattr, where.split("."), each) for each in (config, base))
+        value, own = (int(operator.attrgetter(where)(each)) for each in (config, base))
         most = max(most, own)
         if value > most:
             raise ConfigError(f"must be {most} or less in a request, not {value}", where=where)
