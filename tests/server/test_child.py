@@ -11,7 +11,7 @@ from vr.config import compose
 from vr.core.errors import ConfigError, DataError
 from vr.server import answers
 from vr.server.addresses import Grant
-from vr.server.child import _bounded, _refuse_others, _told, _Unavailable
+from vr.server.child import _bounded, _Worker, _refuse_others, _told, _Unavailable
 from vr.server.children import Child
 from vr.server.logs import _Lines
 
@@ -77,6 +77,19 @@ def test_a_report_tells_nothing_of_the_operators_settings():
     assert "tiers" in said
     for word in ("engine", "inside", "secret", "tracking"):
         assert word not in said
+
+
+def test_no_request_reads_or_fills_the_operators_history(tmp_path):
+    library = f"signatures.library={tmp_path / 'ours.db'}"
+    worker = _Worker.__new__(_Worker)
+    worker._base = compose([library])
+    job = {"settings": {"cascade": "none", "overrides": [], "seed": 0}, "candidate": {"uri": "a.parquet"}}
+    assert worker._configured(job).signatures.history is False
+    job["settings"]["overrides"] = ["recommendation.history=true"]
+    with pytest.raises(ConfigError, match="the operator's to set"):
+        worker._configured(job)
+    worker._base = compose([library, "recommendation.history=true"])
+    assert worker._configured(job).recommendation.history is True
 
 
 def test_a_request_is_bounded_and_an_operator_is_not():
