@@ -11,7 +11,7 @@ from vr.config import compose
 from vr.core.errors import ConfigError, DataError
 from vr.server import answers
 from vr.server.addresses import Grant
-from vr.server.child import _bounded, _Worker, _refuse_others, _told, _Unavailable
+from vr.server.child import _bounded, _refuse_others, _told, _Unavailable, _Worker
 from vr.server.children import Child
 from vr.server.logs import _Lines
 
