@@ -208,10 +208,10 @@ def test_four_workers_two_of_which_are_killed(engine, folder):
         four.close()
 
 
-@pytest.mark.slow
-def test_a_cluster_that_is_not_there_is_one_line():
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "[::1]:1", "127.0.0.1:99999"])
+def test_a_cluster_that_is_not_there_is_one_line(address):
     import ray
 
     ray.shutdown()
     with pytest.raises(VrError, match="engine.address: no Ray cluster"):
-        RayEngine("127.0.0.1:1")._connect()
+        RayEngine(address)._connect()

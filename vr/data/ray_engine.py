@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ __all__ = ["RayEngine", "profile_partition"]
 
 _STATE, _ERROR = b"S", b"E"
 _WAIT_S = 0.5  # at most, until a signal is looked at
+_CONNECT_S = 10.0  # in which a cluster's head has to answer
 _ROOT = Path(__file__).resolve().parents[2]  # the folder that holds vr
 
 
@@ -167,6 +169,7 @@ class RayEngine:
         if self._address is None:
             options |= {"num_cpus": self._workers or os.cpu_count(), "object_store_memory": self._object_store_bytes}
         else:
+            _refuse_unreachable(self._address)
             options = {"address": self._address, "log_to_driver": False, "logging_level": "ERROR"}
         with _settings(self._retries), _own_signals():
             try:
@@ -176,6 +179,19 @@ class RayEngine:
                 raise VrError(f"no Ray cluster ({type(err).__name__}: {err})"[:400], where=where) from err
         self._is_ours = True
         self._has_started = self._address is None
+
+
+def _refuse_unreachable(address: str) -> None:
+    """Raises VrError where nothing answers at HOST:PORT: Ray itself goes on asking there for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return  # `auto` and the like, which Ray resolves
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S):
+            pass
+    except (OSError, OverflowError) as err:
+        hint = "is the cluster up, and can it be reached from here?"
+        raise VrError(f"no Ray cluster ({err})", where="engine.address", hint=hint) from err
 
 
 @contextmanager
