@@ -199,7 +199,7 @@ def run_sample(
       AlreadyPublishedError: Something else is at `output`.
       VrError: The sample cannot be written.
     """
-    from vr.pipeline.engines import known_before, passes_of
+    from vr.pipeline.engines import passes_of, tell_known
     from vr.pipeline.intake import take_in
     from vr.pipeline.sampling import LEAST_ROWS, SampleOutput, sample
 
@@ -209,7 +209,7 @@ def run_sample(
     source, _ = open_sources(None, None, config)
     place.refuse_inputs([source])
     tell = progress or (lambda event: None)
-    threads, cached = config.engine.threads or os.cpu_count() or 1, config.engine.cache is not None
+    threads = config.engine.threads or os.cpu_count() or 1
 
     def step(stage: str, done: int, total: int | None, message: str) -> None:
         tell(Event(stage, done, total, message))
@@ -222,9 +222,7 @@ def run_sample(
             threads,
             step,
             passes=passes,
-            on_known=lambda stage, role, what: tell(
-                Event(stage, what.rows, what.num_rows, known_before(role, what, cached=cached), is_notice=True)
-            ),
+            on_known=tell_known(tell, config.engine),
         )
         total = intake.candidate_profile.rows
         return sample(

@@ -5,14 +5,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from vr.data.passes import Known
 from vr.data.source import Source
 from vr.detector.inputs import Inputs
 from vr.detector.registry import DIMENSIONS
 from vr.pipeline import assemble
 from vr.pipeline.config import Config
 from vr.pipeline.diversity import diversity_section
-from vr.pipeline.engines import known_before, passes_of
+from vr.pipeline.engines import passes_of, tell_known
 from vr.pipeline.intake import take_in
 from vr.pipeline.progress import Event, ProgressCallback
 from vr.pipeline.run_folder import open_folder, refuse_inside, scratch_of, states_of, tidy, write_whole
@@ -48,13 +47,9 @@ def profile(
     def step(stage: str, done: int, total: int | None, message: str) -> None:
         tell(Event(stage, done, total, message))
 
-    def known(stage: str, role: str, what: Known) -> None:
-        cached = config.engine.cache is not None
-        tell(Event(stage, what.rows, what.num_rows, known_before(role, what, cached=cached), is_notice=True))
-
     states = None if output is None else states_of(output)
     with passes_of(config.engine, threads, states, [dataset]) as passes:
-        intake = take_in(dataset, None, config, threads, step, passes=passes, on_known=known)
+        intake = take_in(dataset, None, config, threads, step, passes=passes, on_known=tell_known(tell, config.engine))
     inputs = Inputs.of(intake, None, "no cascade was trained", config.seed, threads)
     entropy = DIMENSIONS["entropy_stability"].measure(inputs)
     consistency = DIMENSIONS["statistical_consistency"].measure(inputs)

@@ -1,6 +1,6 @@
 """From settings to how passes are made, and what is said where a part of one needs no reading."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -10,9 +10,10 @@ from vr.data.kept import trim
 from vr.data.passes import Known, Passes
 from vr.data.source import Source
 from vr.pipeline.config import EngineConfig, EngineKind
+from vr.pipeline.progress import Event, ProgressCallback
 from vr.pipeline.run_folder import reads
 
-__all__ = ["known_before", "passes_of"]
+__all__ = ["known_before", "passes_of", "tell_known"]
 
 
 @contextmanager
@@ -55,6 +56,14 @@ def passes_of(
         if cache is not None:
             with suppress(OSError):
                 trim(cache, config.cache_bytes)
+
+
+def tell_known(tell: ProgressCallback, config: EngineConfig) -> Callable[[str, str, Known], None]:
+    """Returns what passes call, with their stage and role, where a part of a dataset needs no reading."""
+    cached = config.cache is not None
+    return lambda stage, role, what: tell(
+        Event(stage, what.rows, what.num_rows, known_before(role, what, cached=cached), is_notice=True)
+    )
 
 
 def known_before(role: str, known: Known, *, cached: bool) -> str:

@@ -15,7 +15,6 @@ from vr.cascade.agreement import by_each, by_first, told_by_first
 from vr.cascade.config import changes_to
 from vr.cascade.hosts import several
 from vr.core.plain import to_plain
-from vr.data.passes import Known
 from vr.data.source import Source
 from vr.detector import reference_free
 from vr.detector.inputs import Inputs
@@ -25,7 +24,7 @@ from vr.detector.verdict import judge, withhold_approval
 from vr.pipeline import assemble
 from vr.pipeline.config import Config
 from vr.pipeline.diversity import diversity_section
-from vr.pipeline.engines import known_before, passes_of
+from vr.pipeline.engines import passes_of, tell_known
 from vr.pipeline.history import corrections_of
 from vr.pipeline.intake import Intake, take_in
 from vr.pipeline.prescreen import BeforeTraining, pre_screen
@@ -104,16 +103,13 @@ def validate(
     def rows_done(stage: str, done: int, total: int | None, message: str) -> None:
         tell(Event(stage, done, total, message))
 
-    def known(stage: str, role: str, what: Known) -> None:
-        cached = config.engine.cache is not None
-        tell(Event(stage, what.rows, what.num_rows, known_before(role, what, cached=cached), is_notice=True))
-
     states = None if folder.path is None else states_of(folder.path)
     with (
         stopwatch.stage("profile"),
         passes_of(config.engine, threads, states, [candidate, reference]) as passes,
     ):
-        intake = take_in(candidate, reference, config, threads, rows_done, passes=passes, on_known=known)
+        on_known = tell_known(tell, config.engine)
+        intake = take_in(candidate, reference, config, threads, rows_done, passes=passes, on_known=on_known)
         stratified = sample_if_possible(
             candidate,
             reference,
