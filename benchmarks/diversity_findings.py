@@ -45,14 +45,6 @@ def found(candidate: pa.Table, reference: pa.Table) -> Counter[str]:
     return Counter(each.kind for each in told)
 
 
-def halves(name: str) -> tuple[pa.Table, pa.Table]:
-    """Returns two disjoint random parts of a table."""
-    table = datasets.load(name)
-    order = np.random.default_rng(0).permutation(len(table))
-    size = min(MAX_ROWS, len(table) // 2)
-    return table.take(pa.array(order[:size])), table.take(pa.array(order[size : 2 * size]))
-
-
 def main() -> None:
     """Runs all tables and writes the result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -61,7 +53,7 @@ def main() -> None:
     cases: dict[str, dict[str, dict[str, int]]] = {case: {} for case in STRENGTHS}
     began = time.process_time()
     for name in names:
-        candidate, reference = halves(name)
+        candidate, reference = datasets.halves(name, MAX_ROWS, np.random.default_rng(0))
         print(name, flush=True)  # noqa: T201
         for case, strength in STRENGTHS.items():
             changed = candidate if case == "none" else DAMAGES[case](candidate, strength, 0).table

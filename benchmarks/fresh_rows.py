@@ -25,14 +25,6 @@ from vr.pipeline.run_folder import RunFolder
 MAX_ROWS = 1_500
 
 
-def fresh(name: str, draw: int) -> tuple[pa.Table, pa.Table]:
-    """Returns two disjoint random parts of a table."""
-    table = datasets.load(name)
-    order = np.random.default_rng([draw, 5]).permutation(len(table))
-    size = min(MAX_ROWS, len(table) // 2)
-    return table.take(pa.array(order[:size])), table.take(pa.array(order[size : 2 * size]))
-
-
 def found(candidate: pa.Table, reference: pa.Table) -> dict[str, int]:
     """Returns the rows, regions and suspicious rows of a candidate."""
     taken = read(candidate, reference)
@@ -57,7 +49,9 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     files = []
     for name in args.datasets:
-        files += [{"dataset": name, "draw": draw, **found(*fresh(name, draw))} for draw in range(args.draws)]
+        for draw in range(args.draws):
+            both = datasets.halves(name, MAX_ROWS, np.random.default_rng([draw, 5]))
+            files.append({"dataset": name, "draw": draw, **found(*both)})
         print(files[-1], flush=True)
     shares = np.array([each["suspicious"] / each["rows"] for each in files])
     summary = {

@@ -27,7 +27,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from benchmarks.measure import save
 from benchmarks.planted.cases import DATASETS, Case, material_of
 from benchmarks.planted.fitting import KIND_OF, Observed, fit_head
-from benchmarks.planted.observe import intake_of
+from benchmarks.planted.observe import evidence_of, intake_of
 from benchmarks.planted.proxies_page import write_tables
 from benchmarks.row_score_cost import table
 from vr.cascade.config import CascadeConfig, Execution, TierConfig
@@ -45,7 +45,7 @@ from vr.localization.explain import explain
 from vr.localization.judge import DEFECTS
 from vr.localization.norms import Norms
 from vr.localization.proxies import Proxies
-from vr.localization.row_evidence import Evidence, RowEvidence
+from vr.localization.row_evidence import Evidence
 from vr.localization.scorer import RowScorer
 from vr.models.build import mlp, resonance_parameters
 from vr.pipeline.config import Config
@@ -56,7 +56,6 @@ IN_PLACE = ("label_flips", "outliers", "shuffled_cells", "impossible_combination
 _CASCADE = CascadeConfig(
     tiers=[TierConfig(name="tier_1", seeds=5, width=8, steps=300)], threads=1, execution=Execution.looped
 )
-_POINTS = 2_000  # as localization.reference_rows has it by default
 _METHODS = ("report", "report_gradients", "surprise", "outermost", "loss", "gradients", "difference")
 
 
@@ -77,20 +76,7 @@ def read(case: Case, norms: dict[bytes, Norms], prepared: dict[str, Tier]) -> di
     intake = intake_of(case.dataset, file)
     assert intake.reference is not None
     repeated = Repeats().mark(hash_batch(file, list(intake.codec.sources)))
-    key = intake.reference.rows.tobytes()
-    if key not in norms:
-        norms[key] = Norms.fit(intake.reference, intake.columns, _POINTS, 0)
-    fitted = RowEvidence.fit(
-        intake.candidate,
-        intake.reference,
-        columns=intake.columns,
-        embedding=intake.embedding,
-        num_rows=file.num_rows,
-        reference_rows=_POINTS,
-        max_distance_rows=len(wrong),
-        seed=0,
-        norms=norms[key],
-    )
+    fitted = evidence_of(intake, norms)
     scorer = RowScorer.of(fitted, repeated, duplicate_weight=0.0)
     networks = networks_of(intake, prepared)
     real = scorer.evidence.norms.rows.codes

@@ -16,12 +16,13 @@ One module for each shelf of packages; this one is the register.
 from importlib.metadata import version
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 
 from benchmarks.datasets import _files, _rdatasets, _sklearn, _statsmodels, _wooldridge
 from benchmarks.datasets.tables import Dataset
 
-__all__ = ["DATASETS", "Dataset", "describe", "kind", "load"]
+__all__ = ["DATASETS", "Dataset", "describe", "halves", "kind", "load"]
 
 DATASETS: dict[str, Dataset] = {
     dataset.name: dataset
@@ -42,6 +43,14 @@ def load(name: str) -> pa.Table:
     """
     dataset = DATASETS[name]
     return dataset.tidy(dataset.read()).combine_chunks()
+
+
+def halves(name: str, most: int, rng: np.random.Generator) -> tuple[pa.Table, pa.Table]:
+    """Returns two disjoint random parts of a table, of as many rows, at most `most`."""
+    table = load(name)
+    order = rng.permutation(len(table))
+    size = min(most, len(table) // 2)
+    return table.take(pa.array(order[:size])), table.take(pa.array(order[size : 2 * size]))
 
 
 def kind(schema: pa.Schema) -> Literal["numeric", "categorical", "mixed"]:

@@ -17,7 +17,7 @@ from vr.localization.row_evidence import Evidence, RowEvidence
 from vr.pipeline.config import Config
 from vr.pipeline.intake import Intake, take_in
 
-__all__ = ["intake_of", "observe", "observed_of"]
+__all__ = ["evidence_of", "intake_of", "observe", "observed_of"]
 
 _FIELDS = ("tails", "which_pair", "outside", "null", "wrong", "repeated")
 
@@ -52,6 +52,26 @@ def intake_of(dataset: str, table: pa.Table) -> Intake:
     return take_in(open_source(table), open_source(reference_of(dataset)), config, 1, lambda *_: None)
 
 
+def evidence_of(intake: Intake, norms: dict[bytes, Norms]) -> RowEvidence:
+    """Returns what speaks against a file's rows; `norms` keeps what is fitted to the reference alone."""
+    config = Config(cascade=preset("none"))
+    assert intake.reference is not None
+    key, points = intake.reference.rows.tobytes(), config.localization.reference_rows
+    if key not in norms:
+        norms[key] = Norms.fit(intake.reference, intake.columns, points, config.seed)
+    return RowEvidence.fit(
+        intake.candidate,
+        intake.reference,
+        columns=intake.columns,
+        embedding=intake.embedding,
+        num_rows=intake.candidate_profile.rows,
+        reference_rows=points,
+        max_distance_rows=config.localization.max_distance_rows,
+        seed=config.seed,
+        norms=norms[key],
+    )
+
+
 def observe(dataset: str, case: Case | None, norms: dict[bytes, Norms]) -> Observed:
     """Returns the evidence of one file; `norms` keeps what is fitted to the reference alone."""
     if case is None:
@@ -59,23 +79,8 @@ def observe(dataset: str, case: Case | None, norms: dict[bytes, Norms]) -> Obser
         wrong = np.zeros(table.num_rows, bool)
     else:
         table, wrong = case.make()
-    config, intake = Config(cascade=preset("none")), intake_of(dataset, table)
-    assert intake.reference is not None
-    key = intake.reference.rows.tobytes()
-    points = config.localization.reference_rows
-    if key not in norms:
-        norms[key] = Norms.fit(intake.reference, intake.columns, points, config.seed)
-    evidence = RowEvidence.fit(
-        intake.candidate,
-        intake.reference,
-        columns=intake.columns,
-        embedding=intake.embedding,
-        num_rows=table.num_rows,
-        reference_rows=points,
-        max_distance_rows=config.localization.max_distance_rows,
-        seed=config.seed,
-        norms=norms[key],
-    )
+    intake = intake_of(dataset, table)
+    evidence = evidence_of(intake, norms)
     assert evidence.sample is not None
     repeated = _repeated(table, list(intake.codec.sources))
     return _observed(dataset, case, wrong, evidence.sample, evidence.null, repeated)

@@ -17,16 +17,21 @@ def table(rows, seed):
     return pa.table({"x": x, "y": x + 0.5 * rng.standard_normal(rows), "n": rng.poisson(4.0, rows)})
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A candidate with repeats and a column out of range, and its report."""
-    place = tmp_path_factory.mktemp("fix")
+def write_datasets(place):
+    """Writes a candidate with repeats and a column out of range, and its reference."""
     made = table(500, 1)
     far = made["n"].to_numpy().copy()
     far[:40] = 90
     made = pa.concat_tables([made.set_column(2, "n", pa.array(far)), made.slice(100, 150)])
     pq.write_table(made, place / "made.parquet")
     pq.write_table(table(900, 0), place / "real.parquet")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Both datasets, and a report."""
+    place = tmp_path_factory.mktemp("fix")
+    write_datasets(place)
     words = [str(place / "made.parquet"), "-r", str(place / "real.parquet"), "-o", str(place / "report"), "-q"]
     assert main(["validate", *words, "cascade=none", "seed=3"]) == 0
     return place

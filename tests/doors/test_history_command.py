@@ -2,11 +2,10 @@
 
 import json
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.doors.test_fix_command import table
+from tests.doors.test_fix_command import table, write_datasets
 from tests.signatures.examples import applied, fix, signatures, validation
 from vr.cli import main
 from vr.pipeline.history import validation_record
@@ -19,14 +18,9 @@ from vr.signatures.library import open_library
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A candidate with repeats and a column out of range, a library, and a report of a run with it."""
+    """Both datasets, more real rows, a library, and a report of a run with it."""
     place = tmp_path_factory.mktemp("history")
-    made = table(500, 1)
-    far = made["n"].to_numpy().copy()
-    far[:40] = 90
-    made = pa.concat_tables([made.set_column(2, "n", pa.array(far)), made.slice(100, 150)])
-    pq.write_table(made, place / "made.parquet")
-    pq.write_table(table(900, 0), place / "real.parquet")
+    write_datasets(place)
     pq.write_table(table(400, 9), place / "more.parquet")
     with Database(str(place / "ours.db")) as database:
         database.add(signatures(3))
