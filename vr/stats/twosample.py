@@ -7,13 +7,10 @@ pairs of binned codes misses most of a changed dependence; boosted tables of pai
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-# At import and not at the first call: a limit on OpenMP's threads only reaches libraries that are already loaded.
-from sklearn.ensemble import HistGradientBoostingClassifier
-
+from vr.stats.boosting import BoostedTrees, fit_boosted_trees
 from vr.stats.resampling import auroc
 
 __all__ = ["DensityRatio", "classifier_two_sample", "fit_density_ratio"]
@@ -26,19 +23,16 @@ class DensityRatio:
     """A fitted estimate of log p_x / p_y.
 
     Attributes:
-      model: The fitted classifier.
+      trees: The fitted classifier.
       offset: log(rows of x / rows of y) it was fitted on, which its odds contain.
     """
 
-    model: Any
+    trees: BoostedTrees
     offset: float
 
     def log_ratio(self, codes: np.ndarray) -> np.ndarray:
         """Returns log p_x / p_y of rows `codes` `[n, d]`, float64 `[n]`, cut at 8 either way."""
-        if not len(codes):
-            return np.empty(0)
-        odds = self.model.decision_function(codes.astype(float)) - self.offset
-        return np.clip(odds, -_MAX_LOG_RATIO, _MAX_LOG_RATIO)
+        return np.clip(self.trees.log_odds(codes) - self.offset, -_MAX_LOG_RATIO, _MAX_LOG_RATIO)
 
 
 def fit_density_ratio(x: np.ndarray, y: np.ndarray, seed: int) -> DensityRatio:
@@ -53,17 +47,8 @@ def fit_density_ratio(x: np.ndarray, y: np.ndarray, seed: int) -> DensityRatio:
       Sugiyama, Suzuki and Kanamori 2012, Density ratio estimation in machine learning, chapter 4.
     """
     labels = np.concatenate([np.ones(len(x)), np.zeros(len(y))])
-    model = HistGradientBoostingClassifier(
-        max_iter=20,
-        max_leaf_nodes=8,
-        learning_rate=0.3,
-        max_bins=32,
-        min_samples_leaf=min(20, max(1, len(labels) // 10)),
-        early_stopping=False,  # pyright: ignore[reportArgumentType] (annotated by its default, the string "auto")
-        random_state=seed,
-    )
-    model.fit(np.concatenate([x, y]).astype(float), labels)
-    return DensityRatio(model, float(np.log(len(x) / len(y))))
+    trees = fit_boosted_trees(np.concatenate([x, y]), labels, seed)
+    return DensityRatio(trees, float(np.log(len(x) / len(y))))
 
 
 def classifier_two_sample(
