@@ -1,20 +1,25 @@
 """Threads that divide the work between them, and libraries that start none of their own beside them."""
 
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["single_threaded", "workers"]
+__all__ = ["each", "single_threaded", "workers"]
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 # A BLAS has one limit for the whole process, and several validations may be under way in it: the first one sets it, the
 # last one takes it back. What was loaded in between has a limiter of its own.
 _LOCK = threading.Lock()
 _limiters: list[Any] = []
 _users = 0
+_libraries: tuple[int, ThreadpoolController] | None = None
 
 
 @contextmanager
@@ -26,7 +31,7 @@ def single_threaded() -> Iterator[ThreadpoolController]:
     """
     global _users
     # OpenMP's limit holds for the thread that sets it alone. A limiter takes back all that its controller knows.
-    found = ThreadpoolController()
+    found = _loaded()
     openmp, blas = (found.select(user_api=kind) for kind in ("openmp", "blas"))
     with openmp.limit(limits=1):
         with _LOCK:
@@ -39,6 +44,25 @@ def single_threaded() -> Iterator[ThreadpoolController]:
                 _users -= 1
                 while not _users and _limiters:
                     _limiters.pop().restore_original_limits()
+
+
+def _loaded() -> ThreadpoolController:
+    """Returns what knows the libraries that are loaded: looked for again only once a module was imported since."""
+    global _libraries
+    modules = len(sys.modules)
+    if _libraries is None or _libraries[0] != modules:
+        _libraries = modules, ThreadpoolController()
+    return _libraries[1]
+
+
+def each(function: Callable[[_Item], _Result], items: Iterable[_Item], threads: int) -> list[_Result]:
+    """Returns what `function` makes of every item, in their order, worked out by so many `workers`."""
+    found = list(items)
+    if threads < 2 or len(found) < 2:
+        with single_threaded():
+            return [function(item) for item in found]
+    with workers(min(threads, len(found))) as pool:
+        return list(pool.map(function, found))
 
 
 @contextmanager

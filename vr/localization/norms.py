@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vr.core.workers import each
 from vr.detector.inputs import Columns, Side, informative_columns
 from vr.localization.evidence import TailScale
 from vr.localization.plain_points import PlainPoints
@@ -118,7 +119,7 @@ class Norms:
           columns: The encoded columns.
           max_points: Rows of each half that distances are measured to.
           seed: Of the halves and the trees.
-          threads: Forests at a time.
+          threads: Halves at a time, and forests of each.
         """
         rng = np.random.default_rng([seed, 13])
         rows = reference.take(np.sort(rng.permutation(len(reference))[:_MOST_ROWS]))
@@ -126,25 +127,26 @@ class Norms:
         fold = rng.permutation(len(rows)) % FOLDS
         plain = PlainPoints.fit(rows, columns)
         parts, kinds = list(columns.parts.values()), (columns.ordinal, columns.num_codes)
-        folds = []
-        for k in range(FOLDS):
+        seeds = [int(rng.integers(2**31)) for _ in range(FOLDS)]
+
+        def half(k: int) -> _Fold:
             base = rows.take(np.flatnonzero(fold != k))
             written = plain.of(base)[:max_points]
             near = min(_NEIGHBOURS, len(written) - 1)
             spacing = nearest_distances(written, written, near, exclude_self=True).mean(axis=1)
-            folds.append(
-                _Fold(
-                    fit_conditionals(base.codes, *kinds, parts, predicted, int(rng.integers(2**31)), threads),
-                    fit_contradictions(base.codes, *kinds, parts, predicted),
-                    fit_linear_dependence(base.codes, *kinds, predicted),
-                    fit_typicality(base.codes, base.values, columns.numeric, columns.num_codes),
-                    fit_grain(base.values, columns.numeric),
-                    base.features[:max_points],
-                    written,
-                    np.log(spacing + _SMALL),
-                )
+            return _Fold(
+                fit_conditionals(base.codes, *kinds, parts, predicted, seeds[k], max(1, threads // FOLDS)),
+                fit_contradictions(base.codes, *kinds, parts, predicted),
+                fit_linear_dependence(base.codes, *kinds, predicted),
+                fit_typicality(base.codes, base.values, columns.numeric, columns.num_codes),
+                fit_grain(base.values, columns.numeric),
+                base.features[:max_points],
+                written,
+                np.log(spacing + _SMALL),
             )
-        closer = _closer(folds, rows, plain.of(rows), fold)
+
+        folds = each(half, range(FOLDS), threads)
+        closer = _closer(folds, rows, plain.of(rows), fold, threads)
         scales = tuple(TailScale.fit(column) for column in closer.cells.T)
         quick = _quick(folds, rows.codes, rows.values, fold)
         return cls(rows, predicted, plain, quick, _scaled(closer, scales), tuple(folds), scales)
@@ -153,9 +155,9 @@ class Norms:
         """Returns the quick readings of a candidate's rows `[n, d]` with their numbers, int64 `[n]`."""
         return _quick(self._folds, codes, values, fold_of(rows))
 
-    def read_closer(self, side: Side) -> Closer:
-        """Returns the other readings of a candidate's rows."""
-        return _scaled(_closer(self._folds, side, self.plain.of(side), fold_of(side.rows)), self._scales)
+    def read_closer(self, side: Side, threads: int = 1) -> Closer:
+        """Returns the other readings of a candidate's rows, those of either half by a thread of its own."""
+        return _scaled(_closer(self._folds, side, self.plain.of(side), fold_of(side.rows), threads), self._scales)
 
     def likeliest(self, codes: np.ndarray, rows: np.ndarray, column: int) -> np.ndarray:
         """Returns the code that each row's other cells make likeliest in a column, -1 where it is not predicted."""
@@ -185,12 +187,13 @@ def _quick(folds: Sequence[_Fold], codes: np.ndarray, values: np.ndarray, fold: 
     return result
 
 
-def _closer(folds: Sequence[_Fold], side: Side, plain: np.ndarray, fold: np.ndarray) -> Closer:
+def _closer(folds: Sequence[_Fold], side: Side, plain: np.ndarray, fold: np.ndarray, threads: int) -> Closer:
     """Returns the readings, the cells' surprises as they are."""
     surprise = np.zeros((len(side), len(folds[0].conditionals.columns)))
     distance, far, local, grain = np.zeros((4, len(side)))
-    for k, models in enumerate(folds):
-        mine = np.flatnonzero(fold == k)
+
+    def read(k: int) -> None:
+        models, mine = folds[k], np.flatnonzero(fold == k)
         if len(mine):
             surprise[mine] = models.conditionals.surprise(side.codes[mine])
             distance[mine] = nearest_distances(side.features[mine], models.points, 1)[:, 0]
@@ -198,6 +201,8 @@ def _closer(folds: Sequence[_Fold], side: Side, plain: np.ndarray, fold: np.ndar
             far[mine] = apart.mean(axis=1)
             local[mine] = np.log(far[mine] + _SMALL) - models.spacing[nearest].mean(axis=1)
             grain[mine] = models.grain.read(side.values[mine])
+
+    each(read, range(len(folds)), threads)
     return Closer(surprise.sum(axis=1), surprise, distance, far, local, grain)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vr.core.workers import workers
+from vr.core.workers import each, workers
 from vr.data.codec import Coded
 from vr.detector.embedding import Embedding
 from vr.detector.inputs import Columns, Side
@@ -133,22 +133,20 @@ class RowEvidence:
           reference_rows: Points that distances are measured to, half of the reference at most.
           max_distance_rows: Rows of the candidate that are worth a closer look.
           seed: Of whatever is drawn.
-          threads: Forests at a time.
+          threads: Pieces of it at a time.
           norms: Fitted before to the same reference.
         """
         rng = np.random.default_rng([seed, 11])
         reference_rows = min(reference_rows, max(4, len(reference) // 2))
         norms = norms or Norms.fit(reference, columns, reference_rows, seed, threads)
         folds = [_drawn(candidate, reference, fold, rng) for fold in range(FOLDS)]
-        with workers(threads) as pool:
-            ratios = tuple(pool.map(lambda drawn: fit_density_ratio(*drawn), folds))
-        near = NearCopies.fit(candidate, reference, columns, 2 * reference_rows)
+        ratios = tuple(each(lambda drawn: fit_density_ratio(*drawn), folds, threads))
         base = norms.rows
         nulls = _readings(_log_ratio(ratios, base.codes, base.rows), norms.quick, norms.closer)
         scales = [TailScale.fit(null) for null in nulls.T]
         tails = [scale(null) for scale, null in zip(scales, nulls.T, strict=True)]
         own_quick = norms.read(candidate.codes, candidate.values, candidate.rows)
-        own_closer = norms.read_closer(candidate)
+        own_closer = norms.read_closer(candidate, threads)
         ratio = _log_ratio(ratios, candidate.codes, candidate.rows)
         own = _readings(ratio, own_quick, own_closer)
         telling = [
@@ -162,8 +160,13 @@ class RowEvidence:
                 np.column_stack([nulls[:, telling], norms.closer.cells, base.features[:, points]]),
             ),
         ]
-        # Nothing is told of stretches where the file's order is not known, or where there is hardly a stretch in it.
-        scans = [scan(whitened(x, y), rng) for x, y in views]
+        scan_draws = rng.spawn(len(views))
+        with workers(threads) as pool:
+            nearness = pool.submit(_nearness, candidate, reference, columns, 2 * reference_rows)
+            # Nothing is told of stretches where the file's order is not known, or where there is hardly a stretch.
+            along = [pool.submit(scan, whitened(*view), draw) for view, draw in zip(views, scan_draws, strict=True)]
+            near, own_near = nearness.result()
+            scans = [found.result() for found in along]
         # Closeness and stretches are not read of the reference's rows: their null readings go to rows by chance.
         null = near.null if len(near.null) else np.zeros(1)
         scales.append(TailScale.fit(null))
@@ -190,7 +193,7 @@ class RowEvidence:
         outside = result._outside(candidate.codes)
         looked = result._looked(tails, outside)
         closer = own_closer.take(looked)
-        sample = result._gather(tails, looked, closer, candidate.take(looked), candidate.rows)
+        sample = result._gather(tails, looked, closer, own_near[looked], candidate.rows)
         return replace(result, sample=Evidence(sample, own_quick.which_pair, outside))
 
     def read(self, coded: Coded, rows: np.ndarray) -> Evidence:
@@ -213,15 +216,16 @@ class RowEvidence:
         looked = self._looked(tails, outside)
         side = Side.of(coded.take(looked), self.embedding, rows[looked])
         closer = self.norms.read_closer(side)
-        return Evidence(self._gather(tails, looked, closer, side, rows), quick.which_pair, outside)
+        near = self.near.read(side) if len(looked) else np.zeros(0)
+        return Evidence(self._gather(tails, looked, closer, near, rows), quick.which_pair, outside)
 
     def _looked(self, tails: np.ndarray, outside: np.ndarray) -> np.ndarray:
         return np.flatnonzero((tails.sum(axis=1) >= self.far_enough) | outside)
 
     def _gather(
-        self, quick: np.ndarray, looked: np.ndarray, closer: Closer, side: Side, rows: np.ndarray
+        self, quick: np.ndarray, looked: np.ndarray, closer: Closer, near: np.ndarray, rows: np.ndarray
     ) -> np.ndarray:
-        """Returns all tails of `rows`, of which those at `looked` were read closer."""
+        """Returns all tails of `rows`, of which those at `looked` were read closer, nearness too."""
         tails = np.zeros((len(rows), len(EVIDENCE)))
         tails[:, :_QUICK] = quick
         if len(looked):
@@ -230,7 +234,7 @@ class RowEvidence:
             i = EVIDENCE.index("near")
             # The more rows there are to be near to, the nearer is the nearest by chance.
             crowding = np.log10(self.near.crowding)
-            tails[looked, i] = np.maximum(self.scales[i](self.near.read(side)) - crowding, 0.0)
+            tails[looked, i] = np.maximum(self.scales[i](near) - crowding, 0.0)
         tails[:, -2:] = self._along(rows)
         return tails
 
@@ -264,6 +268,12 @@ class RowEvidence:
             if columns.numeric[j] or not columns.ordinal[j]:
                 found |= codes[:, j] == last
         return found
+
+
+def _nearness(candidate: Side, reference: Side, columns: Columns, max_rows: int) -> tuple[NearCopies, np.ndarray]:
+    """Returns what near copies are looked for among, and how near each row of the candidate's sample is to another."""
+    near = NearCopies.fit(candidate, reference, columns, max_rows)
+    return near, near.read(candidate)
 
 
 def _quick_readings(ratio: np.ndarray, quick: Quick) -> np.ndarray:

@@ -15,6 +15,7 @@ from vr.cascade.agreement import by_each, by_first, told_by_first
 from vr.cascade.config import changes_to
 from vr.cascade.hosts import several
 from vr.core.plain import to_plain
+from vr.core.workers import single_threaded
 from vr.data.source import Source
 from vr.detector import reference_free
 from vr.detector.inputs import Inputs
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["validate"]
 
 _CALIBRATED_CASCADE = "laptop"  # whose tiers the labelled benchmark was measured with
-_PACKAGES = ("jax", "flax", "optax", "numpy", "scipy", "scikit-learn", "faiss-cpu", "pyarrow")
+_PACKAGES = ("jax", "flax", "optax", "numpy", "scipy", "scikit-learn", "lightgbm", "faiss-cpu", "pyarrow")
 
 
 def validate(
@@ -122,14 +123,15 @@ def validate(
         )
     nulls = None if nulls_of is None else nulls_of(intake, config.seed)
     untrained = Inputs.of(intake, None, None, config.seed, threads, nulls)
-    with stopwatch.stage("prescreen"):
+    # Threads of our own divide the work; those that libraries start wait for each other on a busy machine.
+    with stopwatch.stage("prescreen"), single_threaded():
         screened = BeforeTraining.of(told_by_first(lambda: pre_screen(untrained, library, config.signatures)))
         tell(Event("prescreen", 1, 1, screened.message, screened.values))
     with stopwatch.stage("cascade"):
         cascade, cascade_reason = _train(intake, config, folder, tell, screened)
     # With what the pre-screen measured already.
     inputs = replace(untrained, cascade=cascade, cascade_reason=cascade_reason)
-    with stopwatch.stage("statistics"):
+    with stopwatch.stage("statistics"), single_threaded():
         measurements = {}
         for index, (name, dimension) in enumerate(DIMENSIONS.items()):
             tell(Event("statistics", index, len(DIMENSIONS), name.replace("_", " ")))
@@ -153,7 +155,7 @@ def validate(
             judgement = withhold_approval(
                 judgement, f"column '{infinite[0]}' has infinite values, which the reference has nowhere in it"
             )
-    with stopwatch.stage("diversity"):
+    with stopwatch.stage("diversity"), single_threaded():
         diversity = diversity_section(
             candidate,
             intake,
@@ -162,13 +164,13 @@ def validate(
             alone,
             batch_rows=config.data.batch_rows,
         )
-    with stopwatch.stage("localize"):
+    with stopwatch.stage("localize"), single_threaded():
         # Process 0 alone writes the table of row scores.
         proxies, not_asked = _proxies(intake, config, cascade, cascade_reason)
         found, weight = by_each(
             lambda: _localize(candidate, intake, inputs, config, folder, features, rows_done, proxies)
         )
-    with stopwatch.stage("recommend"):
+    with stopwatch.stage("recommend"), single_threaded():
         from vr.pipeline import remedies
         from vr.pipeline.advice import advise
 

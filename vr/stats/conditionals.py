@@ -17,7 +17,7 @@ import numpy as np
 from sklearn import config_context
 from sklearn.tree import ExtraTreeRegressor
 
-from vr.core.workers import workers
+from vr.core.workers import each
 
 __all__ = ["Conditionals", "classes_of", "fit_conditionals"]
 
@@ -136,8 +136,7 @@ def fit_conditionals(
         trees = _grow(x, target, seen, count, bool(ordinal[j]) and count > _OUTPUTS, seed + j)
         return _Forest(others if len(others) else np.array([j]), classes, share.astype(np.float32), trees)
 
-    with workers(threads) as pool:
-        return Conditionals(np.asarray(columns), tuple(pool.map(forest, np.asarray(columns).tolist())))
+    return Conditionals(np.asarray(columns), tuple(each(forest, np.asarray(columns).tolist(), threads)))
 
 
 def _target(codes: np.ndarray, num_codes: int, ordinal: bool, seen: np.ndarray, share: np.ndarray) -> np.ndarray:

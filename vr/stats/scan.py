@@ -91,7 +91,7 @@ def scan(readings: np.ndarray, rng: np.random.Generator, num_permutations: int =
         widened = ((start * size, min(end * size, len(readings)), e) for start, end, e in found.stretches)
         return Scan(np.repeat(found.evidence, rows), found.null, tuple(widened), found.greatest)
     n = len(readings)
-    null = [_evidence(_windows(readings[rng.permutation(n)]), n) for _ in range(num_permutations)]
+    null = [_evidence(_windows(readings[rng.permutation(n)]), *readings.shape) for _ in range(num_permutations)]
     greatest = np.array([each.max(initial=0.0) for each in null])
     threshold = 0.0
     if len(greatest):
@@ -100,7 +100,7 @@ def scan(readings: np.ndarray, rng: np.random.Generator, num_permutations: int =
     stretches: list[tuple[int, int, float]] = []
     while True:
         windows = _windows(rest)
-        evidence = _evidence(windows, n)
+        evidence = _evidence(windows, *readings.shape)
         top = int(evidence.argmax()) if n else 0
         if not n or evidence[top] <= threshold or len(stretches) == _MOST_STRETCHES:
             break
@@ -136,7 +136,7 @@ def _sharpened(readings: np.ndarray, start: int, end: int) -> tuple[int, int, fl
 
 
 def _windows(readings: np.ndarray) -> list[tuple[int, int, np.ndarray]]:
-    """Returns for each length of stretches the length, the rows from one start to the next, and their evidence."""
+    """Returns for each length of stretches the length, the rows from one start to the next, and m |mean|^2 of each."""
     n, k = readings.shape
     sums = np.concatenate([np.zeros((1, k)), np.cumsum(readings, axis=0)])
     result = []
@@ -144,16 +144,16 @@ def _windows(readings: np.ndarray) -> list[tuple[int, int, np.ndarray]]:
     while length <= min(n, max(_SHORTEST, int(_LONGEST * n))):
         # Starts an eighth of the length apart: few enough to be cheap, and no stretch is missed by much.
         step = max(1, length // 8)
-        starts = np.arange(0, n - length + 1, step)
-        found = _tail(np.square(sums[starts + length] - sums[starts]).sum(axis=1) / length, k)
+        apart = sums[length::step] - sums[: n - length + 1 : step]
+        found = np.einsum("nk,nk->n", apart, apart) / length
         result.append((length, step, found))
         length = max(length + 1, int(_GROWTH * length))
     return result
 
 
-def _evidence(windows: list[tuple[int, int, np.ndarray]], n: int) -> np.ndarray:
+def _evidence(windows: list[tuple[int, int, np.ndarray]], n: int, k: int) -> np.ndarray:
     """Returns the evidence of the best stretch through every row, float `[n]`, 0 where there is none."""
-    evidence = np.zeros(n)
+    greatest = np.zeros(n)
     for length, step, found in windows:
         # Between one start and the next the same stretches go through every row, but for the last, which may end there.
         whole, part = divmod(length, step)
@@ -166,8 +166,9 @@ def _evidence(windows: list[tuple[int, int, np.ndarray]], n: int) -> np.ndarray:
         ends[whole : whole + upto] = found[:upto]
         through = np.repeat(best[:, None], step, axis=1)
         through[:, :part] = np.maximum(through[:, :part], ends[:, None])
-        np.maximum(evidence, through.reshape(-1)[:n], out=evidence)
-    return evidence
+        np.maximum(greatest, through.reshape(-1)[:n], out=greatest)
+    # All of them have as many degrees of freedom, so that the greatest is the least likely.
+    return _tail(greatest, k)
 
 
 def _best(windows: list[tuple[int, int, np.ndarray]], row: int) -> tuple[int, int]:

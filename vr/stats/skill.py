@@ -12,15 +12,13 @@ References:
   2006, Extremely randomized trees.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from sklearn import config_context
 from sklearn.tree import ExtraTreeRegressor
 
-from vr.core.workers import workers
+from vr.core.workers import each
 from vr.stats.predictability import ColumnBasis, fit_column_basis, predictability
 
 __all__ = ["SkillLost", "SkillTest", "prepare_skill_test"]
@@ -97,7 +95,7 @@ class SkillTest:
             pairs = enumerate(draws, start=self.seed + first)
             return [_loss(self.basis, codes[rows], self.codes, j, seed) for seed, rows in pairs]
 
-        gaps = np.array(_over(self.columns, learnt, threads)).reshape(-1, num_draws) - self.losses[:, None]
+        gaps = np.array(each(learnt, self.columns.tolist(), threads)).reshape(-1, num_draws) - self.losses[:, None]
         shares = tuple(_share(gap, self.losses, self.prior) for gap in gaps.T)
         by_column = _per_prior(gaps.mean(axis=1), self.prior)
         return SkillLost(float(np.mean(shares)), float(np.std(shares)), shares, by_column)
@@ -128,7 +126,7 @@ class SkillTest:
             pairs = zip(train, test, strict=True)
             return float(np.mean([_loss(self.basis, x, y, j, self.seed) for x, y in pairs]))
 
-        return _share(np.array(_over(self.columns, learnt, threads)) - self.losses, self.losses, self.prior)
+        return _share(np.array(each(learnt, self.columns.tolist(), threads)) - self.losses, self.losses, self.prior)
 
 
 def prepare_skill_test(
@@ -182,7 +180,7 @@ def prepare_skill_test(
             found.append([_loss(basis, codes[train], test, j, seed), float(mean), first, second])
         return found
 
-    found = np.array(_over(columns, arms, threads))
+    found = np.array(each(arms, columns.tolist(), threads))
     losses, prior = found[:, :, 0].mean(axis=1), found[:, :, 1].mean(axis=1)
     gaps = found[:, :, 3] - found[:, :, 2]
     # Root mean squares, as the mean is known to be 0; over folds, which judge by other rows, so that their mean varies
@@ -254,8 +252,3 @@ def _forest_prediction(x: np.ndarray, y: np.ndarray, x_test: np.ndarray, seed: i
             predicted = tree.fit(x, y, check_input=False).tree_.predict(x_test)
             total += predicted.reshape(total.shape)
     return total / _TREES
-
-
-def _over(columns: np.ndarray, of: Callable[[int], Any], threads: int) -> list[Any]:
-    with workers(threads) as pool:
-        return list(pool.map(of, columns.tolist()))
