@@ -41,3 +41,21 @@ def test_fresh_rows_read_as_the_null_does():
     near, found = read(frame(750, 1))
     assert near.crowding == 1.0
     assert abs(np.mean(found > np.quantile(near.null, 0.9)) - 0.1) < 0.05
+
+
+def test_of_a_thinned_file_the_copies_of_few_rows_are_still_seen():
+    rng = np.random.default_rng(3)
+    columns = frame(4_000, 1)
+    from_few = rng.integers(0, 20, 2_000)
+    for name in ("a", "b", "g"):
+        columns[name][2_000:] = columns[name][from_few]
+    columns["b"][2_000:] += 0.002 * rng.standard_normal(2_000)
+    sides = open_source(pa.table(columns)), open_source(pa.table(frame(1_500, 0)))
+    intake = take_in(*sides, Config(), 1, lambda *_: None)
+    near = NearCopies.fit(intake.candidate, intake.reference, intake.columns, 2_000)
+    thin = near.thinned(400)
+    assert len(thin.earlier) == len(thin.rows) == 400
+    assert thin.crowding == max(1.0, near.crowding / 10)
+    last = intake.candidate.take(np.arange(3_500, 4_000))
+    assert np.median(thin.read(last)) > np.quantile(near.null, 0.99)
+    assert near.thinned(4_000) is near

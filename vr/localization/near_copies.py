@@ -5,7 +5,7 @@ close there. They are divided by the distance to the nearest reference row, sinc
 neighbours. Of two rows that are copies of each other the later one is read as the copy.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -52,6 +52,16 @@ class NearCopies:
         null = _closeness(file, order, file, order, around)
         crowding = max(1.0, len(candidate) / max(1, half))
         return cls(points, points.of(candidate), candidate.rows, around, null, crowding)
+
+    def thinned(self, most: int) -> "NearCopies":
+        """Returns the same with evenly spaced earlier rows, `most` of them at most."""
+        num_rows = len(self.rows)
+        if num_rows <= most:
+            return self
+        kept = np.arange(most) * num_rows // most
+        # Crowding was that of all; fewer rows are less near by chance.
+        crowding = max(1.0, self.crowding * most / num_rows)
+        return replace(self, earlier=self.earlier[kept], rows=self.rows[kept], crowding=crowding)
 
     def read(self, side: Side) -> np.ndarray:
         """Returns log(distance to the reference / distance to an earlier row), `[n]`; very low where none is near."""

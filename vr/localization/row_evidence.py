@@ -40,6 +40,9 @@ EVIDENCE = (
     "shifted",  # of rows off the rest in their cells
 )
 _QUICK = 5  # of them
+# Earlier rows of a file longer than its sample: that holds few of the rows that near copies are of, unless these are
+# many copies of few rows, and then so do a thousand of it.
+_EARLIER_ROWS = 4_096
 _FIT_ROWS = 10_000  # rows of each side the density ratio is fitted on
 _SCANNED_POINTS = 32  # coordinates of a row that stretches are looked for in
 
@@ -84,7 +87,7 @@ class RowEvidence:
       embedding: Rows as points.
       norms: What is ordinary in the reference.
       ratios: One density-ratio model for each fold.
-      near: The candidate's rows that near copies are looked for among.
+      near: The candidate's rows that near copies are looked for among, of rows that are not in its sample.
       scales: Tail scale of each reading but the last two, which are of the file and not of the row.
       null: float `[m, len(EVIDENCE)]`, evidence of the reference's rows, as if they were ordinary candidate rows.
       stretches: Those beyond chance.
@@ -194,7 +197,7 @@ class RowEvidence:
         looked = result._looked(tails, outside)
         closer = own_closer.take(looked)
         sample = result._gather(tails, looked, closer, own_near[looked], candidate.rows)
-        return replace(result, sample=Evidence(sample, own_quick.which_pair, outside))
+        return replace(result, near=near.thinned(_EARLIER_ROWS), sample=Evidence(sample, own_quick.which_pair, outside))
 
     def read(self, coded: Coded, rows: np.ndarray) -> Evidence:
         """Returns the evidence against candidate rows with the numbers `rows` (int64 `[n]`, ascending)."""

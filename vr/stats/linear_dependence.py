@@ -3,20 +3,22 @@
 Every column is a few features (`fit_column_basis`: polynomials of its rank, indicators of its categories). With the
 inverse covariance P of all features and D, that of each column's features by themselves, x' (P - D) x is twice the log
 of what independent columns would make of the row over what dependent ones do, were the features Gaussian. Where
-dependence is weak and spread over many columns it sees what trees on a few hundred rows do not, for one product.
+dependence is weak and spread over many columns it sees what trees on a few hundred rows do not.
+
+A column has few codes, so that the form is a sum of looked-up numbers: one for each column's code, one for each pair.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from vr.stats.predictability import ColumnBasis, fit_column_basis
-from vr.stats.rowwise import rowwise_product
+from vr.stats.predictability import fit_column_basis
 
 __all__ = ["LinearDependence", "fit_linear_dependence"]
 
 _RIDGE = 0.03  # of a feature's variance, and more where there are few rows for the features
 _MAX_CODES = 12
+_BLOCK_ROWS = 8_192  # looked up at once: what is added up stays within a core's cache
 
 
 @dataclass(frozen=True)
@@ -25,26 +27,30 @@ class LinearDependence:
 
     Attributes:
       columns: Positions of the columns that are read.
-      basis: Of these.
-      kept: Features that vary.
-      centre: Their means.
-      spread: Their deviations.
-      form: float `[p, p]`, P - D.
+      classes: For each of them int `[K_j]`, the class of each code: codes with the same features are one.
+      alone: For each column float `[C_j]`, what its own features add to the form, by class.
+      pairs: For each two columns `(a, b, float [C_a, C_b])`, places within `columns` and what they add together.
     """
 
     columns: np.ndarray
-    basis: ColumnBasis
-    kept: np.ndarray
-    centre: np.ndarray
-    spread: np.ndarray
-    form: np.ndarray
+    classes: tuple[np.ndarray, ...]
+    alone: tuple[np.ndarray, ...]
+    pairs: tuple[tuple[int, int, np.ndarray], ...]
 
     def read(self, codes: np.ndarray) -> np.ndarray:
         """Returns the misfit of each row, float `[n]`: higher where columns contradict what ties them."""
-        x = (self.basis.transform(codes[:, self.columns])[:, self.kept] - self.centre) / self.spread
-        # Rows in one piece each: the order of their sums is then the same however many there are.
-        x = np.ascontiguousarray(x)
-        return (rowwise_product(x, self.form) * x).sum(axis=1)
+        result = np.zeros(len(codes))
+        for start in range(0, len(codes), _BLOCK_ROWS):
+            rows, total = codes[start : start + _BLOCK_ROWS], result[start : start + _BLOCK_ROWS]
+            seen = [
+                table[np.minimum(rows[:, j], len(table) - 1)]
+                for j, table in zip(self.columns, self.classes, strict=True)
+            ]
+            for place, table in zip(seen, self.alone, strict=True):
+                total += table[place]
+            for a, b, table in self.pairs:
+                total += np.take(table, seen[a] * table.shape[1] + seen[b])
+        return result
 
 
 def fit_linear_dependence(
@@ -58,8 +64,20 @@ def fit_linear_dependence(
     x = (x[:, kept] - centre[kept]) / spread[kept]
     rows = max(1, len(x))
     covariance = x.T @ x / rows + (_RIDGE + 0.1 * len(kept) / rows) * np.eye(len(kept))
-    form, groups = np.linalg.inv(covariance), basis.groups[kept]
-    for j in np.unique(groups):
-        own = np.ix_(groups == j, groups == j)
-        form[own] -= np.linalg.inv(covariance[own])
-    return LinearDependence(columns, basis, kept, centre[kept], spread[kept], form)
+    form = np.linalg.inv(covariance)
+    classes, features, members = [], [], []
+    for j, table in enumerate(basis.tables):
+        own = np.flatnonzero(basis.groups == j)
+        varies = np.isin(own, kept)
+        standard = (table[:, varies] - centre[own[varies]]) / spread[own[varies]]
+        distinct, of_code = np.unique(standard, axis=0, return_inverse=True)
+        classes.append(of_code.reshape(-1).astype(np.intp))
+        features.append(distinct)
+        members.append(np.flatnonzero(np.isin(kept, own)))
+    alone, pairs = [], []
+    for a, (mine, f) in enumerate(zip(members, features, strict=True)):
+        block = np.ix_(mine, mine)
+        alone.append(np.einsum("ip,pq,iq->i", f, form[block] - np.linalg.inv(covariance[block]), f))
+        for b in range(a + 1, len(members)):
+            pairs.append((a, b, 2.0 * f @ form[np.ix_(mine, members[b])] @ features[b].T))
+    return LinearDependence(columns, tuple(classes), tuple(alone), tuple(pairs))
