@@ -11,7 +11,7 @@ from vr.config import compose
 from vr.core.errors import ConfigError, DataError
 from vr.server import answers
 from vr.server.addresses import Grant
-from vr.server.child import _bounded, _refuse_others, _told, _Unavailable, _Worker
+from vr.server.child import _bounded, _Configurations, _refuse_others, _told, _Unavailable
 from vr.server.children import Child
 from vr.server.logs import _Lines
 
@@ -81,15 +81,29 @@ def test_a_report_tells_nothing_of_the_operators_settings():
 
 def test_no_request_reads_or_fills_the_operators_history(tmp_path):
     library = f"signatures.library={tmp_path / 'ours.db'}"
-    worker = _Worker.__new__(_Worker)
-    worker._base = compose([library])
+    ours = _Configurations(compose([library]))
     job = {"settings": {"cascade": "none", "overrides": [], "seed": 0}, "candidate": {"uri": "a.parquet"}}
-    assert worker._configured(job).signatures.history is False
+    assert ours.of(job).signatures.history is False
     job["settings"]["overrides"] = ["recommendation.history=true"]
     with pytest.raises(ConfigError, match="the operator's to set"):
-        worker._configured(job)
-    worker._base = compose([library, "recommendation.history=true"])
-    assert worker._configured(job).recommendation.history is True
+        ours.of(job)
+    theirs = _Configurations(compose([library, "recommendation.history=true"]))
+    assert theirs.of(job).recommendation.history is True
+
+
+def test_what_was_asked_for_before_is_composed_once_and_what_is_refused_stays_so(monkeypatch):
+    ours, composed = _Configurations(compose([])), []
+    monkeypatch.setattr(
+        "vr.server.child._bounded", lambda config, base: composed.append(config) or _bounded(config, base)
+    )
+    job = {"settings": {"cascade": "none", "overrides": ["sample.rows=500"], "seed": 1}, "candidate": {"uri": "a"}}
+    first = ours.of(job)
+    again = ours.of(job | {"settings": job["settings"] | {"seed": 2}})
+    assert (first.seed, again.seed, first.sample.rows, len(composed)) == (1, 2, 500, 1)
+    job["settings"]["overrides"] = ["sample.rows=1000001"]
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="or less in a request"):
+            ours.of(job)
 
 
 def test_a_request_is_bounded_and_an_operator_is_not():

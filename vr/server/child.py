@@ -18,6 +18,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -93,6 +94,7 @@ class _Worker:
         from vr.pipeline.references import References
 
         self._base = compose([f"engine.threads={threads}"], base=base)
+        self._configurations = _Configurations(self._base)
         # jax and what trains with it take as long as all the rest: only where validations train unless told otherwise.
         if self._base.cascade.tiers:
             import vr.cascade.train  # noqa: F401
@@ -105,7 +107,7 @@ class _Worker:
 
         fields = {name: request["job"][name]["uri"] for name in ("candidate", "reference") if request["job"].get(name)}
         try:
-            config = self._configured(request["job"])
+            config = self._configurations.of(request["job"])
             grant = Grant(**{name: tuple(values) for name, values in request["grant"].items()})
             for name, uri in fields.items():
                 _refuse_others(name, uri, grant)
@@ -132,26 +134,6 @@ class _Worker:
         say(told)
         self._reading = self._new_reading()
 
-    def _configured(self, job: Mapping[str, Any]) -> "Config":
-        from vr.config import compose
-
-        settings, config = job["settings"], self._base
-        words = [f"cascade={settings['cascade']}"] if settings["cascade"] else []
-        # Composing takes a tenth of a second, and most requests change nothing that it would be needed for.
-        if words or settings["overrides"]:
-            config = _bounded(compose([*words, *settings["overrides"]], base=config), self._base)
-        if config.recommendation.history != self._base.recommendation.history:
-            # It would tell of other tenants' datasets.
-            raise ConfigError("is the operator's to set", where="recommendation.history")
-        sections = {
-            section: replace(getattr(config, section), **job[name])
-            for section, name in (("data", "candidate"), ("reference", "reference"))
-            if job.get(name)
-        }
-        # What becomes of a tenant's datasets is not kept beside that of others'.
-        signatures = replace(config.signatures, history=False)
-        return replace(config, seed=settings["seed"], signatures=signatures, **sections)
-
     def _new_reading(self) -> "ReadingProcesses | None":
         from vr.data.config import is_isolated
         from vr.data.isolation.reader import ReadingProcesses
@@ -163,6 +145,39 @@ class _Worker:
         # A new one for each validation: no file of one tenant is read where another's was.
         taken, self._reading = self._reading, None
         return taken
+
+
+class _Configurations:
+    """What a validation runs with, from what a request asks for and the operator's own settings, `base`."""
+
+    def __init__(self, base: "Config"):
+        from vr.config import compose
+
+        self._base = base
+        # Composing takes a tenth of a second, and requests mostly ask for what others did.
+        self._composed = lru_cache(maxsize=64)(lambda words: _bounded(compose(words, base=base), base))
+
+    def of(self, job: Mapping[str, Any]) -> "Config":
+        """Returns that of a job, as `children` was given it.
+
+        Raises:
+          ConfigError: for a word that is none of a request's, or asks for too much.
+        """
+        settings, config = job["settings"], self._base
+        words = [f"cascade={settings['cascade']}"] if settings["cascade"] else []
+        if words or settings["overrides"]:
+            config = self._composed((*words, *settings["overrides"]))
+        if config.recommendation.history != self._base.recommendation.history:
+            # It would tell of other tenants' datasets.
+            raise ConfigError("is the operator's to set", where="recommendation.history")
+        sections = {
+            section: replace(getattr(config, section), **job[name])
+            for section, name in (("data", "candidate"), ("reference", "reference"))
+            if job.get(name)
+        }
+        # What becomes of a tenant's datasets is not kept beside that of others'.
+        signatures = replace(config.signatures, history=False)
+        return replace(config, seed=settings["seed"], signatures=signatures, **sections)
 
 
 def _bounded(config: "Config", base: "Config") -> "Config":
