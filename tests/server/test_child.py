@@ -11,7 +11,7 @@ from vr.config import compose
 from vr.core.errors import ConfigError, DataError
 from vr.server import answers
 from vr.server.addresses import Grant
-from vr.server.child import _bounded, _Configurations, _refuse_others, _told, _Unavailable
+from vr.server.child import _bounded, _Configurations, _refuse_others, _told, _Unavailable, _Worker
 from vr.server.children import Child
 from vr.server.logs import _Lines
 
@@ -114,3 +114,13 @@ def test_a_request_is_bounded_and_an_operator_is_not():
             _bounded(asked, base)
         assert _bounded(asked, asked) is asked
     assert _bounded(base, base) is base
+
+
+def test_one_tenants_files_are_read_in_one_process_and_anothers_in_another():
+    worker = _Worker.__new__(_Worker)
+    worker._base, worker._read_for = compose([]), None
+    worker._reading = first = worker._new_reading()
+    assert first is not None
+    assert worker._reading_for("a") is worker._reading_for("a") is first
+    assert worker._reading_for("b") is not first
+    assert worker._reading_for("a") is not first

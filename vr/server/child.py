@@ -99,6 +99,7 @@ class _Worker:
         if self._base.cascade.tiers:
             import vr.cascade.train  # noqa: F401
         self._reading = self._new_reading()
+        self._read_for: str | None = None
         self._references = References()
 
     def work(self, request: Mapping[str, Any], say: Say) -> None:
@@ -122,7 +123,7 @@ class _Worker:
                 folder=folder,
                 html=bool(request.get("html")),
                 progress=_Teller(say),
-                processes=self._take_reading(),
+                processes=self._reading_for(scope),
                 # What one tenant's data gave is not used for another's, not even where both have the same.
                 nulls_of=lambda intake, seed: self._references.of(intake, seed, scope),
                 sample_to=sample.get("uri"),
@@ -131,8 +132,10 @@ class _Worker:
             told = {"finished": {"verdict": report.verdict.value, "rows": report.dataset.rows}}
         except BaseException as error:  # noqa: BLE001 - nothing may end this process but what ends processes
             told = {"failed": _told(error, fields, request["output"])}
+            self._read_for = None
         say(told)
-        self._reading = self._new_reading()
+        if self._read_for is None:
+            self._reading = self._new_reading()
 
     def _new_reading(self) -> "ReadingProcesses | None":
         from vr.data.config import is_isolated
@@ -141,10 +144,12 @@ class _Worker:
         reading = self._base.reading
         return ReadingProcesses(reading, started=1) if is_isolated(reading.isolation) else None
 
-    def _take_reading(self) -> "ReadingProcesses | None":
-        # A new one for each validation: no file of one tenant is read where another's was.
-        taken, self._reading = self._reading, None
-        return taken
+    def _reading_for(self, scope: str) -> "ReadingProcesses | None":
+        # No file of one tenant is read where another's was; the start of a process takes as long as much of the rest.
+        if self._read_for not in (None, scope):
+            self._reading = self._new_reading()
+        self._read_for = scope
+        return self._reading
 
 
 class _Configurations:
