@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vr.core.errors import DataError
@@ -94,11 +94,11 @@ class Signature:
     def to_document(self) -> dict[str, Any]:
         """Returns JSON-able values, the form that `from_document` takes back."""
         # Whole numbers as floats, so that a signature has one content however it was made.
-        origin = asdict(self.origin) | {name: float(getattr(self.origin, name)) for name in ("real_share", "strength")}
+        origin = vars(self.origin) | {name: float(getattr(self.origin, name)) for name in ("real_share", "strength")}
         return {
             "id": self.id,
             "origin": origin,
-            "outcome": {name: _float(value) for name, value in asdict(self.outcome).items()},
+            "outcome": {name: _float(value) for name, value in vars(self.outcome).items()},
             "collapse_type": self.collapse_type,
             "fingerprint": [_float(value) for value in self.fingerprint],
         }
