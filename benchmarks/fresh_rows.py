@@ -19,7 +19,7 @@ from benchmarks import datasets
 from benchmarks.measure import save
 from benchmarks.mending.predicted import read
 from vr.data.source import open_source
-from vr.pipeline import validate as stages
+from vr.pipeline.localization import localize_rows
 from vr.pipeline.run_folder import RunFolder
 
 MAX_ROWS = 1_500
@@ -28,7 +28,7 @@ MAX_ROWS = 1_500
 def found(candidate: pa.Table, reference: pa.Table) -> dict[str, int]:
     """Returns the rows, regions and suspicious rows of a candidate."""
     taken = read(candidate, reference)
-    localized, _ = stages._localize(
+    localized, _ = localize_rows(
         open_source(candidate),
         taken.intake,
         taken.inputs,

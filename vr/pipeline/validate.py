@@ -3,13 +3,10 @@
 import importlib.metadata
 import os
 import platform
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from vr.cascade.agreement import by_each, by_first, told_by_first
 from vr.cascade.config import changes_to
@@ -19,7 +16,6 @@ from vr.core.workers import single_threaded
 from vr.data.source import Source
 from vr.detector import reference_free
 from vr.detector.inputs import Inputs
-from vr.detector.metric import Feature
 from vr.detector.registry import DIMENSIONS
 from vr.detector.verdict import judge, withhold_approval
 from vr.pipeline import assemble
@@ -28,6 +24,7 @@ from vr.pipeline.diversity import diversity_section
 from vr.pipeline.engines import passes_of, tell_known
 from vr.pipeline.history import corrections_of
 from vr.pipeline.intake import Intake, take_in
+from vr.pipeline.localization import asks_proxies, localize_rows, proxies_of
 from vr.pipeline.prescreen import BeforeTraining, pre_screen
 from vr.pipeline.progress import Event, ProgressCallback
 from vr.pipeline.references import NullsOf
@@ -36,11 +33,6 @@ from vr.pipeline.run_folder import RunFolder, states_of
 from vr.pipeline.sampling import sample_if_possible
 from vr.pipeline.stopwatch import Stopwatch
 from vr.signatures.library import Library, open_library
-
-if TYPE_CHECKING:
-    from vr.localization.localize import Localized
-    from vr.localization.proxies import Proxies
-    from vr.localization.row_evidence import RowEvidence
 
 __all__ = ["validate"]
 
@@ -166,9 +158,9 @@ def validate(
         )
     with stopwatch.stage("localize"), single_threaded():
         # Process 0 alone writes the table of row scores.
-        proxies, not_asked = _proxies(intake, config, cascade, cascade_reason)
+        proxies, not_asked = proxies_of(intake, config, cascade, cascade_reason)
         found, weight = by_each(
-            lambda: _localize(candidate, intake, inputs, config, folder, features, rows_done, proxies)
+            lambda: localize_rows(candidate, intake, inputs, config, folder, features, rows_done, proxies)
         )
     with stopwatch.stage("recommend"), single_threaded():
         from vr.pipeline import remedies
@@ -267,116 +259,9 @@ def _train(
         progress=lambda step: tell(Event("cascade", step.done, step.total, step.message, step.values, step)),
         saved=by_first(lambda: folder.stages("cascade", key)),
         checkpoints=folder.room("training", key),
-        keep_networks=_asks_proxies(config),
+        keep_networks=asks_proxies(config),
     )
     return result, None
-
-
-def _row_evidence(intake: Intake, inputs: Inputs, config: Config) -> "RowEvidence":
-    from vr.localization.norms import Norms
-    from vr.localization.row_evidence import RowEvidence
-
-    assert intake.reference is not None
-    points = min(config.localization.reference_rows, max(4, len(intake.reference) // 2))
-    return RowEvidence.fit(
-        intake.candidate,
-        intake.reference,
-        columns=intake.columns,
-        embedding=intake.embedding,
-        num_rows=intake.candidate_profile.rows,
-        reference_rows=points,
-        max_distance_rows=config.localization.max_distance_rows,
-        seed=config.seed,
-        threads=inputs.threads,
-        norms=inputs.of_reference(
-            "norms", lambda side: Norms.fit(side, intake.columns, points, config.seed, inputs.threads), points
-        ),
-    )
-
-
-def _asks_proxies(config: Config) -> bool:
-    return config.localization.influence or config.localization.gradients
-
-
-def _proxies(
-    intake: Intake, config: Config, cascade: Any, cascade_reason: str | None
-) -> "tuple[Proxies | None, str | None]":
-    """Returns the proxies to be asked about rows; None where they are not to be, or, with the reason, cannot be."""
-    if not _asks_proxies(config):
-        return None, "not asked for (localization.influence, localization.gradients)"
-    if cascade is None:
-        return None, cascade_reason
-    if not cascade.networks:
-        return None, "the proxies are too large to be kept, or all of them diverged"
-    from vr.localization.proxies import Proxies
-
-    wanted = config.localization
-    return Proxies(cascade.networks, intake.pair_columns, wanted.influence, wanted.gradients), None
-
-
-def _localize(
-    candidate: Source,
-    intake: Intake,
-    inputs: Inputs,
-    config: Config,
-    folder: RunFolder,
-    features: dict[str, Feature],
-    rows_done: Callable[[str, int, int | None, str], None],
-    proxies: "Proxies | None" = None,
-) -> "tuple[Localized, float | None]":
-    """Returns the scores of all rows, and the share of repeats that the reference's own rate does not explain."""
-    from vr.data.hashing import hash_batch
-    from vr.data.repeats import Repeats
-    from vr.localization.localize import localize, score_duplicates_only
-    from vr.localization.missing import find_missing
-    from vr.localization.scorer import RowScorer
-    from vr.pipeline.row_scores import SCORES, bound_schema
-
-    num_rows = intake.candidate_profile.rows
-    copies = features.get("entropy_stability.duplicate_fraction")
-    weight = _duplicate_excess(copies)
-    rate = 1.0 if copies is None or copies.null_mean is None else copies.null_mean
-    batches = candidate.batches(intake.codec.sources, config.data.batch_rows)
-    reference = intake.reference_profile
-    schema = bound_schema(
-        f"{intake.candidate_profile.fingerprint:016x}",
-        None if reference is None else f"{reference.fingerprint:016x}",
-        config.seed,
-    )
-    with folder.table(SCORES, schema) as writer:
-        write = None if writer is None else writer.write_batch
-        if not intake.splits:
-            found = score_duplicates_only(
-                batches,
-                intake.codec,
-                num_rows=num_rows,
-                max_rows=config.localization.max_rows,
-                reason=intake.splits_reason or "",
-                write=write,
-            )
-        else:
-            assert intake.reference is not None
-            sample = intake.candidate_profile.sample.table
-            repeated = Repeats().mark(hash_batch(sample, intake.codec.sources))
-            scorer = RowScorer.of(
-                _row_evidence(intake, inputs, config), repeated, duplicate_weight=weight or 0.0, duplicate_rate=rate
-            )
-            found = localize(
-                batches,
-                scorer,
-                intake.codec,
-                intake.reference,
-                num_rows=num_rows,
-                max_rows=config.localization.max_rows,
-                sample=intake.candidate.rows,
-                threads=config.engine.threads or os.cpu_count() or 1,
-                write=write,
-                on_batch=lambda done: rows_done("localize", done, num_rows, "rows scored"),
-                proxies=proxies,
-            )
-            missing = find_missing(intake.candidate, intake.reference, intake.columns, config.seed)
-            found = replace(found, missing=missing)
-    return found, weight
 
 
 def _not_compared(reference: Source | None, intake: Intake, config: Config) -> list[str]:
@@ -394,16 +279,6 @@ def _newly_infinite(intake: Intake) -> list[str]:
         return []
     theirs = intake.reference_profile.moments
     return [name for name, m in intake.candidate_profile.moments.items() if m.infinite and not theirs[name].infinite]
-
-
-def _duplicate_excess(found: Feature | None) -> float | None:
-    """Returns the share of repeats, at equal size, beyond what the reference shows; 0 where it may be chance."""
-    if found is None or found.value is None or found.null_mean is None or found.null_std is None:
-        return None
-    excess = found.value - found.null_mean
-    if excess <= max(0.01, 3.0 * float(np.hypot(found.spread or 0.0, found.null_std))):
-        return 0.0
-    return excess / found.value
 
 
 def _identity(
