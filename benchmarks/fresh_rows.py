@@ -19,7 +19,7 @@ from benchmarks import datasets
 from benchmarks.measure import save
 from benchmarks.mending.predicted import read
 from vr.data.source import open_source
-from vr.pipeline.localization import localize_rows
+from vr.pipeline.localization import localize_rows, row_evidence
 from vr.pipeline.run_folder import RunFolder
 
 MAX_ROWS = 1_500
@@ -31,7 +31,7 @@ def found(candidate: pa.Table, reference: pa.Table) -> dict[str, int]:
     localized, _ = localize_rows(
         open_source(candidate),
         taken.intake,
-        taken.inputs,
+        row_evidence(taken.intake, taken.inputs, taken.config),
         taken.config,
         RunFolder(None, {}),
         dict(taken.features),

@@ -1,10 +1,11 @@
 """How long does a whole `vr validate` take, by preset, in a fresh process?
 
-    python -m benchmarks.validate_latency [--rows 10000] [--columns 12] [--repeats 3] [--long]
+    python -m benchmarks.validate_latency [--rows 10000] [--columns 12] [--repeats 3] [--long] [--plain PYTHON]
 
 Times the command line as a user meets it, imports and reports included: statistics only (`cascade=none`), `smoke`, and
 `laptop`, each with the compilation cache empty (`cold`) and filled (`warm`). `--long` adds `laptop` on 1M x 20 against
-1M x 20. Also times `import vr`. Writes results/validate_latency.json.
+1M x 20. Also times `import vr`. PYTHON is the interpreter of an environment with `pip install .` and nothing else:
+`cascade=none` is timed there too, without pandas, which scikit-learn and pyarrow load where it is installed. Writes results/validate_latency.json.
 """
 
 import argparse
@@ -32,16 +33,17 @@ print(account())
 """
 
 
-def command(words: Sequence[str], scratch: Path, *, is_cold: bool = False) -> list[str]:
+def command(words: Sequence[str], scratch: Path, *, is_cold: bool = False, python: str = sys.executable) -> list[str]:
     """Returns what runs `vr` with `words` in a fresh process, ends as it ends, and accounts for what it took.
 
     Args:
       words: The command line after `vr`.
       scratch: Where the compilation cache is.
       is_cold: Whether every run finds the cache empty, rather than as the last one left it.
+      python: The interpreter.
     """
     cache = "" if is_cold else str(scratch / "cache")
-    return [sys.executable, "-c", _RUN.format(cache=cache, scratch=str(scratch), words=list(words))]
+    return [python, "-c", _RUN.format(cache=cache, scratch=str(scratch), words=list(words))]
 
 
 def table(rows: int, columns: int, seed: int) -> pa.Table:
@@ -66,17 +68,20 @@ def main() -> None:
     parser.add_argument("--columns", type=int, default=12)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--long", action="store_true")
+    parser.add_argument("--plain", metavar="PYTHON")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for seed, part in enumerate(("candidate", "reference")):
             pq.write_table(table(args.rows, args.columns, seed), folder / f"{part}.parquet")
 
-        def validate(override: str, *, suffix: str = "", is_cold: bool = False) -> list[str]:
+        def validate(
+            override: str, *, suffix: str = "", is_cold: bool = False, python: str = sys.executable
+        ) -> list[str]:
             words = ["validate", f"{folder}/candidate{suffix}.parquet"]
             words += ["--reference", f"{folder}/reference{suffix}.parquet"]
             words += ["--output", f"{folder}/out", "--force", "--quiet", override]
-            return command(words, folder, is_cold=is_cold)
+            return command(words, folder, is_cold=is_cold, python=python)
 
         commands = {
             "import vr": [sys.executable, "-c", "import vr\nfrom benchmarks.measure import account\nprint(account())"],
@@ -85,6 +90,8 @@ def main() -> None:
             "cascade=laptop, cold": validate("cascade=laptop", is_cold=True),
             "cascade=laptop, warm": validate("cascade=laptop"),
         }
+        if args.plain:
+            commands["cascade=none, plain install"] = validate("cascade=none", python=args.plain)
         # One run that nobody counts fills the cache that `warm` reads.
         rounds({"filling the cache": commands["cascade=laptop, warm"]}, 1)
         timings = rounds(commands, args.repeats)

@@ -18,7 +18,7 @@ from vr.data.source import Source, open_source
 from vr.detector.remeasure import Changed
 from vr.localization.localize import Localized
 from vr.pipeline import advice
-from vr.pipeline.localization import localize_rows
+from vr.pipeline.localization import localize_rows, row_evidence
 from vr.recommendation.actions import recommend
 from vr.recommendation.edits import Change, decide
 from vr.recommendation.vocabulary import AddRealRows, Clip, Deduplicate, DropRows, Executable
@@ -74,9 +74,8 @@ def remedies(candidate: pa.Table, taken: Taken) -> list[Remedy]:
     """
     source, scores = open_source(candidate), _Scores()
     folder: Any = scores
-    found, excess = localize_rows(
-        source, taken.intake, taken.inputs, taken.config, folder, dict(taken.features), _silent
-    )
+    evidence = row_evidence(taken.intake, taken.inputs, taken.config)
+    found, excess = localize_rows(source, taken.intake, evidence, taken.config, folder, dict(taken.features), _silent)
     recommended = _recommended(source, taken, found, excess)
     actions: list[tuple[str, Executable]] = [(f"drop_{limit:g}", DropRows(limit, _REPEATS)) for limit in CONFIDENCES]
     actions += [(each.kind, each) for each in recommended if isinstance(each, Deduplicate)]

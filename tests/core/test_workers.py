@@ -1,11 +1,13 @@
 """A pool's own threads, and the libraries' beside them."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 import sklearn.ensemble  # noqa: F401 - it loads OpenMP
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from vr.core.workers import single_threaded, workers
+from vr.core.workers import ahead, each, single_threaded, workers
 
 
 def counts() -> dict[str, int]:
@@ -38,3 +40,25 @@ def test_the_last_of_several_that_overlap_takes_the_limits_back():
         assert set(within.values()) == {1}, "one that ended took the limit from one that goes on"
         other.submit(contexts[1].__exit__, None, None, None).result()
         assert [each.submit(counts).result() for each in (one, other)] == before
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_what_is_worked_out_ahead_gives_or_raises_where_it_is_asked_for(threads):
+    begun = threading.Event()
+
+    def work() -> int:
+        begun.set()
+        return max(counts().values())
+
+    asked = ahead(work, threads)
+    assert begun.wait(5.0 if threads > 1 else 0.0) is (threads > 1)
+    if threads > 1:
+        assert asked() == 1
+    failing = ahead(lambda: [][0], threads)
+    with pytest.raises(IndexError):
+        failing()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_each_keeps_the_order_of_its_items(threads):
+    assert each(lambda item: item * 2, range(5), threads) == [0, 2, 4, 6, 8]

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["each", "single_threaded", "workers"]
+__all__ = ["ahead", "each", "single_threaded", "workers"]
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -63,6 +63,24 @@ def each(function: Callable[[_Item], _Result], items: Iterable[_Item], threads: 
             return [function(item) for item in found]
     with workers(min(threads, len(found))) as pool:
         return list(pool.map(function, found))
+
+
+def ahead(function: Callable[[], _Result], threads: int) -> Callable[[], _Result]:
+    """Returns what gives `function()`: where there are two threads or more, one works it out from now on.
+
+    What it raises is raised where it is asked for.
+    """
+    if threads < 2:
+        return function
+
+    def alone() -> _Result:
+        with single_threaded():
+            return function()
+
+    pool = ThreadPoolExecutor(1)
+    future = pool.submit(alone)
+    pool.shutdown(wait=False)
+    return future.result
 
 
 @contextmanager

@@ -69,14 +69,17 @@ def proxies_of(
 def localize_rows(
     candidate: Source,
     intake: Intake,
-    inputs: Inputs,
+    evidence: RowEvidence | None,
     config: Config,
     folder: RunFolder,
     features: dict[str, Feature],
     rows_done: Callable[[str, int, int | None, str], None],
     proxies: Proxies | None = None,
 ) -> tuple[Localized, float | None]:
-    """Returns the scores of all rows, and the share of repeats that the reference's own rate does not explain."""
+    """Returns the scores of all rows, and the share of repeats that the reference's own rate does not explain.
+
+    Without `evidence` (see `row_evidence`) only exact repeats are seen.
+    """
     num_rows = intake.candidate_profile.rows
     copies = features.get("entropy_stability.duplicate_fraction")
     weight = _duplicate_excess(copies)
@@ -90,7 +93,7 @@ def localize_rows(
     )
     with folder.table(SCORES, schema) as writer:
         write = None if writer is None else writer.write_batch
-        if not intake.splits:
+        if evidence is None:
             found = score_duplicates_only(
                 batches,
                 intake.codec,
@@ -103,9 +106,7 @@ def localize_rows(
             assert intake.reference is not None
             sample = intake.candidate_profile.sample.table
             repeated = Repeats().mark(hash_batch(sample, intake.codec.sources))
-            scorer = RowScorer.of(
-                row_evidence(intake, inputs, config), repeated, duplicate_weight=weight or 0.0, duplicate_rate=rate
-            )
+            scorer = RowScorer.of(evidence, repeated, duplicate_weight=weight or 0.0, duplicate_rate=rate)
             found = localize(
                 batches,
                 scorer,

@@ -12,7 +12,7 @@ from vr.cascade.agreement import by_each, by_first, told_by_first
 from vr.cascade.config import changes_to
 from vr.cascade.hosts import several
 from vr.core.plain import to_plain
-from vr.core.workers import single_threaded
+from vr.core.workers import ahead, single_threaded
 from vr.data.source import Source
 from vr.detector import reference_free
 from vr.detector.inputs import Inputs
@@ -24,7 +24,7 @@ from vr.pipeline.diversity import diversity_section
 from vr.pipeline.engines import passes_of, tell_known
 from vr.pipeline.history import corrections_of
 from vr.pipeline.intake import Intake, take_in
-from vr.pipeline.localization import asks_proxies, localize_rows, proxies_of
+from vr.pipeline.localization import asks_proxies, localize_rows, proxies_of, row_evidence
 from vr.pipeline.prescreen import BeforeTraining, pre_screen
 from vr.pipeline.progress import Event, ProgressCallback
 from vr.pipeline.references import NullsOf
@@ -123,6 +123,8 @@ def validate(
         cascade, cascade_reason = _train(intake, config, folder, tell, screened)
     # With what the pre-screen measured already.
     inputs = replace(untrained, cascade=cascade, cascade_reason=cascade_reason)
+    # It waits for no statistics, which leave a thread idle at times.
+    evidence = ahead(lambda: row_evidence(intake, untrained, config), threads)
     with stopwatch.stage("statistics"), single_threaded():
         measurements = {}
         for index, (name, dimension) in enumerate(DIMENSIONS.items()):
@@ -160,7 +162,7 @@ def validate(
         # Process 0 alone writes the table of row scores.
         proxies, not_asked = proxies_of(intake, config, cascade, cascade_reason)
         found, weight = by_each(
-            lambda: localize_rows(candidate, intake, inputs, config, folder, features, rows_done, proxies)
+            lambda: localize_rows(candidate, intake, evidence(), config, folder, features, rows_done, proxies)
         )
     with stopwatch.stage("recommend"), single_threaded():
         from vr.pipeline import remedies
