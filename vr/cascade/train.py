@@ -14,11 +14,12 @@ import numpy as np
 
 from vr.cascade import compilation_cache, hosts
 from vr.cascade.agreement import by_first, told_by_first
-from vr.cascade.config import CURVE_POINTS, CascadeConfig, Network, Precision, Remat
+from vr.cascade.config import CURVE_POINTS, CascadeConfig, Execution, Network, Precision, Remat
 from vr.cascade.keeping import kept_in
 from vr.cascade.members import shares
 from vr.cascade.memory import in_use
 from vr.cascade.networks import Networks
+from vr.cascade.programs import chosen_form
 from vr.cascade.progress import Meter, Progress
 from vr.cascade.result import NO_NULL, CascadeResult, ModelResult, Reading, TierResult
 from vr.cascade.scaling import extrapolate
@@ -135,6 +136,7 @@ def _models(config: CascadeConfig, num_codes: np.ndarray) -> dict[str, build.Mod
     """Returns each tier's network; a tier with `growth` is sized by the one before it."""
     d, k = len(num_codes), int(num_codes.max())
     options = {"dtype": _inner_type(config.precision), "remat": config.remat is Remat.always}
+    stacked = chosen_form(config.execution) is Execution.stacked
     models: dict[str, build.Model] = {}
     parameters = 0
     for tier in config.tiers:
@@ -144,7 +146,7 @@ def _models(config: CascadeConfig, num_codes: np.ndarray) -> dict[str, build.Mod
         model = (
             build.mlp(d, k, parameters, tier.depth, **options)
             if config.network is Network.mlp
-            else build.resonance(d, k, width, tier.depth, heads=config.heads, **options)
+            else build.resonance(d, k, width, tier.depth, heads=config.heads, channels_first=stacked, **options)
         )
         models[tier.name] = replace(model, lean=None) if config.remat is Remat.never else model
     return models

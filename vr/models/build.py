@@ -69,15 +69,19 @@ def resonance(
     heads: int = 0,
     dtype: Any = jnp.float32,
     remat: bool = False,
+    channels_first: bool = False,
 ) -> Model:
     """Returns the resonance network of this shape, its inner values in `dtype`, parameters in float32.
+
+    With `channels_first` it is the same network to rounding, in the form for an accelerator.
 
     Raises:
       ConfigError: where heads do not divide the channels.
     """
     if heads and channels % heads:
         raise ConfigError(f"{heads} heads must divide {channels} channels", where="cascade.heads")
-    build = functools.partial(Resonance, num_columns, num_codes, channels, depth, heads=heads, dtype=dtype)
+    options = {"heads": heads, "dtype": dtype, "channels_first": channels_first}
+    build = functools.partial(Resonance, num_columns, num_codes, channels, depth, **options)
     return _cut(build, remat, resonance_parameters(num_columns, num_codes, channels, depth, heads), channels)
 
 

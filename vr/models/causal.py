@@ -90,7 +90,7 @@ class Causal(Resonance):
         dtype: Any = jnp.float32,
         remat: bool = False,
     ):
-        self.remat = remat
+        self.remat, self.channels_first = remat, False
         self.embedding = ShiftedEmbedding(length, num_codes, channels, draw=draw, dtype=dtype)
         self.blocks = nnx.List([CausalBlock(length, channels, draw=draw) for _ in range(depth)])
         self.norm = nnx.Param(np.ones((channels,), np.float32))

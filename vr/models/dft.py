@@ -12,7 +12,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-__all__ = ["MATRIX_LIMIT", "causal_convolution", "causal_spectrum", "forward", "inverse", "num_frequencies"]
+__all__ = [
+    "MATRIX_LIMIT",
+    "causal_convolution",
+    "causal_spectrum",
+    "circulant",
+    "forward",
+    "inverse",
+    "num_frequencies",
+]
 
 MATRIX_LIMIT = 256  # positions
 
@@ -72,6 +80,18 @@ def inverse(
         both = jnp.concatenate([real, imag]).reshape(2 * real.shape[0], -1)
         return (jnp.asarray(synthesis[:first]) @ both).reshape(first, *real.shape[1:])
     return jnp.fft.irfft(jax.lax.complex(real, imag), n=positions, axis=0)[:first]
+
+
+def circulant(kernel: jax.Array) -> jax.Array:
+    """Returns the matrices of circular convolutions, `[C, d, d]` for kernels `[C, d]`.
+
+    Entry (c, i, j) is kernel c at lag i - j modulo d. By tiling and reshaping: its gradient is a sum, where that of a
+    gather would be a scatter.
+    """
+    channels, length = kernel.shape
+    # One less than a row's length on, modulo d, is one step back.
+    tiled = jnp.tile(kernel, (1, 2 * length - 1)).reshape(channels, length, 2 * length - 1)
+    return tiled[..., :length].swapaxes(1, 2)
 
 
 def causal_spectrum(

@@ -6,6 +6,10 @@ kernel a channel (FNet, arXiv 2105.03824, with the learned filter of GFNet, arXi
 channels, a head also mixes its own channels by a complex matrix for each band of frequencies. A table's columns have no
 order, so the convolution is a mixer and nothing more; what belongs to a column enters with its own value embedding and
 leaves through its own head. The equal-parameter control is `vr.models.mlp`.
+
+Two forms of a block compute the same, to rounding. `ResonanceBlock` goes by the spectrum, and is what a processor
+trains. `ChannelsFirstBlock` takes the convolution as a product with one matrix a channel, for an accelerator that has
+many members stacked: no spectrum is written to memory, and no array turned round between products.
 """
 
 from typing import Any
@@ -18,7 +22,7 @@ from flax import nnx
 from vr.models import dft
 from vr.models.table import CellEmbedding, ColumnHead, Draw, rms_norm
 
-__all__ = ["Resonance", "ResonanceBlock", "bands_of"]
+__all__ = ["ChannelsFirstBlock", "Resonance", "ResonanceBlock", "bands_of"]
 
 EXPANSION = 2  # hidden units of the channel MLP for each channel
 _MOST_BANDS = 4
@@ -85,11 +89,36 @@ class ResonanceBlock(nnx.Module):
             return x + inner @ down, energy
 
 
+class ChannelsFirstBlock(ResonanceBlock):
+    """The block without heads on `[C, d, B]`, its gate a product with each channel's circulant matrix.
+
+    The matrix is in the type of what it is given, its product summed in float32: where that is bfloat16, the kernel is
+    rounded to it, which in the other form the spectrum is not.
+    """
+
+    def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Returns the block's output `[C, d, B]` and the mean energy of its gated spectrum at each frequency `[F]`."""
+        with jax.named_scope("gate"):
+            # While a network trains nobody asks for the energy, and the compiler leaves out the spectrum.
+            real, imag = self.spectrum(jnp.moveaxis(x, 0, -1))
+            energy = jnp.mean(real**2 + imag**2, axis=(1, 2))
+            kernel = dft.inverse(*self.gate[...], positions=x.shape[1])[:, 0].T
+            normed = rms_norm(x, self.gate_norm[...], axis=0)
+            x = x + jnp.einsum("cij,cjb->cib", dft.circulant(kernel).astype(x.dtype), normed)
+        with jax.named_scope("channels"):
+            up, bias, down = (each[...].astype(x.dtype) for each in (self.up, self.up_bias, self.down))
+            # Of cells as one axis: the compiler then writes a gradient's product as it is used, too.
+            normed = rms_norm(x, self.mlp_norm[...], axis=0).reshape(x.shape[0], -1)
+            inner = jax.nn.silu(up.T @ normed + bias[:, None])
+            return x + (down.T @ inner).reshape(x.shape), energy
+
+
 class Resonance(nnx.Module):
     """Masked cells in, logits for every cell out.
 
     Transforms, norms and logits are float32 whatever `dtype` the rest is in; with `remat` a block's inner values are
-    worked out again for its gradient rather than kept.
+    worked out again for its gradient rather than kept. With `channels_first` blocks are `ChannelsFirstBlock`s, where
+    they can be: without heads, and as long as transforms are matrix products.
     """
 
     def __init__(
@@ -103,10 +132,13 @@ class Resonance(nnx.Module):
         heads: int = 0,
         dtype: Any = jnp.float32,
         remat: bool = False,
+        channels_first: bool = False,
     ):
         self.remat = remat
+        self.channels_first = channels_first and not heads and num_columns <= dft.MATRIX_LIMIT
+        block = ChannelsFirstBlock if self.channels_first else ResonanceBlock
         self.embedding = CellEmbedding(num_columns, num_codes, channels, draw=draw, dtype=dtype)
-        self.blocks = nnx.List([ResonanceBlock(num_columns, channels, draw=draw, heads=heads) for _ in range(depth)])
+        self.blocks = nnx.List([block(num_columns, channels, draw=draw, heads=heads) for _ in range(depth)])
         self.norm = nnx.Param(np.ones((channels,), np.float32))
         self.head = ColumnHead(num_columns, num_codes, channels)
 
@@ -126,8 +158,13 @@ class Resonance(nnx.Module):
 
     def _hidden(self, codes: jax.Array, masked: jax.Array) -> tuple[jax.Array, jax.Array]:
         x = self.embedding(codes, masked)
+        if self.channels_first:
+            x = jnp.moveaxis(x, -1, 0)
         energies = []
         for block in self.blocks:
-            x, energy = (nnx.remat(ResonanceBlock.__call__) if self.remat else ResonanceBlock.__call__)(block, x)
+            call = type(block).__call__
+            x, energy = (nnx.remat(call) if self.remat else call)(block, x)
             energies.append(energy)
+        if self.channels_first:
+            x = jnp.moveaxis(x, 0, -1)
         return rms_norm(x, self.norm[...]), jnp.stack(energies)

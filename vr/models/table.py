@@ -62,8 +62,14 @@ class ColumnHead(nnx.Module):
         return jnp.einsum("dbc,dck->dbk", hidden, kernel, preferred_element_type=jnp.float32) + self.bias[...]
 
 
-def rms_norm(x: jax.Array, scale: jax.Array) -> jax.Array:
-    """Returns `x` `[..., C]` over its root mean square by channels, times `scale` `[C]`; in float32 inside."""
-    scale = scale.reshape(*(1,) * (x.ndim - 1), -1)
+def rms_norm(x: jax.Array, scale: jax.Array, axis: int = -1) -> jax.Array:
+    """Returns `x` over its root mean square by channels, times `scale` `[C]`; in float32 inside.
+
+    Args:
+      x: The channels along `axis`.
+      scale: Of each channel.
+      axis: Where they are; the last by default.
+    """
+    scale = scale.reshape([-1 if each == axis % x.ndim else 1 for each in range(x.ndim)])
     wide = x.astype(jnp.float32)
-    return (wide * jax.lax.rsqrt(jnp.mean(wide * wide, axis=-1, keepdims=True) + 1e-6) * scale).astype(x.dtype)
+    return (wide * jax.lax.rsqrt(jnp.mean(wide * wide, axis=axis, keepdims=True) + 1e-6) * scale).astype(x.dtype)
