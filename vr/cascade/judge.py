@@ -1,6 +1,7 @@
 """Judging a trained member on held-out real rows: every cell left out in turn, and half of the cells hidden."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -50,7 +51,7 @@ def judge(
       most_rows: Rows that go through the network at a time.
     """
 
-    def of(rows: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, ...]:
+    def of(rows: tuple[jax.Array, jax.Array]) -> tuple[Any, ...]:
         return _of_rows(model, params, rows[0], positions, rows[1])
 
     num_columns, num_rows = codes.shape
@@ -60,24 +61,24 @@ def judge(
     if whole:
         blocks = (x[:, :cut].reshape(num_columns, whole, most_rows).swapaxes(0, 1) for x in (codes, half))
         mapped = jax.lax.map(of, tuple(blocks))
-        parts += [tuple(x[i] for x in mapped) for i in range(whole)]
+        parts += [jax.tree.map(lambda x, i=i: x[i], mapped) for i in range(whole)]
     if cut < num_rows:
         parts.append(of((codes[:, cut:], half[:, cut:])))
         sizes.append(num_rows - cut)
     if len(parts) == 1:
-        left_out, of_half, energy, points = parts[0]
+        left_out, of_half, energy, spread = parts[0]
     else:
-        left_out, of_half, energies, points = zip(*parts, strict=True)
+        left_out, of_half, energies, spreads = zip(*parts, strict=True)
         left_out, of_half = jnp.concatenate(left_out, axis=1), jnp.concatenate(of_half)
         energy = jnp.einsum("i,if->f", jnp.asarray(sizes, jnp.float32) / num_rows, jnp.stack(energies))
-        points = jnp.concatenate(points)
-    return Judged(left_out, of_half, energy, effective_rank(points))
+        spread = _together(spreads)
+    return Judged(left_out, of_half, energy, _rank(spread))
 
 
 def _of_rows(
     model: Model, params: jax.Array, codes: jax.Array, positions: jax.Array, half: jax.Array
-) -> tuple[jax.Array, ...]:
-    """Returns `Judged`'s losses and energy of rows that go through the network at once, and what the head is given."""
+) -> tuple[Any, ...]:
+    """Returns `Judged`'s losses and energy of rows that go through the network at once, and their `_Spread`."""
     columns = jnp.arange(codes.shape[0])
 
     def leave_out(position: jax.Array) -> jax.Array:
@@ -88,8 +89,8 @@ def _of_rows(
     of_half = cell_losses(model.apply, params, codes, half) * half
     nothing = jnp.zeros_like(half)
     _, energy = model.apply(params, codes, nothing)
-    points = model.represent(params, codes, nothing)
-    return left_out, jnp.sum(of_half, axis=0) / jnp.sum(half, axis=0), jnp.sum(energy, axis=0), points
+    spread = _spread(model.represent(params, codes, nothing))
+    return left_out, jnp.sum(of_half, axis=0) / jnp.sum(half, axis=0), jnp.sum(energy, axis=0), spread
 
 
 def effective_rank(x: jax.Array) -> jax.Array:
@@ -101,17 +102,56 @@ def effective_rank(x: jax.Array) -> jax.Array:
     References:
       Roy and Vetterli 2007, The effective rank, EUSIPCO.
     """
+    return _rank(_spread(x))
+
+
+class _Spread(NamedTuple):
+    """How points lie about their mean, which takes no more memory the more there are.
+
+    Attributes:
+      triangle: float32 `[r, C]`, r at most C: the product of its transpose with it is that of the points about their
+        mean, and so it has their singular values.
+      mean: float32 `[C]`.
+      size: float32, the largest of their coordinates.
+      count: float32, how many there are.
+    """
+
+    triangle: jax.Array
+    mean: jax.Array
+    size: jax.Array
+    count: jax.Array
+
+
+def _spread(x: jax.Array) -> _Spread:
     x = x.astype(jnp.float32)
     size = jnp.max(jnp.abs(x))
     # Twice, since a sum of many rows is off by more than one rounding.
-    x = x - jnp.mean(x, axis=0, keepdims=True)
-    x = x - jnp.mean(x, axis=0, keepdims=True)
-    # Of the triangle, which has the same ones and as many rows as columns. Products of columns would square them, and
-    # lose to rounding whatever is below a few thousandths of the largest.
-    values = jnp.linalg.svd(jnp.linalg.qr(x, mode="r"), compute_uv=False)
-    eps = jnp.finfo(x.dtype).eps
+    mean = jnp.mean(x, axis=0, keepdims=True)
+    x = x - mean
+    rest = jnp.mean(x, axis=0, keepdims=True)
+    x = x - rest
+    # Products of columns would square the singular values, and lose to rounding whatever is below a few thousandths of
+    # the largest.
+    triangle = jnp.linalg.qr(x, mode="r")
+    return _Spread(triangle, (mean + rest)[0], size, jnp.asarray(x.shape[0], jnp.float32))
+
+
+def _together(spreads: Sequence[_Spread]) -> _Spread:
+    """Returns the spread of all the points: what lies about the parts' own means, and those about the mean of all."""
+    counts = jnp.stack([spread.count for spread in spreads])
+    means = jnp.stack([spread.mean for spread in spreads])
+    whole = jnp.sum(counts)
+    mean = jnp.sum(counts[:, None] / whole * means, axis=0)
+    between = jnp.sqrt(counts)[:, None] * (means - mean[None])
+    triangle = jnp.linalg.qr(jnp.concatenate([*(spread.triangle for spread in spreads), between]), mode="r")
+    return _Spread(triangle, mean, jnp.max(jnp.stack([spread.size for spread in spreads])), whole)
+
+
+def _rank(spread: _Spread) -> jax.Array:
+    values = jnp.linalg.svd(spread.triangle, compute_uv=False)
+    eps, channels = jnp.finfo(values.dtype).eps, spread.triangle.shape[1]
     # What rounding leaves of a zero: of the decomposition, and of the mean that was taken off.
-    rounding = eps * jnp.maximum(x.shape[1] ** 0.5 * values[0], x.size**0.5 * size)
+    rounding = eps * jnp.maximum(channels**0.5 * values[0], jnp.sqrt(spread.count * channels) * spread.size)
     values = jnp.where(values > rounding, values, 0.0)
     shares = values / jnp.sum(values)
     return jnp.exp(-jnp.sum(jax.scipy.special.xlogy(shares, shares)))
