@@ -26,6 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from benchmarks.accelerator.tiers import BY_SPECTRUM
 from benchmarks.measure import machine
 
 _LEAST_S = 8
@@ -70,33 +71,17 @@ def steps_of(folder: Path, platform: str) -> list[Step]:
     def validation(step: str, words: Sequence[str], limit_s: int, env: dict[str, str]) -> Step:
         return module("validation", ["--name", step, *words], limit_s, env, step)
 
-    def tiers(step: str, presets: str, only: str, traced: str, limit_s: int) -> Step:
-        words = [
-            "--presets",
-            presets,
-            "--only",
-            only,
-            "--judging",
-            "--trace",
-            traced,
-            "--compilers",
-            "10",
-            "--name",
-            step,
-        ]
-        return module("tiers", words, limit_s, here, step)
+    def tiers(step: str, presets: str, only: Sequence[str], traced: Sequence[str], limit_s: int) -> Step:
+        chosen = ["--presets", presets, "--only", ",".join(only), "--trace", ",".join(traced)]
+        return module("tiers", [*chosen, "--judging", "--compilers", "10", "--name", step], limit_s, here, step)
 
     def untimed(step: Step) -> Step:
         # Threads of several processes that wait for each other in a loop starve one another.
         return replace(step, is_timed=False, env=step.env | {"OMP_NUM_THREADS": "3"})
 
     laptop, demo = "cascade=laptop", ("--case", "demo", "cascade=laptop")
-    large = "workstation/tier_3/resonance"
-    rest = ",".join([*(f"laptop/tier_{number}/mlp" for number in (1, 2, 3)), large, "h100/tier_1/resonance"])
-    small = ",".join(
-        [f"workstation/tier_{number}/mlp" for number in (1, 2, 3)]
-        + [f"workstation/tier_{number}/resonance" for number in (1, 2)]
-    )
+    own = [f"workstation/tier_{number}/{network}" for number in (2, 3, 1) for network in ("resonance", BY_SPECTRUM)]
+    control = [f"{name}/tier_{number}/mlp" for name in ("workstation", "laptop") for number in (1, 2, 3)]
     # What these compile takes longer than what they run, so several at once; none may take the memory of all.
     # Without a plugin that refuses several workers, where it happens to be installed.
     plain = ["-p", "no:cacheprovider", "-p", "no:benchmark", "-W", "default"]
@@ -104,8 +89,8 @@ def steps_of(folder: Path, platform: str) -> list[Step]:
     torch = ["-m", "benchmarks.cascade_throughput", "--device", "cuda", "--repeats", "1", "--steps-share", "0.2"]
     return [
         module("units", [], 45, here),
-        tiers("tiers", "workstation", small, "workstation/tier_2/resonance,workstation/tier_2/mlp", 130),
-        tiers("tiers_rest", "workstation,h100,laptop", rest, f"{large},laptop/tier_1/mlp", 120),
+        tiers("tiers", "workstation,h100", [*own, "h100/tier_1/resonance"], [own[0], own[2]], 240),
+        tiers("tiers_rest", "workstation,laptop", control, [control[1], control[3]], 150),
         untimed(validation("demo", demo, 240, shared)),
         untimed(Step("tests", pytest, 600, exact)),
         untimed(validation("workstation_short", ["--steps-share", "0.02", "cascade=workstation"], 240, shared)),
@@ -117,7 +102,7 @@ def steps_of(folder: Path, platform: str) -> list[Step]:
         validation("laptop_warm", [laptop], 45, here),
         validation("laptop_processor", [laptop], 75, processor),
         validation("workstation", ["cascade=workstation"], 1_800, here),
-        tiers("tiers_h100", "h100", "h100/tier_2/resonance,h100/tier_3/resonance", "", 600),
+        tiers("tiers_h100", "h100", ["h100/tier_2/resonance", "h100/tier_3/resonance"], [], 600),
     ]
 
 

@@ -26,7 +26,9 @@ def codes_of(rows: int, columns: int, num_codes: int, seed: int = 0) -> np.ndarr
     return (ranks * num_codes // rows).astype(np.int32)
 
 
-def model_of(config: CascadeConfig, tier: TierConfig, codes: np.ndarray, dtype: Any) -> Model:
+def model_of(
+    config: CascadeConfig, tier: TierConfig, codes: np.ndarray, dtype: Any, *, channels_first: bool = False
+) -> Model:
     """Returns the tier's network for these codes, sized as `vr.cascade.train` does."""
     d, k = codes.shape[1], int(codes.max()) + 1
     before, width = 0, 0
@@ -37,7 +39,9 @@ def model_of(config: CascadeConfig, tier: TierConfig, codes: np.ndarray, dtype: 
             break
     if config.network.name == "mlp":
         return build.mlp(d, k, before, tier.depth, dtype=dtype)
-    return build.resonance(d, k, width, tier.depth, heads=config.heads, dtype=dtype)
+    return build.resonance(
+        d, k, width, tier.depth, heads=config.heads, dtype=dtype, channels_first=channels_first
+    )
 
 
 def jobs_of(model: Model, codes: np.ndarray, settings: TrainSettings, rate: float, members: int) -> list[Job]:

@@ -6,8 +6,10 @@ All members of a tier stacked, by the program that `vr` trains with, on a table 
 docs/cascade.md. A step's price does not depend on how many there are, so a few are run: two segments that count after
 one that warms up. Operations are those of `vr.cascade.budget`, not what the compiler makes of them. What a whole tier
 would take is calculated from that, and called so. Also timed: compiling (several programs at once), drawing batches and
-masks on the processor (one thread, as `vr` did until it drew on all), and bringing them to the device. With `--trace`,
-where the steps' time goes, from JAX's profiler.
+masks on the processor (one thread, as `vr` did until it drew on all), and bringing them to the device. With `--judging`,
+judging all members on as many rows as the preset has, once. With `--trace`, where the steps' time goes, from JAX's
+profiler. The network `resonance_by_spectrum` is the resonance network in the form of a processor,
+which accelerators trained until they had one of their own.
 """
 
 import argparse
@@ -37,7 +39,12 @@ from vr.cascade.training import Job, Trainer
 from vr.models.build import Model
 
 _SEGMENT_S = 0.8  # that a timed segment should take, at a quarter of an H100's peak
-_NETWORKS = {"laptop": ("mlp", "resonance"), "workstation": ("resonance", "mlp"), "h100": ("resonance",)}
+BY_SPECTRUM = "resonance_by_spectrum"
+_NETWORKS = {
+    "laptop": ("mlp", "resonance"),
+    "workstation": ("resonance", BY_SPECTRUM, "mlp"),
+    "h100": ("resonance",),
+}
 
 
 @dataclass
@@ -51,6 +58,7 @@ class Case:
     trainer: Trainer
     job: Job
     judging: Program | None
+    judged_rows: int
 
 
 def main() -> None:
@@ -69,7 +77,8 @@ def main() -> None:
         "--only", default="", help="these tiers, in this order: workstation/tier_3/mlp,laptop/tier_1/mlp"
     )
     parser.add_argument("--trace", default="", help="such as workstation/tier_2/resonance,laptop/tier_1/mlp")
-    parser.add_argument("--judging", action="store_true", help="compile what judges a tier too, for its memory")
+    parser.add_argument("--judging", action="store_true", help="judge a tier too")
+    parser.add_argument("--judged-rows", type=int, default=0, help="0: as many as the preset has")
     parser.add_argument("--name", default="tiers")
     args = parser.parse_args()
     begun = time.perf_counter()
@@ -84,6 +93,7 @@ def main() -> None:
             for network in _NETWORKS.get(name, ("resonance",)):
                 with part.guarded(f"{name}/{network}"):
                     judged = args.judging and network == preset(name).network.name
+                    judged = (args.judged_rows or preset(name).test_rows) * judged
                     cases += cases_of(name, network, codes, Precision[args.precision], args.steps, judged, pool, only)
         # All are compiled before one is timed: the compiler tries kernels out on the device.
         for case in cases:
@@ -114,18 +124,19 @@ def cases_of(
     codes: np.ndarray,
     precision: Precision,
     steps: int,
-    with_judging: bool,
+    judged_rows: int,
     pool: ThreadPoolExecutor,
     only: Collection[str] = (),
 ) -> list[Case]:
     """Returns a preset's tiers, or those named in `only`, their programs being compiled in the pool."""
     config = preset(name)
-    config.network = Network[network]
+    config.network = Network.resonance if network == BY_SPECTRUM else Network[network]
     found = []
     for tier, budget in zip(config.tiers, budgets(config, codes.shape[1], int(codes.max()) + 1), strict=True):
         if only and f"{name}/{tier.name}/{network}" not in only:
             continue
-        model = model_of(config, tier, codes, _inner_type(precision))
+        kind, is_first = _inner_type(precision), network != BY_SPECTRUM
+        model = model_of(config, tier, codes, kind, channels_first=is_first)
         # As many steps as take long enough to be timed, no more than the preset's segment has.
         fitting = int(_SEGMENT_S * PEAK_FLOPS / 4 / (budget.flops / tier.steps))
         count = steps or int(np.clip(fitting, 4, tier.steps // CURVE_POINTS))
@@ -134,8 +145,8 @@ def cases_of(
         job = jobs_of(model, codes, settings, tier.learning_rate, 1)[0]
         example = (job.start, job.data, job.segment(0))
         trainer = Trainer(model, settings, example, budget.models, Execution.stacked, pool)
-        judging = judging_of(model, codes.shape[1], config.test_rows, budget.models, pool) if with_judging else None
-        found.append(Case(name, tier, network, budget, trainer, job, judging))
+        judging = judging_of(model, codes.shape[1], judged_rows, budget.models, pool) if judged_rows else None
+        found.append(Case(name, tier, network, budget, trainer, job, judging, judged_rows))
     return found
 
 
@@ -149,6 +160,22 @@ def judging_of(model: Model, columns: int, rows: int, members: int, pool: Thread
     )
     example = [jax.ShapeDtypeStruct(shape, kind) for shape, kind in kinds]
     return Program(lambda *x: judge(model, *x), example, members, Execution.stacked, pool)
+
+
+def judged_seconds(case: Case) -> float:
+    """Returns the seconds that judging all members on rows of random codes takes, at the first call."""
+    assert case.judging is not None
+    members, columns = case.budget.models, len(case.job.data.codes)
+    rng = np.random.default_rng(0)
+    codes = rng.choice(case.job.data.codes[0], (members, columns, case.judged_rows)).astype(np.int32)
+    half = rng.random(codes.shape) < 0.5
+    half[:, 0] = True
+    positions = np.broadcast_to(np.arange(columns, dtype=np.int32), (members, columns))
+    params = jnp.broadcast_to(jnp.asarray(case.job.start.params)[None], (members, case.trainer.model.parameters))
+    given = jax.block_until_ready((params, *map(jnp.asarray, (codes, positions, half))))
+    begun = time.perf_counter()
+    jax.block_until_ready(case.judging(*given))
+    return time.perf_counter() - begun
 
 
 def measured(case: Case, trace: Path | None, repeats: int = 2) -> dict[str, Any]:
@@ -213,6 +240,7 @@ def measured(case: Case, trace: Path | None, repeats: int = 2) -> dict[str, Any]
         try:
             need = need_of(case.judging.compiled)
             row["judging_foreseen_bytes"] = None if need is None else need.peak
+            row |= {"judging_rows": case.judged_rows, "judging_s": round(judged_seconds(case), 3)}
         except Exception as error:  # noqa: BLE001 - the compiler may refuse what does not fit
             row["judging_refused"] = " ".join(str(error).split())[:300]
     if trace is not None:
