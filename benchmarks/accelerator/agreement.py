@@ -4,8 +4,9 @@
 
 One member of each network, the same weights, rows and hidden cells, trained for some steps on the processor in float32
 and on the device: in float32 at full precision, in float32 as JAX takes it by default (TF32 products), and with
-bfloat16 inside. Reported are the held-out losses and gradient norms against the processor's, and the distance of the
-weights relative to how far training moved them. Needs a process that sees both: JAX_PLATFORMS=cuda,cpu.
+bfloat16 inside, each network in the form that it has there. Reported are the held-out losses and gradient norms against
+the processor's, and the distance of the weights relative to how far training moved them. Needs a process that sees
+both: JAX_PLATFORMS=cuda,cpu.
 """
 
 import argparse
@@ -55,7 +56,7 @@ def compared(network: Network, codes: np.ndarray, processor: Any, device: Any) -
     steps = _SEGMENTS * settings.segment_steps
     found: dict[str, Any] = {"parameters": exact_model.parameters, "steps": steps, "processor_loss": exact["losses"]}
     for precision, inner in _WAYS:
-        model = model_of(config, tier, codes, jnp.bfloat16 if inner else jnp.float32)
+        model = model_of(config, tier, codes, jnp.bfloat16 if inner else jnp.float32, channels_first=True)
         other = trained(model, job, settings, device, precision)
         found[inner or f"float32_{precision}"] = {
             "loss": other["losses"],

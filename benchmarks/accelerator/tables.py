@@ -39,9 +39,7 @@ def model_of(
             break
     if config.network.name == "mlp":
         return build.mlp(d, k, before, tier.depth, dtype=dtype)
-    return build.resonance(
-        d, k, width, tier.depth, heads=config.heads, dtype=dtype, channels_first=channels_first
-    )
+    return build.resonance(d, k, width, tier.depth, heads=config.heads, dtype=dtype, channels_first=channels_first)
 
 
 def jobs_of(model: Model, codes: np.ndarray, settings: TrainSettings, rate: float, members: int) -> list[Job]:

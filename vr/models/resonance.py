@@ -136,7 +136,7 @@ class Resonance(nnx.Module):
     ):
         self.remat = remat
         self.channels_first = channels_first and not heads and num_columns <= dft.MATRIX_LIMIT
-        block = ChannelsFirstBlock if self.channels_first else ResonanceBlock
+        block: type[ResonanceBlock] = ChannelsFirstBlock if self.channels_first else ResonanceBlock
         self.embedding = CellEmbedding(num_columns, num_codes, channels, draw=draw, dtype=dtype)
         self.blocks = nnx.List([block(num_columns, channels, draw=draw, heads=heads) for _ in range(depth)])
         self.norm = nnx.Param(np.ones((channels,), np.float32))
@@ -162,7 +162,7 @@ class Resonance(nnx.Module):
             x = jnp.moveaxis(x, -1, 0)
         energies = []
         for block in self.blocks:
-            call = type(block).__call__
+            call: Any = type(block).__call__
             x, energy = (nnx.remat(call) if self.remat else call)(block, x)
             energies.append(energy)
         if self.channels_first:
