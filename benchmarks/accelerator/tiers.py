@@ -2,14 +2,14 @@
 
     python -m benchmarks.accelerator.tiers --output FOLDER [--presets laptop,workstation,h100] [--within-s 150]
 
-All members of a tier stacked, by the program that `vr` trains with, on a table of 32 columns with 64 codes each, as in
-docs/cascade.md. A step's price does not depend on how many there are, so a few are run: two segments that count after
-one that warms up. Operations are those of `vr.cascade.budget`, not what the compiler makes of them. What a whole tier
-would take is calculated from that, and called so. Also timed: compiling (several programs at once), drawing batches and
-masks on the processor (one thread, as `vr` did until it drew on all), and bringing them to the device; with
-`--judging`, judging all members on as many rows as the preset has, once. With `--trace`, where the steps' time goes,
-from JAX's profiler. The network `resonance_by_spectrum` is the resonance network in the form of a processor, which accelerators
-trained until they had one of their own.
+All members of a tier stacked, by the program that `vr` trains with, on a table of 32 columns with 64 codes each, as
+in docs/cascade.md. A step's price does not depend on how many there are, so a few are run: two segments that count
+after one that warms up. Operations are those of `vr.cascade.budget`, not what the compiler makes of them. What a
+whole tier would take is calculated from that, and called so. Also timed: compiling (several programs at once),
+drawing batches and masks on the processor (one thread, as `vr` did until it drew on all), and bringing them to the
+device; with `--judging`, judging all members on as many rows as the preset has, once. With `--trace`, where the
+steps' time goes, from JAX's profiler. The network `resonance_by_spectrum` is the resonance network in the form of a
+processor, which accelerators trained until they had one of their own.
 """
 
 import argparse
