@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.accelerator.tiers import BY_SPECTRUM
+from benchmarks.accelerator.validation import stages_of
 from benchmarks.measure import machine
 
 _LEAST_S = 8
@@ -137,9 +138,11 @@ def main() -> None:
         for name, status in zip(together, found, strict=True):
             done.setdefault("steps", {})[name] = status
             if name == "tests":
-                part = outcomes_of((args.output / f"{name}.log").read_text(encoding="utf-8", errors="replace"))
+                part = outcomes_of(_log(args.output, name))
             else:
                 part = _read(args.output / f"{name}.json")
+                if part.get("case") and "runs" not in part and (told := stages_of(_log(args.output, name))):
+                    part["told"] = told
             if part:
                 done.setdefault("parts", {})[name] = part
             print(f"== {name}: {status} after {time.perf_counter() - begun:.0f} s", flush=True)
@@ -177,7 +180,7 @@ def run(step: Step, left_s: float, folder: Path, cache: str) -> dict[str, Any]:
             process.wait()
             error = f"stopped after {min(step.limit_s, left_s):.0f} s"
     found = {"seconds": round(time.perf_counter() - begun, 1), "error": error}
-    lines = (folder / f"{step.name}.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    lines = _log(folder, step.name).strip().splitlines()
     return found | {"last_lines": [line[:300] for line in lines[-15 if error else -1 :]]}
 
 
@@ -203,6 +206,10 @@ def _gather(folder: Path) -> None:
             shutil.copy(path, packed / "-".join(path.relative_to(folder).parts))
     shutil.make_archive(str(folder / "logs_and_traces"), "gztar", packed)
     shutil.rmtree(packed)
+
+
+def _log(folder: Path, name: str) -> str:
+    return (folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")
 
 
 def _read(path: Path) -> dict[str, Any]:

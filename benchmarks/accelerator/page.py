@@ -7,6 +7,7 @@ Files named are merged into the result first, a later file's steps over an earli
 
 import argparse
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ __all__ = ["PAGE", "merged", "tables"]
 PAGE = Path(__file__).parents[2] / "docs" / "cascade.md"
 RESULT = RESULTS / "accelerator.json"
 _MARK = "accelerator"
+_KEY = ("preset", "tier", "network")
 _PRESETS = ("laptop", "workstation", "h100")
 _VALIDATIONS = (
     ("workstation", "`workstation`, nothing compiled before"),
@@ -51,10 +53,16 @@ def main() -> None:
 
 
 def merged(documents: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Returns the documents as one: of each step the last part there is, one that did not fail before one that did."""
+    """Returns the documents as one: of each step the last part there is, one that did not fail before one that did.
+
+    A tier's row is the last that was measured, whatever became of its step afterwards.
+    """
     whole: dict[str, Any] = {}
+    rows: dict[tuple[str, ...], tuple[str, dict[str, Any]]] = {}
     for document in documents:
         steps, parts = whole.get("steps", {}), whole.get("parts", {})
+        for name, part in document.get("parts", {}).items():
+            rows |= {tuple(row[each] for each in _KEY): (name, row) for row in part.get("tiers", [])}
         for name, status in document.get("steps", {}).items():
             is_better = name not in parts or not status["error"] or steps[name]["error"]
             if is_better and (name in document.get("parts", {}) or name not in steps):
@@ -63,6 +71,9 @@ def merged(documents: Sequence[dict[str, Any]]) -> dict[str, Any]:
                     parts[name] = document["parts"][name]
         whole |= {name: value for name, value in document.items() if name not in ("steps", "parts")}
         whole |= {"steps": steps, "parts": parts}
+    for name, part in whole.get("parts", {}).items():
+        if "tiers" in part:
+            whole["parts"][name] = part | {"tiers": [row for home, row in rows.values() if home == name]}
     return whole
 
 
@@ -122,10 +133,10 @@ def _tiers(rows: Sequence[dict[str, Any]]) -> list[str]:
     ]
     for row in rows:
         lines.append(
-            f"| {row['preset']} | {row['tier']} | {row['network']} | {row['models']} of {row['parameters']:,} "
+            f"| {row['preset']} | {row['tier']} | {_network(row)} | {row['models']} of {row['parameters']:,} "
             f"| {row['step_ms']:,.2f} ms | {row['rows_a_second']:,} | {row['model_flops_a_second'] / 1e12:,.1f} "
             f"| {row['share_of_peak']:.1%} | {row['drawing_ms_a_step']:,.2f} ms "
-            f"| {_gibibytes(row, 'memory_foreseen_bytes')} | {_gibibytes(row, 'judging_foreseen_bytes')} "
+            f"| {_gibibytes(row, 'memory_foreseen_bytes')} | {_judging(row)} "
             f"| {_duration(max(row['training_calculated_s'], 0.0))} |"
         )
     for name in dict.fromkeys(row["preset"] for row in rows):
@@ -142,7 +153,18 @@ def _tiers(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _gibibytes(row: dict[str, Any], name: str) -> str:
-    return f"{row[name] / 2**30:,.1f} GiB" if row.get(name) else "refused" if "judging_refused" in row else ""
+    return f"{row[name] / 2**30:,.1f} GiB" if row.get(name) else ""
+
+
+def _judging(row: dict[str, Any]) -> str:
+    if "judging_refused" in row:
+        return "refused"
+    seconds = f", {row['judging_s']:.1f} s" if "judging_s" in row else ""
+    return _gibibytes(row, "judging_foreseen_bytes") + seconds
+
+
+def _network(row: dict[str, Any]) -> str:
+    return row["network"].replace("_by_", ", by ")
 
 
 def _network_of(name: str) -> str:
@@ -159,7 +181,7 @@ def _hot_spots(rows: Sequence[dict[str, Any]]) -> list[str]:
         {name for row in traced for name, share in row["parts"]["shares"].items() if share >= 0.01},
         key=lambda name: -sum(row["parts"]["shares"].get(name, 0.0) for row in traced),
     )
-    heads = [f"{row['preset']} {row['tier']} {row['network']}" for row in traced]
+    heads = [f"{row['preset']} {row['tier']} {_network(row)}" for row in traced]
     lines = [f"| part | {' | '.join(heads)} |", "|---" * (1 + len(traced)) + "|"]
     for name in names:
         shares = [f"{share:.0%}" if (share := row["parts"]["shares"].get(name, 0.0)) >= 0.005 else "" for row in traced]
@@ -174,9 +196,11 @@ def _validations(parts: dict[str, Any]) -> list[str]:
         "|---|---|---|---|---|---|",
     ]
     for name, title in _VALIDATIONS:
-        run = parts.get(name, {}).get("runs", {}).get("table")
+        run, told = parts.get(name, {}).get("runs", {}).get("table"), parts.get(name, {}).get("told")
+        if told:
+            lines.append(_told(title, told))
         if not run:
-            lines.append(f"| {title} | not measured | | | | |")
+            lines += [f"| {title} | not measured | | | | |"] * (not told)
             continue
         within, stages = run["within_cascade_s"], run["stages"]
         tiers = ", ".join(f"{seconds:.1f}" for seconds in run["cascade_seconds"].values())
@@ -186,6 +210,17 @@ def _validations(parts: dict[str, Any]) -> list[str]:
             f"| {within.get('drawing, stacked', 0.0):.1f} s | {rest:.1f} s |"
         )
     return lines
+
+
+def _told(title: str, told: dict[str, Any]) -> str:
+    """Returns the line of a run that gave no report, by what its log says."""
+    tiers = ", ".join(f"{seconds:.1f}" for seconds in told["cascade_seconds"].values())
+    if told["stage"] == "cascade":
+        # `tier_3: 73 s left, step 1,800 of 3,000, loss ...`
+        where = re.sub(r"^(\w+): .*?(step [\d,]+ of [\d,]+).*$", r"\1, \2", told["message"])
+        return f"| {title} | stopped, at {told['seconds']:.0f} s in {where} | {tiers} s | | | |"
+    rest = told["seconds"] - sum(told["cascade_seconds"].values())
+    return f"| {title} | {told['seconds']:.1f} s to the report | {tiers} s | | | {rest:.1f} s |"
 
 
 def _precision(parts: dict[str, Any]) -> list[str]:

@@ -10,7 +10,9 @@ inside the cascade: waiting for the compiler, training, drawing, judging and pro
 """
 
 import argparse
+import itertools
 import logging
+import re
 import tempfile
 import threading
 import time
@@ -25,6 +27,9 @@ from benchmarks.accelerator.device import Part, facts, most_bytes
 from benchmarks.demo_cases import demo_case
 from benchmarks.validate_latency import table
 
+__all__ = ["stages_of"]
+
+_TOLD = re.compile(r"^(\d+(?:\.\d+)?) (\w+) (.*)$", re.MULTILINE)  # what `told` prints
 _seconds: dict[str, float] = defaultdict(float)
 _lock = threading.Lock()
 
@@ -54,6 +59,8 @@ def main() -> None:
         with part.guarded(name):
             runs[name] = validated(candidate, reference, args.overrides, args.steps_share)
             part.add(runs=runs, memory_most_bytes=most_bytes())
+    if "failed" in part.document:
+        raise SystemExit(1)
 
 
 def _pairs(args: argparse.Namespace) -> list[tuple[str, pa.Table, pa.Table]]:
@@ -104,6 +111,28 @@ def validated(candidate: pa.Table, reference: pa.Table, overrides: list[str], st
         "models_diverged": sum(model["status"] != "trained" for model in report.cascade.models),
         "events": [event for event in events if event["stage"] == "cascade"][-30:],
     }
+
+
+def stages_of(log: str) -> dict[str, Any]:
+    """Returns how far the first run of a log came, for one that gave no report; empty where it had not begun.
+
+    Returns:
+      `seconds` and `stage` of the last event, what it said (`message`), the seconds of each tier that was done, from
+      what came before it, in `cascade_seconds`, and those until the first of them had begun in `before_s`.
+    """
+    told = [(float(at), stage, message) for at, stage, message in _TOLD.findall(log)]
+    # The next run begins at 0 again.
+    ends = [number for number, (one, next_) in enumerate(itertools.pairwise(told), 1) if next_[0] < one[0]]
+    told = told[: ends[0]] if ends else told
+    if not told:
+        return {}
+    tiers: dict[str, float] = {}
+    before = begun = max((at for at, stage, _ in told if stage == "prescreen"), default=0.0)
+    for at, stage, message in told:
+        if stage == "cascade" and message.endswith(": done"):
+            tiers[message.removesuffix(": done")], begun = round(at - begun, 2), at
+    seconds, stage, message = told[-1]
+    return {"seconds": seconds, "stage": stage, "message": message, "cascade_seconds": tiers, "before_s": before}
 
 
 def _instrument() -> None:
