@@ -217,7 +217,7 @@ def _told(title: str, told: dict[str, Any]) -> str:
     tiers = ", ".join(f"{seconds:.1f}" for seconds in told["cascade_seconds"].values())
     if told["stage"] == "cascade":
         # `tier_3: 73 s left, step 1,800 of 3,000, loss ...`
-        where = re.sub(r"^(\w+): .*?(step [\d,]+ of [\d,]+).*$", r"\1, \2", told["message"])
+        where = re.sub(r"^(\w+): .*?(step [\d,]+ of [\d,]*\d).*$", r"\1, \2", told["message"])
         return f"| {title} | stopped, at {told['seconds']:.0f} s in {where} | {tiers} s | | | |"
     rest = told["seconds"] - sum(told["cascade_seconds"].values())
     return f"| {title} | {told['seconds']:.1f} s to the report | {tiers} s | | | {rest:.1f} s |"

@@ -6,6 +6,7 @@ from benchmarks.accelerator.__main__ import outcomes_of, steps_of
 from benchmarks.accelerator.kernels import instructions_of, part_of
 from benchmarks.accelerator.page import PAGE, merged, tables
 from benchmarks.accelerator.units import counted
+from benchmarks.accelerator.validation import stages_of
 
 _PROGRAM = """
 ENTRY %main {
@@ -47,6 +48,41 @@ def test_a_later_failure_does_not_replace_what_went_well():
     assert whole["parts"]["units"] == {"device": "a"}
     assert whole["steps"]["tiers"]["error"] == "stopped"
     assert merged([bad, good])["parts"]["units"] == {"device": "a"}
+
+
+def test_a_row_measured_again_replaces_the_old_one_and_spares_the_others():
+    def document(step, error, *rows):
+        tiers = [{"preset": "h100", "tier": tier, "network": "mlp", "step_ms": ms} for tier, ms in rows]
+        return {"steps": {step: {"error": error}}, "parts": {step: {"tiers": tiers}}}
+
+    first = document("tiers_rest", None, ("tier_1", 1), ("tier_2", 2), ("tier_3", 3))
+    whole = merged([first, document("tiers_rest", "stopped", ("tier_1", 10)), document("tiers", None, ("tier_2", 20))])
+    found = {name: [(r["tier"], r["step_ms"]) for r in part["tiers"]] for name, part in whole["parts"].items()}
+    assert found == {"tiers_rest": [("tier_1", 10), ("tier_3", 3)], "tiers": [("tier_2", 20)]}
+    assert len(first["parts"]["tiers_rest"]["tiers"]) == 3
+
+
+_TOLD = """devices: 1
+0.1 profile candidate
+0.9 prescreen proceed
+INFO:vr.cascade.training:a training program takes 29 MiB of 54729
+5.54 cascade tier_1: 1 s left, step 15 of 300, loss 2.276, 2,097,870 rows/s; 50 models
+6.2 cascade tier_1: done
+26.2 cascade tier_2: 73 s left, step 1,800 of 3,000, loss 2.373, 100,471 rows/s; 6 models
+"""
+
+
+def test_a_log_tells_how_far_a_run_without_a_report_came():
+    found = stages_of(_TOLD)
+    assert (found["seconds"], found["stage"], found["before_s"]) == (26.2, "cascade", 0.9)
+    assert found["cascade_seconds"] == {"tier_1": 5.3}
+    lines = tables({"parts": {"workstation": {"told": found}}, "date": ""})["validate"]
+    assert "stopped, at 26 s in tier_2, step 1,800 of 3,000 | 5.3 s |" in lines[2]
+    assert "not measured" in lines[3]
+    ended = stages_of(_TOLD + "30.0 cascade tier_2: done\n31.5 recommend \n0.1 profile candidate\n")
+    lines = tables({"parts": {"laptop": {"told": ended}}, "date": ""})["validate"]
+    assert lines[3].endswith("| 31.5 s to the report | 5.3, 23.8 s | | | 2.4 s |")
+    assert stages_of("Traceback") == {}
 
 
 def test_the_page_has_a_place_for_every_table_even_of_what_failed():

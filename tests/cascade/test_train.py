@@ -2,13 +2,15 @@
 
 import json
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from vr.cascade.config import CascadeConfig, Execution, Network, TierConfig
 from vr.cascade.members import rows_of, shares
-from vr.cascade.train import run_cascade
+from vr.cascade.train import _models, run_cascade
 from vr.core.errors import ConfigError, DataError, DivergedError
+from vr.models import build
 
 NUM_CODES = [6, 6, 5, 4]
 
@@ -166,8 +168,9 @@ def test_identical_arms_have_a_log_ratio_of_exactly_zero(monkeypatch):
     assert result.readings["log_ratio_all"].value == 0.0
 
 
-def test_stacked_agrees_with_looped():
-    few = config(tiers=[TierConfig(name="one", seeds=2, width=5, depth=1, steps=40)])
+@pytest.mark.parametrize("network", list(Network))
+def test_stacked_agrees_with_looped(network):
+    few = config(network=network, tiers=[TierConfig(name="one", seeds=2, width=5, depth=1, steps=40)])
     runs = []
     for form in (Execution.looped, Execution.stacked):
         few.execution = form
@@ -175,6 +178,23 @@ def test_stacked_agrees_with_looped():
     for a, b in zip(runs[0].models, runs[1].models, strict=True):
         assert a.losses == pytest.approx(b.losses, rel=1e-3)
     assert [run.tiers[0].execution for run in runs] == ["looped", "stacked"]
+
+
+def test_a_processor_goes_by_the_spectrum_to_the_last_bit_and_stacked_members_do_not():
+    sizes, rng = np.array(NUM_CODES), np.random.default_rng(0)
+    plain = build.resonance(4, 6, 6, 1)
+    params = jnp.asarray(rng.standard_normal(plain.parameters), jnp.float32)
+    codes, masked = jnp.asarray(rng.integers(0, 4, (4, 50))), jnp.asarray(rng.random((4, 50)) < 0.5)
+    expected, energy = plain.apply(params, codes, masked)
+    for form in (Execution.auto, Execution.looped, Execution.stacked):
+        model = _models(config(network=Network.resonance, execution=form), sizes)["small"]
+        found, own_energy = model.apply(params, codes, masked)
+        if form is Execution.stacked:
+            assert not np.array_equal(found, expected)
+            np.testing.assert_allclose(found, expected, atol=1e-4)
+        else:
+            np.testing.assert_array_equal(found, expected)
+            np.testing.assert_array_equal(own_energy, energy)
 
 
 @pytest.mark.parametrize("network", list(Network))

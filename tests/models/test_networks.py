@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from vr.cascade.step import masked_loss
 from vr.core.errors import ConfigError
 from vr.models import build, dft
 from vr.models.resonance import ResonanceBlock, bands_of
@@ -21,6 +22,16 @@ def test_dft_by_product_equals_rfft_and_inverts(positions):
         assert np.allclose(a, b, atol=2e-5 * positions)
     for as_matrix in (True, False):
         assert np.allclose(dft.inverse(*product, positions, as_matrix=as_matrix), x, atol=2e-5 * max(positions, 4))
+
+
+@pytest.mark.parametrize("length", [1, 2, 7, 12])
+def test_a_circulant_matrix_is_the_convolution_that_the_spectrum_makes(length):
+    rng = np.random.default_rng(0)
+    x, kernel = (jnp.asarray(rng.standard_normal((length, 3)), jnp.float32) for _ in range(2))
+    (a, b), (c, d) = dft.forward(x), dft.forward(kernel)
+    expected = dft.inverse(a * c - b * d, a * d + b * c, length)
+    found = jnp.einsum("cij,jc->ic", dft.circulant(kernel.T), x)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_causal_convolution_does_not_see_the_future():
@@ -124,6 +135,51 @@ def test_bfloat16_inside_gives_the_logits_of_float32_to_its_rounding(make):
     ]
     cosine = gradients[0] @ gradients[1] / (jnp.linalg.norm(gradients[0]) * jnp.linalg.norm(gradients[1]))
     assert cosine > 0.99
+
+
+@pytest.mark.parametrize("d", [1, 2, 7, 12])
+@pytest.mark.parametrize("remat", [False, True])
+def test_channels_first_is_the_same_network_and_the_same_gradient(d, remat):
+    models = [build.resonance(d, 8, 16, 2, remat=remat, channels_first=first) for first in (False, True)]
+    rng = np.random.default_rng(0)
+    params = models[0].init(np.random.default_rng(1), log_uniform(d, 8))
+    np.testing.assert_array_equal(models[1].init(np.random.default_rng(1), log_uniform(d, 8)), params)
+    assert models[0].layers == models[1].layers
+    params = jnp.asarray(params + 0.1 * rng.standard_normal(len(params)), jnp.float32)
+    codes = jnp.asarray(rng.integers(0, 8, (d, 32)))
+    masked = jnp.asarray(rng.random((d, 32)) < 0.5).at[0].set(True)
+    for name in ("apply", "represent"):
+        expected, found = (getattr(model, name)(params, codes, masked) for model in models)
+        for a, b in zip(jax.tree.leaves(expected), jax.tree.leaves(found), strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-5 * float(jnp.abs(a).max()))
+    a, b = (jax.grad(lambda p, m=m: masked_loss(m.apply, p, codes, masked))(params) for m in models)
+    assert jnp.linalg.norm(a - b) < 1e-5 * jnp.linalg.norm(a)
+
+
+def test_channels_first_in_bfloat16_is_as_near_to_float32_as_the_other_form():
+    exact, *rounded = (
+        build.resonance(12, 8, 32, 2, dtype=dtype, channels_first=first)
+        for dtype, first in ((jnp.float32, False), (jnp.bfloat16, False), (jnp.bfloat16, True))
+    )
+    rng = np.random.default_rng(0)
+    params = exact.init(rng, log_uniform(12, 8)) + 0.1 * rng.standard_normal(exact.parameters)
+    codes, masked = jnp.asarray(rng.integers(0, 8, (12, 256))), jnp.asarray(rng.random((12, 256)) < 0.5).at[0].set(True)
+
+    def gradient(model):
+        return jax.grad(lambda p: masked_loss(model.apply, p, codes, masked))(jnp.asarray(params, jnp.float32))
+
+    expected = gradient(exact)
+    by_spectrum, first = (jnp.linalg.norm(gradient(model) - expected) for model in rounded)
+    assert 0 < first < 1.5 * by_spectrum < 0.05 * jnp.linalg.norm(expected)
+
+
+@pytest.mark.parametrize(("d", "heads"), [(dft.MATRIX_LIMIT + 1, 0), (12, 4)])
+def test_where_channels_cannot_be_first_they_are_last(d, heads):
+    models = [build.resonance(d, 3, 8, 1, heads=heads, channels_first=first) for first in (False, True)]
+    params = jnp.asarray(np.random.default_rng(0).standard_normal(models[0].parameters), jnp.float32)
+    codes, masked = jnp.zeros((d, 2), jnp.int32), jnp.zeros((d, 2), bool)
+    a, b = (model.apply(params, codes, masked)[0] for model in models)
+    np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize("make", [build.resonance, build.mlp])
