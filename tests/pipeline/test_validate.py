@@ -1,5 +1,6 @@
 """The whole pipeline: the same report whatever the batches, files whole, finished and foreign folders, odd sizes."""
 
+import importlib.metadata
 import json
 
 import numpy as np
@@ -90,6 +91,20 @@ def test_nothing_half_written_is_left_by_a_failure(files, tmp_path, monkeypatch)
     assert left <= {".vr", "row_scores.parquet"}
     monkeypatch.undo()
     assert run(files, tmp_path / "out").verdict == "approve"
+
+
+def test_a_package_without_a_version_does_not_lose_the_report(files, monkeypatch):
+    version = importlib.metadata.version
+
+    def lacking(name):
+        if name == "faiss-cpu":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", lacking)
+    versions = run(files).run.versions
+    assert "faiss-cpu" not in versions
+    assert {"vr", "python", "jax"} <= set(versions)
 
 
 def test_a_damaged_saved_stage_is_as_good_as_absent(tmp_path):

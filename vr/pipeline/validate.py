@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -306,7 +307,11 @@ def _files(source: Source) -> list[Any]:
 
 def _versions() -> dict[str, str]:
     versions = {"vr": importlib.metadata.version("vr"), "python": platform.python_version()}
-    return versions | {name: importlib.metadata.version(name) for name in _PACKAGES}
+    for name in _PACKAGES:
+        # One that is not installed was not needed; a finished run is not lost for want of its version.
+        with suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
 
 
 def _devices(trained: bool) -> list[str]:
