@@ -57,6 +57,19 @@ def test_norms_by_layer_are_those_of_its_stretch_and_add_up_to_the_whole():
     np.testing.assert_allclose(np.sqrt(np.sum(found**2)), np.linalg.norm(grads), rtol=1e-5)
 
 
+def test_memory_of_judging_in_parts_does_not_grow_with_the_rows():
+    model = build.resonance(4, 6, 32, 1)
+
+    def temporary_bytes(rows: int) -> int:
+        kinds = (((model.parameters,), jnp.float32), ((4, rows), jnp.int32), ((4,), jnp.int32), ((4, rows), jnp.bool_))
+        given = [jax.ShapeDtypeStruct(shape, kind) for shape, kind in kinds]
+        compiled = jax.jit(lambda *x: judge(model, *x, most_rows=500)).lower(*given).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    # All rows' points alone are 2 MiB more.
+    assert temporary_bytes(6_000) < temporary_bytes(2_000) + 2**19
+
+
 @pytest.mark.parametrize("network", [build.resonance, build.mlp])
 @pytest.mark.parametrize("most_rows", [20, 25, 49])
 def test_rows_judged_in_parts_are_judged_as_they_are_together(network, most_rows):
