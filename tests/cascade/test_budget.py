@@ -103,17 +103,17 @@ def test_the_docs_state_every_preset():
 
 
 def test_the_docs_hours_follow_from_the_operations():
-    rate = 0.16 * 989e12
+    rate = 0.27 * 989e12
     minutes = {
         name: sum(budget.seconds(devices * rate) for budget in budgets(preset(name), COLUMNS, CODES)) / 60
         for name, devices in (("workstation", 1), ("h100", 8), ("h100_large", 8))
     }
-    assert round(minutes["workstation"]) in (8, 9)
-    assert 60 <= minutes["h100"] < 70
-    assert 11 * 60 < minutes["h100_large"] < 12 * 60
+    assert round(minutes["workstation"]) == 5
+    assert round(minutes["h100"]) == 39
+    assert round(minutes["h100_large"] / 60) == 7
     text = DOCS.read_text(encoding="utf-8")
-    assert "the training of `workstation` takes 8 minutes by measured step times, at 16 % of 989 teraflops" in text
-    assert "eight H100 would take an hour for `h100` and over eleven\nfor `h100_large` at that 16 %" in text
+    assert "the training of `workstation` takes 5 minutes by measured step times, at 27 % of 989 teraflops" in text
+    assert "eight H100 would take 39 minutes for `h100` and 7 hours\nfor `h100_large` at that 27 %" in text
 
 
 def test_a_cascade_that_gives_other_readings_than_its_preset_says_in_what():
