@@ -89,5 +89,7 @@ def fit_head(observed: Sequence[Observed], without: Collection[str] = (), seed: 
     of_class[known[1:] - 1] = weights[1:] - weights[0]
     # Against no defect, and with the sound rows that were left out put back.
     odds[known[1:] - 1] = bias[1:] - bias[0] + np.log(_SOUND)
-    wrong, sound = float((y > 0).sum()), float((y == 0).sum()) / _SOUND
-    return Head(of_class, odds, wrong / (wrong + sound))
+    counts = np.bincount(y, minlength=len(CLASSES) + 1).astype(float)
+    counts[0] /= _SOUND
+    # A kind of which there was no row has none of the prior, but a logarithm.
+    return Head(of_class, odds, np.maximum(counts[1:], 1.0) / counts.sum())

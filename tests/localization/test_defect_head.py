@@ -6,6 +6,7 @@ from importlib import resources
 import numpy as np
 import pytest
 
+from vr.localization import judge as judge_module
 from vr.localization.head import CLASSES, Head, features, load_head
 from vr.localization.judge import DEFECTS, Judge
 from vr.localization.row_evidence import EVIDENCE, Evidence
@@ -28,7 +29,9 @@ def judged(own, seed=0):
 def test_the_shipped_head_is_of_this_versions_evidence():
     head = load_head()
     assert head.weights.shape == (len(CLASSES), features(np.zeros((1, len(EVIDENCE)))).shape[1])
-    assert Head.of(head.to_document()).share == head.share
+    assert np.array_equal(Head.of(head.to_document()).shares, head.shares)
+    assert head.shares.shape == (len(CLASSES),)
+    assert 0.0 < head.shares.sum() < 0.2
 
 
 def test_a_head_of_other_evidence_is_refused():
@@ -78,3 +81,39 @@ def test_a_row_beyond_the_range_is_named_so():
     beyond = Evidence(own, np.zeros(500, np.int64), np.arange(500) == 0)
     judge = Judge.fit(load_head(), ordinary(3_000, 99), beyond, np.zeros(500, bool), 0.0)
     assert DEFECTS[judge.read(beyond, np.zeros(500, bool)).defect[0]] == "out_of_range"
+
+
+def test_the_shares_of_kinds_are_those_that_a_mixture_was_drawn_at():
+    """Three kinds told apart by one reading each: the densities are known, and so are the posteriors."""
+    rng, truth = np.random.default_rng(0), np.array([0.08, 0.0, 0.02])
+    kind = rng.choice(4, 20_000, p=[1.0 - truth.sum(), *truth])
+    x = rng.normal(size=(20_000, 3))
+    x[np.arange(20_000), np.maximum(kind - 1, 0)] += 2.5 * (kind > 0)
+    before, every = np.array([0.01, 0.03, 0.05]), np.ones(3, bool)
+    # log p(x | k) / p(x | none) of a normal shifted by 2.5 in one reading, at the shares before.
+    odds = 2.5 * x - 2.5**2 / 2 + np.log(before / (1.0 - before.sum()))
+    assert judge_module._shares(odds, before, every) == pytest.approx(truth, abs=0.006)
+    # Of few rows the shares are hardly other than before.
+    assert judge_module._shares(odds[:2], before, every) == pytest.approx(before, abs=0.01)
+    assert judge_module._shares(odds[:0], before, every).tolist() == before.tolist()
+    kept = judge_module._shares(odds, before, np.array([True, False, True]))
+    assert kept[1] == before[1]
+    moved = judge_module._at(odds, before, np.maximum(truth, 1e-6))
+    posterior = np.exp(moved) / (1.0 + np.exp(moved).sum(axis=1, keepdims=True))
+    assert posterior[:, 0].mean() == pytest.approx(0.08, abs=0.006)
+
+
+def test_a_slight_sign_counts_for_more_where_the_file_is_full_of_its_kind():
+    near, outer = ([EVIDENCE.index(name) for name in names] for names in (("near",), ("outer", "outers", "distance")))
+    full = ordinary(2_000)
+    full[:200, near] = 5.0
+    slight = ordinary(2)
+    slight[:] = 0.5
+    slight[0, near], slight[1, outer] = 1.8, 1.8
+
+    def gap(own):
+        judge = judged(own)[0]
+        found = judge.read(evidence(slight), np.zeros(2, bool)).odds
+        return found[0] - found[1]
+
+    assert gap(full) > gap(ordinary(2_000)) + 1.0

@@ -28,11 +28,11 @@ CLASSES = (
     "generated_block",
 )
 _CUT = 5.0  # evidence beyond one in 100,000 says no more
-_KNOTS = (0.0, 1.0, 2.0)  # where its slope may change
+_KNOTS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)  # where its slope may change
 
 
 def features(tails: np.ndarray) -> np.ndarray:
-    """Returns what the head is linear in, float `[n, 3 len(EVIDENCE)]`, of evidence `[n, len(EVIDENCE)]`."""
+    """Returns what the head is linear in, float `[n, len(_KNOTS) len(EVIDENCE)]`, of evidence `[n, len(EVIDENCE)]`."""
     cut = np.minimum(tails, _CUT)
     return np.concatenate([np.maximum(cut - knot, 0.0) for knot in _KNOTS], axis=1)
 
@@ -42,14 +42,14 @@ class Head:
     """Fitted weights.
 
     Attributes:
-      weights: float `[len(CLASSES), 3 len(EVIDENCE)]`.
+      weights: float `[len(CLASSES), len(_KNOTS) len(EVIDENCE)]`.
       bias: float `[len(CLASSES)]`.
-      share: Of wrong rows that it was fitted at, its prior.
+      shares: float `[len(CLASSES)]`, of all rows, that each kind had where it was fitted: its prior.
     """
 
     weights: np.ndarray
     bias: np.ndarray
-    share: float
+    shares: np.ndarray
 
     def log_odds(self, tails: np.ndarray) -> np.ndarray:
         """Returns log P(kind) / P(no defect), float `[n, len(CLASSES)]`."""
@@ -64,14 +64,14 @@ class Head:
         """
         if (tuple(document["evidence"]), tuple(document["classes"])) != (EVIDENCE, CLASSES):
             raise ValueError("the head was fitted to other evidence: python -m benchmarks.planted_defects fits it anew")
-        return cls(np.array(document["weights"], float), np.array(document["bias"], float), float(document["share"]))
+        return cls(*(np.array(document[name], float) for name in ("weights", "bias", "shares")))
 
     def to_document(self) -> dict[str, Any]:
         """Returns it ready for JSON."""
         return {
             "evidence": list(EVIDENCE),
             "classes": list(CLASSES),
-            "share": self.share,
+            "shares": np.round(self.shares, 6).tolist(),
             "bias": np.round(self.bias, 4).tolist(),
             "weights": np.round(self.weights, 4).tolist(),
         }

@@ -1,9 +1,10 @@
 """From evidence to a row's score, confidence and kind of defect.
 
-The head's odds rank the rows. A row's score is one minus the tail probability of its odds among the reference's rows.
-Its confidence is the head's probability at the file's own share of wrong rows, which is estimated from its sample
-(Saerens, Latinne and Decaestecker 2002); but no more than one minus the share of rows with such odds that real data
-would show too (a tail false discovery rate, Efron and Tibshirani 2002).
+The head's odds rank the rows, at the shares that kinds of defects have in this file, which are estimated from its
+sample (Saerens, Latinne and Decaestecker 2002): where many rows are copies, what looks a little like one counts for
+more than what looks a little like any other kind. A row's score is one minus the tail probability of its odds among
+the reference's rows. Its confidence is the probability that goes with these odds; but no more than one minus the share
+of rows with such odds that real data would show too (a tail false discovery rate, Efron and Tibshirani 2002).
 
 An exact repeat is another matter: it is told by equality, and how many repeats are too many is known for the file
 alone. Its score is how rare repeats are in the reference, or that of one in 10,000 where they are too many; its
@@ -40,6 +41,11 @@ _REPEAT = DEFECTS.index("exact_duplicate") - 1  # of the evidence's columns
 _NOTABLE = 1.3  # evidence of one in twenty
 _REPEATED = 4.0  # evidence of a repeat that the reference's rate does not explain, and the most of any
 _LEAST_SHARE = 1e-4  # of wrong rows that a file is thought to have
+_LEAST_OF_KIND = 1e-3  # of each kind, where rows are ranked: what a sample has nothing of may still be there
+_PRIOR_ROWS = 200  # of the head's own shares, added to those of a sample: few rows tell little of seven kinds
+# Rows of a block are read as a block: hundreds of them bear one file's one piece of evidence, and are not counted.
+_COUNTED = np.array([not name.endswith("_block") for name in CLASSES])
+_SHARED_ROWS = 5_000  # of a sample, evenly spaced, that shares are estimated from
 
 
 @dataclass(frozen=True)
@@ -108,6 +114,7 @@ class Judge:
     Attributes:
       head: Weighs the evidence.
       scale: Tail scale of its odds among the reference's rows.
+      shares: float `[len(CLASSES)]`, of rows of each kind that rows are ranked at.
       share: Of wrong rows in the file, repeats aside.
       rarities: Of the candidate's sample, ascending.
       shown: For each of them the share of rows as rare that real data would not show, rising.
@@ -117,6 +124,7 @@ class Judge:
 
     head: Head
     scale: TailScale
+    shares: np.ndarray
     share: float
     rarities: np.ndarray
     shown: np.ndarray
@@ -143,17 +151,18 @@ class Judge:
           duplicate_weight: 0 to 1, see the attribute.
           duplicate_rate: Likewise.
         """
-        ordinary = _any(head.log_odds(null))
-        scale = TailScale.fit(ordinary)
-        odds = _any(head.log_odds(own.tails))[~repeated]
+        ordinary, found = head.log_odds(null), head.log_odds(own.tails)[~repeated]
         # What the reference seems to have of wrong rows is what the head sees in real ones.
-        share = max(_share(odds, head.share) - _share(ordinary, head.share), _LEAST_SHARE)
-        rarities = np.sort(scale(odds))
-        return cls(head, scale, share, rarities, _excess(rarities), duplicate_weight, duplicate_rate)
+        more = _shares(found, head.shares) - _shares(ordinary, head.shares)
+        shares = np.where(_COUNTED, np.maximum(more, _LEAST_OF_KIND), head.shares)
+        scale = TailScale.fit(_any(_at(ordinary, head.shares, shares)))
+        rarities = np.sort(scale(_any(_at(found, head.shares, shares))))
+        share = max(float(more.sum()), _LEAST_SHARE)
+        return cls(head, scale, shares, share, rarities, _excess(rarities), duplicate_weight, duplicate_rate)
 
     def read(self, evidence: Evidence, repeated: np.ndarray) -> Readings:
         """Returns the readings of rows, of which `repeated` (bool `[n]`) repeat an earlier one exactly."""
-        by_class = self.head.log_odds(evidence.tails)
+        by_class = _at(self.head.log_odds(evidence.tails), self.head.shares, self.shares)
         odds = _any(by_class)
         rarity = self.scale(odds)
         kinds = np.zeros((len(evidence), len(DEFECTS) - 1))
@@ -175,7 +184,7 @@ class Judge:
 
     def confidence(self, readings: Readings) -> np.ndarray:
         """Returns how likely each row is wrong, 0 to 1."""
-        probable = expit(readings.odds + logit(self.share) - logit(self.head.share))
+        probable = expit(readings.odds + logit(self.share) - logit(self.shares.sum()))
         place = np.searchsorted(self.rarities, readings.rarity, side="right") - 1
         shown = np.append(self.shown, 0.0)[place]
         return np.where(readings.repeat, self.duplicate_weight, np.minimum(probable, shown))
@@ -196,12 +205,29 @@ def _excess(rarities: np.ndarray) -> np.ndarray:
     return np.maximum.accumulate(np.clip(1.0 - 10.0**-rarities / observed, 0.0, 1.0))
 
 
-def _share(odds: np.ndarray, prior: float) -> float:
-    """Returns the share of wrong rows at which the mean posterior is that share, by expectation maximisation."""
-    share = prior
-    for _ in range(200):
-        before, share = share, float(np.mean(expit(odds + logit(share) - logit(prior)))) if len(odds) else 0.0
-        share = float(np.clip(share, _LEAST_SHARE, 1.0 - _LEAST_SHARE))
-        if abs(share - before) < 1e-5:
+def _at(by_class: np.ndarray, before: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Returns log-odds of each kind against none at other `shares` than the ones they were fitted at, `before`."""
+    return by_class + np.log(shares / (1.0 - shares.sum())) - np.log(before / (1.0 - before.sum()))
+
+
+def _shares(by_class: np.ndarray, before: np.ndarray, counted: np.ndarray = _COUNTED) -> np.ndarray:
+    """Returns the likeliest share of each kind, by expectation maximisation, as if 200 rows more had those `before`.
+
+    Args:
+      by_class: Log-odds of each kind against none, `[n, k]`.
+      before: The shares that they hold at.
+      counted: bool `[k]`, kinds whose shares are estimated; the others keep theirs.
+    """
+    if not len(by_class):
+        return before
+    rows = min(len(by_class), _SHARED_ROWS)
+    some = by_class[np.arange(rows) * len(by_class) // rows]
+    likelier = np.exp(np.clip(some - np.log(before / (1.0 - before.sum())), -50.0, 50.0))
+    shares = before
+    for _ in range(500):
+        last = shares
+        seen = shares * (likelier / (likelier @ shares + 1.0 - shares.sum())[:, None]).sum(axis=0)
+        shares = np.where(counted, (seen + _PRIOR_ROWS * before) / (rows + _PRIOR_ROWS), before)
+        if np.abs(shares - last).max() < 1e-6:
             break
-    return share
+    return shares
