@@ -92,7 +92,7 @@ def remedies(candidate: pa.Table, taken: Taken) -> list[Remedy]:
             result.append(Remedy(name, action, len(change.dropped), kept, change, Changed(side, kept[side.rows])))
     for clip, change in zip(clips, decided[len(actions) :], strict=True):
         if len(change.clipped):
-            moved = advice._clipped(clip, taken.intake)
+            moved = advice.clipped(clip, side, taken.intake)
             result.append(Remedy("clip", clip, len(change.clipped), every, change, Changed(moved, every[side.rows])))
     for share in SHARES:
         rows = round(n * share / (1.0 - share))

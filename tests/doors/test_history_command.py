@@ -77,8 +77,11 @@ def test_a_fix_and_its_validation_close_the_loop(folder, capsys):
         each = by_output[report.dataset.fingerprint]
         assert (each["risk_before"], each["risk"]) == (before.risk_score, report.risk_score)
         assert (each["dataset"], each["rows"], each["output_rows"]) == ("made.parquet", 650, report.dataset.rows)
-        values = [item.expected_risk_score.value for item in before.recommendations[: len(each["actions"])]]
-        assert each["risk_predicted"] == min(value for value in values if value is not None)
+        assert before.remedies is not None
+        together = {tuple(told.priorities): told.expected_risk_score.value for told in before.remedies.together}
+        done = tuple(range(1, len(each["actions"]) + 1))
+        assert each["risk_predicted"] == (promised if done == (1,) else together[done])
+        assert (each["predicted_by"] == "together") is (len(done) > 1)
         assert report.remedies is not None
         assert each["skill_loss"] == report.remedies.expected_skill_loss.value
     assert found["predictions"]["all"]["cases"] == 2

@@ -13,16 +13,22 @@ import pytest
 
 from vr.cascade.config import preset
 from vr.core.errors import AlreadyPublishedError, ConfigError, DataError, StoreError, VrError
+from vr.data.hashing import hash_batch
+from vr.data.repeats import Repeats
 from vr.data.rewrite.edits import Edits
 from vr.data.rewrite.rewrite import rewrite
 from vr.data.source import open_source
 from vr.data.store.publish import digest_of
+from vr.localization.localize import Sampled
+from vr.pipeline import advice
 from vr.pipeline.chosen import load_report
 from vr.pipeline.config import Config
 from vr.pipeline.fix import fix
+from vr.pipeline.intake import take_in
 from vr.pipeline.manifest import compact
 from vr.pipeline.real_rows import RealRows
 from vr.pipeline.validate import validate
+from vr.recommendation.vocabulary import AddRealRows, Clip, parse_action
 
 ROWS, REPEATS, FAR, OUTLIERS = 900, 200, 40, 30
 
@@ -167,6 +173,52 @@ def test_recommendations_are_ordered_by_their_measured_effect(case):
     # In whole points, below which it is the expected loss that tells.
     points = [np.floor(told.risk_score - value + 0.5) for value in values[:num_measured]]
     assert points == sorted(points, reverse=True)
+
+
+def test_the_first_ones_are_measured_at_once_too(case, tmp_path):
+    told, _ = load_report(case / "report" / "report.json")
+    assert told.remedies is not None
+    able = [item for item in told.recommendations if item.expected_risk_score and item.expected_risk_score.value]
+    sets = [each.priorities for each in told.remedies.together]
+    assert [1, 2] in sets or [able[0].priority, able[1].priority] in sets
+    real = next(item.priority for item in told.recommendations if item.category == "add_real_rows")
+    for priorities in sets:
+        # With every set that asks for real rows, the rest of it by itself.
+        rest = [priority for priority in priorities if priority != real]
+        assert len(rest) < 2 or rest in sets
+    best = min(item.expected_risk_score.value for item in able)
+    most = max(told.remedies.together, key=lambda each: len(each.priorities))
+    assert most.expected_risk_score.value is not None
+    assert most.expected_risk_score.value < best + 5.0
+    assert most.basis.startswith("the actions done to the sample at once")
+
+
+def test_what_is_measured_at_once_is_what_becomes_of_the_file(case, tmp_path):
+    """The sample of a short file is the file: as many rows stay, and the mix has as many real ones."""
+    candidate, reference = (open_source(case / name) for name in ("candidate.parquet", "reference.parquet"))
+    config = Config(cascade=preset("none"))
+    intake = take_in(candidate, reference, config, 1, lambda *_: None)
+    manifest = run(case, tmp_path / "all.parquet", real="real.csv").manifest
+    told, _ = load_report(case / "report" / "report.json")
+    actions = [parse_action(item.action, "here") for item in told.recommendations]
+    scores = pq.read_table(case / "report" / "row_scores.parquet")
+    repeated = Repeats().mark(hash_batch(intake.candidate_profile.sample.table, intake.codec.sources))
+    repeats = np.asarray(scores["defect"].to_pandas() == "exact_duplicate")
+    confident = np.asarray(scores["confidence"]) >= 0.8
+    sampled = Sampled(suspicious=confident & ~repeats, repeated=repeated)
+    changed = advice._changed(actions, intake, sampled, int(repeated.sum()), told.run.seed)
+    assert changed is not None
+    added = sum(action["rows_added"] for action in manifest["actions"])
+    left = manifest["output"]["rows"] - added
+    assert abs(int(changed.kept.sum()) - left) <= 2  # repeats of what goes go with it
+    asked = next(action.rows for action in actions if isinstance(action, AddRealRows))
+    assert changed.real_share == pytest.approx(asked / (asked + changed.kept.sum()))
+    for action in actions:
+        if isinstance(action, Clip):
+            j = intake.columns.names.index(action.column)
+            seen = changed.side.values[:, j]
+            assert np.nanmin(seen) >= action.lower
+            assert np.nanmax(seen) <= action.upper
 
 
 def test_top_executes_the_first_ones_only(case, tmp_path):

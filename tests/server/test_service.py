@@ -102,13 +102,16 @@ class TestSameAsDirect:
 
     def test_what_is_not_measured_says_so(self, client, trained):
         id = trained[1].validation_id
-        parts = [
-            client.analyze_diversity(id).sample,
-            client.generate_recommendations(id).combined_impact,
-        ]
-        for part in parts:
-            assert part.status.value == "not_measured"
-            assert part.reason
+        part = client.analyze_diversity(id).sample
+        assert part.status.value == "not_measured"
+        assert part.reason
+
+    def test_the_impact_of_the_only_recommendation_is_its_own(self, client, trained, direct):
+        found = client.generate_recommendations(trained[1].validation_id).combined_impact
+        (only,) = direct.recommendations
+        assert (found.status.value, found.priorities) == ("measured", [1])
+        assert found.risk_score == only.expected_risk_score.value
+        assert found.interval == only.expected_risk_score
 
     def test_shares_of_the_causes_sum_to_one(self, client, trained):
         causes = client.detect_collapse(trained[1].validation_id).root_causes

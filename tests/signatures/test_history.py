@@ -153,3 +153,13 @@ def test_the_prediction_of_a_fix_is_the_lowest_of_what_was_done_as_told():
     assert not done.is_of_one
     assert fix("a", "b", applied("clip", None)).foretold is None
     assert fix("a", "b", applied("clip", 7.0), applied("deduplicate", 3.0, "skipped")).is_of_one
+
+
+def test_what_was_measured_of_just_what_was_done_is_what_was_predicted():
+    at_once = prediction("together", 12.0, priority=0)
+    done = fix("a", "b", applied("drop_rows", 40.0), applied("deduplicate", 30.0, priority=2))
+    assert done.model_copy(update={"together": at_once}).foretold == at_once
+    # A record of before there was any such thing.
+    document = done.model_dump(mode="json")
+    del document["together"]
+    assert Fix.model_validate(document) == done

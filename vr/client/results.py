@@ -93,11 +93,19 @@ class Problems(_Answer):
     ablations: list[dict[str, Any]]
 
 
+class CombinedImpact(Part):
+    """The risk that the recommendations with these priorities bring at once."""
+
+    risk_score: float | None = None
+    interval: Interval | None = None
+    priorities: list[int] = []
+
+
 class Recommendations(_Answer):
     """Answer of GenerateRecommendations."""
 
     recommendations: list[Recommendation]
-    combined_impact: Part
+    combined_impact: CombinedImpact
     fix_plan: list[dict[str, Any]]
 
 

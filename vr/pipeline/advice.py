@@ -30,7 +30,7 @@ from vr.recommendation.mix_plan import MixPlan, plan_by_harm, plan_by_risk
 from vr.recommendation.ranges import Beyond, beyond_reference
 from vr.recommendation.vocabulary import AddRealRows, Clip, Deduplicate, DropRows, Executable
 
-__all__ = ["Advice", "advise"]
+__all__ = ["Advice", "Together", "advise", "clipped"]
 
 # 5 % and 95 % quantile of the share of real rows that training found less the planned one, on datasets and generators
 # that the head had not seen: `errors` of benchmarks/results/mix_planner.json.
@@ -41,11 +41,25 @@ _HARMLESS = 0.1
 
 
 @dataclass(frozen=True)
+class Together:
+    """Several actions done at once, as `vr fix` does them.
+
+    Attributes:
+      places: Which of the actions, from 0.
+      effect: Of all of them; history does not move it.
+    """
+
+    places: tuple[int, ...]
+    effect: Effect
+
+
+@dataclass(frozen=True)
 class Advice:
     """What to do.
 
     Attributes:
       actions: Most useful first.
+      together: What the first two, three, ... of them do, and what those of these do that need no real rows.
       mix: The share of real rows at which the verdict becomes `approve`; None where it was not sought.
       mix_reason: Why not.
       mix_by_harm: The share at which the harm to expect is under a tenth of the skill; None where that is not known.
@@ -55,6 +69,7 @@ class Advice:
     """
 
     actions: list[Action]
+    together: list[Together]
     mix: MixPlan | None
     mix_reason: str | None
     mix_by_harm: MixPlan | None
@@ -110,37 +125,47 @@ def advise(
         mix=mix,
         mix_by_harm=by_harm,
     )
+
+    def measured(changed: Changed, *, several: bool = False) -> Effect:
+        again = remeasure(inputs, features, judgement.situation, changed, config.recommendation.splits)
+        if again.features is None:
+            return Effect(None, reason=again.reason)
+        after = judge(again.features, specs, config.detector, with_reference=True)
+        harm = expected_harm(again.features, specs)
+        return replace(_effect(after, [specs[name].label for name in again.held], changed, several), harm=harm)
+
     effects = []
     for action in actions[: config.recommendation.measured]:
         if judgement.probability is None or found.sampled is None:
             reason = judgement.reason if judgement.probability is None else intake.splits_reason
             effects.append(Effect(None, reason=reason or "needs a reference"))
             continue
-        changed = _changed(action.action, intake, found.sampled, found.num_repeated, config.seed)
+        changed = _changed([action.action], intake, found.sampled, found.num_repeated, config.seed)
         if changed is None:
             effects.append(Effect(None, reason="it does nothing to the rows"))
             continue
-        again = remeasure(inputs, features, judgement.situation, changed, config.recommendation.splits)
-        if again.features is None:
-            effects.append(Effect(None, reason=again.reason))
-            continue
-        after = judge(again.features, specs, config.detector, with_reference=True)
-        harm = expected_harm(again.features, specs)
-        effect = replace(_effect(after, [specs[name].label for name in again.held], changed), harm=harm)
-        if config.recommendation.history:
+        effect = measured(changed)
+        if effect.risk is not None and config.recommendation.history:
             known = (learned or {}).get(action.action.kind)
             effect = corrected(effect, None if known is None else Correction(**known))
         effects.append(effect)
     risk = None if judgement.probability is None else 100.0 * judgement.probability
+    ordered, together = with_effects(actions, effects, risk), []
+    for places in _sets(ordered):
+        assert found.sampled is not None
+        several = [ordered[i].action for i in places]
+        changed = _changed(several, intake, found.sampled, found.num_repeated, config.seed)
+        if changed is not None:
+            together.append(Together(places, measured(changed, several=True)))
     priced = with_prices(
-        with_effects(actions, effects, risk),
+        ordered,
         config.recommendation.prices,
         num_rows=intake.candidate_profile.rows,
         num_columns=len(intake.codec.sources),
         risk=risk,
     )
     chains, forecast_reason = _chains(intake, inputs, config)
-    return Advice(priced, mix, mix_reason, by_harm, expected_harm(features, specs), chains, forecast_reason)
+    return Advice(priced, together, mix, mix_reason, by_harm, expected_harm(features, specs), chains, forecast_reason)
 
 
 def _chains(intake: Intake, inputs: Inputs, config: Config) -> tuple[list[Chain], str | None]:
@@ -219,31 +244,48 @@ def _beyond(intake: Intake) -> list[Beyond]:
     )
 
 
-def _changed(action: Executable, intake: Intake, sampled: Sampled, num_repeated: int, seed: int) -> Changed | None:
-    """Returns the sample with an action done to it, as `vr fix` does it to the file; None of one that does nothing."""
-    side = intake.candidate
-    every = np.ones(len(side), bool)
-    if isinstance(action, Deduplicate):
-        if action.beside:
-            return None
-        # Which repeats go is told by the hash of the row's number: the same share of them in the sample.
-        share = 1.0 - action.keep_repeats / max(1, num_repeated)
-        hashes = mix(side.rows.view(np.uint64) ^ mix(np.full(1, seed, np.uint64)))
-        return Changed(side, ~(sampled.repeated & (hashes < share * 2.0**64)))
-    if isinstance(action, DropRows):
-        gone = in_ranges(side.rows, action.ranges)
-        if action.min_confidence is not None:
-            gone |= sampled.suspicious  # of the confidence that `recommend` asks for
-        return Changed(side, ~gone)
-    if isinstance(action, Clip):
-        return Changed(_clipped(action, intake), every)
-    if isinstance(action, AddRealRows):
-        return Changed(side, every, real_share=action.rows / (action.rows + intake.candidate_profile.rows))
-    return None
+def _sets(actions: Sequence[Action]) -> list[tuple[int, ...]]:
+    """Returns which actions to measure together: the first ones, and of these those that need no real rows."""
+    able = [i for i, action in enumerate(actions) if action.effect.risk is not None]
+    found: list[tuple[int, ...]] = []
+    for number in range(2, len(able) + 1):
+        first = tuple(able[:number])
+        without = tuple(i for i in first if not isinstance(actions[i].action, AddRealRows))
+        found += [places for places in (first, without) if len(places) > 1 and places not in found]
+    return found
 
 
-def _clipped(action: Clip, intake: Intake) -> Side:
-    side = intake.candidate
+def _changed(
+    actions: Sequence[Executable], intake: Intake, sampled: Sampled, num_repeated: int, seed: int
+) -> Changed | None:
+    """Returns the sample with actions done to it, as `vr fix` does them to the file; None if they do nothing."""
+    side, kept, real, does = intake.candidate, np.ones(len(intake.candidate), bool), 0, False
+    for action in actions:
+        if isinstance(action, Deduplicate) and not action.beside:
+            # Which repeats go is told by the hash of the row's number: the same share of them in the sample.
+            share = 1.0 - action.keep_repeats / max(1, num_repeated)
+            hashes = mix(side.rows.view(np.uint64) ^ mix(np.full(1, seed, np.uint64)))
+            kept &= ~(sampled.repeated & (hashes < share * 2.0**64))
+        elif isinstance(action, DropRows):
+            gone = in_ranges(side.rows, action.ranges)
+            if action.min_confidence is not None:
+                gone |= sampled.suspicious  # of the confidence that `recommend` asks for
+            kept &= ~gone
+        elif isinstance(action, Clip):
+            side = clipped(action, side, intake)
+        elif isinstance(action, AddRealRows):
+            real += action.rows
+        else:
+            continue
+        does = True
+    if not does:
+        return None
+    left = intake.candidate_profile.rows * float(kept.mean())
+    return Changed(side, kept, real_share=real / (real + left) if real else 0.0)
+
+
+def clipped(action: Clip, side: Side, intake: Intake) -> Side:
+    """Returns a sample of the candidate with a column's numbers moved into the action's range."""
     codes, values = side.codes.copy(), side.values.copy()
     for j, encoder in enumerate(intake.codec.encoders):
         if encoder.source == action.column and isinstance(encoder, NumericEncoder):
@@ -252,10 +294,11 @@ def _clipped(action: Clip, intake: Intake) -> Side:
     return Side.of(Coded(codes, values), intake.embedding, side.rows)
 
 
-def _effect(after: Judgement, held: Sequence[str], changed: Changed) -> Effect:
+def _effect(after: Judgement, held: Sequence[str], changed: Changed, several: bool) -> Effect:
     if after.probability is None or after.lower is None or after.upper is None:
         return Effect(None, reason=after.reason)
-    basis = "the action done to the sample, and what the verdict reads measured again"
+    done = "the actions done to the sample at once" if several else "the action done to the sample"
+    basis = f"{done}, and what the verdict reads measured again"
     if changed.real_share:
         basis += f", with reference rows that judge nothing meanwhile as the real {changed.real_share:.0%}"
     if held:

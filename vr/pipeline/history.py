@@ -14,7 +14,7 @@ from vr.pipeline.config import Config
 from vr.pipeline.report import DatasetSection, Interval, Recommendation, ValidationReport
 from vr.recommendation.vocabulary import AddRealRows
 from vr.signatures.config import SignaturesConfig
-from vr.signatures.records import Applied, Fix, Judged, Prediction, Record, Validation
+from vr.signatures.records import TOGETHER, Applied, Fix, Judged, Prediction, Record, Validation
 
 __all__ = ["corrections_of", "fix_record", "remember", "validation_record"]
 
@@ -50,9 +50,11 @@ def fix_record(report: ValidationReport, manifest: dict[str, Any]) -> Fix:
       manifest: Of the new file, see `vr.pipeline.manifest`.
     """
     predictions = {each.priority: _prediction(each) for each in report.recommendations}
+    applied = tuple(_applied(action, predictions[action["priority"]]) for action in manifest["actions"])
     return Fix(
         before=_judged(report),
-        applied=tuple(_applied(action, predictions[action["priority"]]) for action in manifest["actions"]),
+        applied=applied,
+        together=_together(report, applied),
         output=manifest["output"]["fingerprint"],
         output_rows=manifest["output"]["rows"],
     )
@@ -86,6 +88,26 @@ def corrections_of(config: Config) -> dict[str, dict[str, Any]]:
         {kind: cases_of(history, of_one=True, kind=kind, moved=False, question=question) for kind in kinds}
     )
     return {kind: asdict(each) for kind, each in found.items()}
+
+
+def _together(report: ValidationReport, applied: Sequence[Applied]) -> Prediction | None:
+    """Returns what was measured of just the actions that were done, as they were told; None where nothing was."""
+    done = [each for each in applied if each.status == "done"]
+    if report.remedies is None or not all(each.as_told for each in done):
+        return None
+    priorities = sorted(each.prediction.priority for each in done)
+    for told in report.remedies.together:
+        if told.priorities == priorities and told.expected_risk_score.value is not None:
+            return Prediction(
+                priority=0,
+                kind=TOGETHER,
+                rows=sum(each.prediction.rows for each in done),
+                risk=told.expected_risk_score.value,
+                lower=told.expected_risk_score.lower,
+                upper=told.expected_risk_score.upper,
+                skill_lost=_value(told.expected_skill_loss),
+            )
+    return None
 
 
 def _judged(report: ValidationReport) -> Judged:

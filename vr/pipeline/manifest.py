@@ -15,7 +15,7 @@ from vr.pipeline.chosen import Chosen
 from vr.pipeline.report import ValidationReport
 from vr.recommendation.edits import Change
 from vr.recommendation.vocabulary import AddRealRows
-from vr.signatures.records import Prediction
+from vr.signatures.records import TOGETHER, Prediction
 
 __all__ = [
     "MANIFEST_VERSION",
@@ -28,7 +28,7 @@ __all__ = [
     "validation_of",
 ]
 
-MANIFEST_VERSION = "1.1.0"
+MANIFEST_VERSION = "1.2.0"
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,9 @@ def validation_of(before: ValidationReport, after: ValidationReport, told: Predi
         "verdict_reason": after.verdict_reason,
         "risk_score": after.risk_score,
         "risk_score_predicted": None if told is None else told.risk,
-        "predicted_by": None if told is None else told.priority,
+        # The action whose prediction it is, or all of them where they were measured at once.
+        "predicted_by": None if told is None or told.kind == TOGETHER else told.priority,
+        "predicted_together": told is not None and told.kind == TOGETHER,
         "expected_skill_loss_before": _skill_lost(before),
         "expected_skill_loss": _skill_lost(after),
         "collapse_probability": after.collapse_probability.model_dump(mode="json"),

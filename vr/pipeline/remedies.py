@@ -9,6 +9,7 @@ from vr.detector.forecast import COLLAPSED_ABOVE, WORKFLOWS, Forecast, until_col
 from vr.detector.harm import Harm
 from vr.pipeline.advice import Advice
 from vr.pipeline.report import (
+    CombinedEffect,
     ForecastSection,
     Generations,
     Interval,
@@ -62,6 +63,15 @@ def remedies_section(advice: Advice, currency: str, num_rows: int, risk: float |
     return RemediesSection(
         currency=currency,
         expected_skill_loss=_lost(advice.harm, None),
+        together=[
+            CombinedEffect(
+                priorities=[place + 1 for place in each.places],
+                expected_risk_score=_expected(each.effect),
+                expected_skill_loss=_lost(each.effect.harm, each.effect.reason),
+                basis=each.effect.basis,
+            )
+            for each in advice.together
+        ],
         mix=_mix_section(advice, num_rows),
         forecast=_forecast_section(advice),
         evidence=[] if front is None else [front],

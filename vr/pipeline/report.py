@@ -47,7 +47,7 @@ __all__ = [
     "write_atomically",
 ]
 
-SCHEMA_VERSION = "1.6.0"
+SCHEMA_VERSION = "1.7.0"
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -368,12 +368,26 @@ class ForecastSection(_Model):
     evidence: list[Plot] = []
 
 
+class CombinedEffect(_Model):
+    """What several recommendations do at once, by their priorities, as `vr fix --top` does the first of them."""
+
+    priorities: list[int]
+    expected_risk_score: Interval
+    expected_skill_loss: Interval
+    basis: str = ""
+
+
 class RemediesSection(_Model):
-    """What all remedies together show: the share of real rows that is enough, and what each buys and costs."""
+    """What all remedies show: the share of real rows that is enough, and what they buy, each and together, and cost.
+
+    `together` has the first two, the first three and so on of the recommendations that were measured, and those of
+    these that need no real rows.
+    """
 
     currency: str
     # By training on the candidate as it is; None where it could not be measured.
     expected_skill_loss: Interval | None = None
+    together: list[CombinedEffect] = []
     mix: MixSection
     forecast: ForecastSection
     evidence: list[Plot] = []

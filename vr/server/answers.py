@@ -125,9 +125,32 @@ def advice(id: str, report: Report) -> collapse.GenerateRecommendationsResponse:
         id,
         report,
         "recommendations",
-        combined_impact=_unmeasured("each recommendation was measured by itself, not all of them together"),
+        combined_impact=_combined_impact(report),
         fix_plan=[each["action"] for each in report["recommendations"]],
     )
+
+
+def _combined_impact(report: Report) -> dict[str, Any]:
+    """Returns the risk that all measured recommendations bring at once, or that the only one brings."""
+    advice, remedies = report["recommendations"], report.get("remedies") or {}
+    several = remedies.get("together") or []
+    most = max(several, key=lambda each: len(each["priorities"]), default=None)
+    if most is not None:
+        expected, priorities = most["expected_risk_score"], most["priorities"]
+    elif len(advice) == 1:
+        expected, priorities = advice[0]["expected_risk_score"], [advice[0]["priority"]]
+    else:
+        why = "no two of the recommendations were measured" if advice else "nothing is recommended"
+        return _unmeasured(why)
+    if expected is None or expected["value"] is None:
+        return _unmeasured((expected or {}).get("reason") or "it was not measured")
+    return {
+        "status": "measured",
+        "reason": None,
+        "risk_score": expected["value"],
+        "interval": expected,
+        "priorities": priorities,
+    }
 
 
 def cascade_results(report: Report) -> validation.CascadeResults:

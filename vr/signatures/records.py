@@ -7,7 +7,10 @@ fingerprints and the name of the dataset's file; no path, no column, no value of
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat
 
-__all__ = ["Applied", "Fix", "Judged", "Prediction", "Record", "Validation"]
+__all__ = ["TOGETHER", "Applied", "Fix", "Judged", "Prediction", "Record", "Validation"]
+
+
+TOGETHER = "together"  # the kind of a prediction that is of several actions at once
 
 
 class _Content(BaseModel):
@@ -74,13 +77,17 @@ class Fix(_Content):
     applied: tuple[Applied, ...]
     output: str
     output_rows: int
+    # Of just the actions that were done, all at once; None where that was not measured, or of one alone.
+    together: Prediction | None = None
 
     @property
     def foretold(self) -> Prediction | None:
-        """What was predicted: the lowest risk that one of the actions done was measured to bring by itself.
+        """What was predicted: of the actions at once, else the lowest risk that one of them was to bring by itself.
 
-        All together may bring it lower; what several do was not measured beforehand.
+        Where what several do was not measured beforehand, all of them may bring it lower.
         """
+        if self.together is not None:
+            return self.together
         found = [each.prediction for each in self.applied if each.as_told and each.prediction.risk is not None]
         return min(found, key=lambda each: (each.risk, each.priority), default=None)
 

@@ -3,7 +3,7 @@
 import sys
 from typing import Any
 
-from vr.core.printable import printable
+from vr.core.printable import numbered, printable
 
 __all__ = ["fixed_lines", "print_fixed"]
 
@@ -28,8 +28,11 @@ def fixed_lines(manifest: dict[str, Any], *, place: str) -> list[str]:
         was, now = (_risk(found[key]) for key in ("risk_score_before", "risk_score"))
         lines += ["", f"risk {was} ({found['verdict_before']}) before, {now} ({found['verdict']}) after"]
         if found.get("risk_score_predicted") is not None:
-            said = f"{_risk(found['risk_score_predicted'])}, by action {found['predicted_by']} alone"
-            lines.append(f"predicted {said}; measured {now}")
+            by = f"action {found['predicted_by']} alone"
+            if found.get("predicted_together"):
+                done = [action["priority"] for action in manifest["actions"] if action["status"] == "done"]
+                by = f"actions {numbered(done)} together"
+            lines.append(f"predicted {_risk(found['risk_score_predicted'])}, by {by}; measured {now}")
         lost = [found.get(key) for key in ("expected_skill_loss_before", "expected_skill_loss")]
         if None not in lost:
             lines.append(f"skill that training is expected to lose: {lost[0]:.0%} before, {lost[1]:.0%} after")

@@ -3,6 +3,8 @@
 from collections import Counter
 from typing import Any
 
+from vr.signatures.records import TOGETHER
+
 __all__ = ["history_lines"]
 
 _MOST_NAME = 24
@@ -41,7 +43,7 @@ def _fix(fix: dict[str, Any]) -> list[str]:
     done = Counter(each["kind"] for each in fix["actions"] if each["status"] == "done")
     said = ", ".join(kind if number == 1 else f"{number} x {kind}" for kind, number in done.items()) or "nothing done"
     told = f"predicted {_risk(fix['risk_predicted'])}"
-    if fix["predicted_by"] is not None and sum(done.values()) > 1:
+    if fix["predicted_by"] not in (None, TOGETHER) and sum(done.values()) > 1:
         told += f" by {fix['predicted_by']} alone"
     after = f"measured {_risk(fix['risk'])} ({fix['verdict']})" if fix["reason"] is None else fix["reason"]
     return [

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from vr.core.printable import numbered
 from vr.pipeline.page.derived import loss_curves, scaling_fit
 from vr.pipeline.page.explanations import DIMENSIONS, Explanation
 from vr.pipeline.page.nulls import NullMark, mark
@@ -13,6 +14,7 @@ from vr.pipeline.page.table import Table, flatten, records
 from vr.pipeline.page.text import clip, count, is_interval, label, number, scalar
 from vr.pipeline.report import (
     ColumnSummary,
+    CombinedEffect,
     DatasetSection,
     ForecastSection,
     Generations,
@@ -306,10 +308,11 @@ def _price(item: Recommendation, currency: str) -> list[tuple[str, str]]:
 def remedies_view(section: RemediesSection | None, shelf: PlotShelf) -> dict[str, Any]:
     """Returns the front of risk and price, and the mix with real rows that would be approved."""
     if section is None:
-        return {"front": PlotGroup([], 0), "mix": [], "curve": PlotGroup([], 0), "forecast": None}
+        return {"front": PlotGroup([], 0), "together": [], "mix": [], "curve": PlotGroup([], 0), "forecast": None}
     front, mix = shelf.place(section.evidence), section.mix
+    view = {"front": front, "together": [_together(each) for each in section.together]}
     if mix.share is None or mix.approve_below is None:
-        return {"front": front, "mix": [], "curve": PlotGroup([], 0), "forecast": _forecast(section.forecast, shelf)}
+        return {**view, "mix": [], "curve": PlotGroup([], 0), "forecast": _forecast(section.forecast, shelf)}
     by_harm = "" if mix.share_by_harm is None else _enough(mix.share_by_harm)
     facts = [
         ("Real rows in a mix that is approved", _enough(mix.share)),
@@ -319,11 +322,20 @@ def remedies_view(section: RemediesSection | None, shelf: PlotShelf) -> dict[str
         ("Why", clip(mix.reason or "", 200)),
     ]
     return {
-        "front": front,
+        **view,
         "mix": [fact for fact in facts if fact[1]],
         "curve": shelf.place(mix.evidence),
         "forecast": _forecast(section.forecast, shelf),
     }
+
+
+def _together(effect: CombinedEffect) -> tuple[str, str]:
+    """Returns which actions, and what they bring at once."""
+    lost = effect.expected_skill_loss.value
+    after = "" if lost is None else f", skill lost afterwards {100.0 * lost:.0f} %"
+    said = _risk(effect.expected_risk_score)
+    reason = clip(effect.expected_risk_score.reason or "", 120)
+    return f"Actions {numbered(effect.priorities)}", f"risk {said}{after}" if said else reason
 
 
 def _forecast(section: ForecastSection, shelf: PlotShelf) -> dict[str, Any] | None:

@@ -111,14 +111,18 @@ class GenerateRecommendationsRequest(_message.Message):
     def __init__(self, validation_id: _Optional[str] = ..., job: _Optional[_Union[_job_pb2.Job, _Mapping]] = ...) -> None: ...
 
 class CombinedImpact(_message.Message):
-    __slots__ = ("status", "reason", "risk_score")
+    __slots__ = ("status", "reason", "risk_score", "interval", "priorities")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     RISK_SCORE_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    PRIORITIES_FIELD_NUMBER: _ClassVar[int]
     status: _report_pb2.Status
     reason: str
     risk_score: float
-    def __init__(self, status: _Optional[_Union[_report_pb2.Status, str]] = ..., reason: _Optional[str] = ..., risk_score: _Optional[float] = ...) -> None: ...
+    interval: _report_pb2.Interval
+    priorities: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, status: _Optional[_Union[_report_pb2.Status, str]] = ..., reason: _Optional[str] = ..., risk_score: _Optional[float] = ..., interval: _Optional[_Union[_report_pb2.Interval, _Mapping]] = ..., priorities: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class GenerateRecommendationsResponse(_message.Message):
     __slots__ = ("validation_id", "recommendations", "combined_impact", "fix_plan")

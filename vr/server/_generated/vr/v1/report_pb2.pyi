@@ -745,18 +745,32 @@ class ForecastSection(_message.Message):
     def __init__(self, status: _Optional[_Union[Status, str]] = ..., reason: _Optional[str] = ..., generations: _Optional[int] = ..., replace: _Optional[_Union[Generations, _Mapping]] = ..., accumulate: _Optional[_Union[Generations, _Mapping]] = ..., evidence: _Optional[_Iterable[_Union[Plot, _Mapping]]] = ...) -> None: ...
 
 class RemediesSection(_message.Message):
-    __slots__ = ("currency", "mix", "evidence", "expected_skill_loss", "forecast")
+    __slots__ = ("currency", "mix", "evidence", "expected_skill_loss", "forecast", "together")
     CURRENCY_FIELD_NUMBER: _ClassVar[int]
     MIX_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_SKILL_LOSS_FIELD_NUMBER: _ClassVar[int]
     FORECAST_FIELD_NUMBER: _ClassVar[int]
+    TOGETHER_FIELD_NUMBER: _ClassVar[int]
     currency: str
     mix: MixSection
     evidence: _containers.RepeatedCompositeFieldContainer[Plot]
     expected_skill_loss: Interval
     forecast: ForecastSection
-    def __init__(self, currency: _Optional[str] = ..., mix: _Optional[_Union[MixSection, _Mapping]] = ..., evidence: _Optional[_Iterable[_Union[Plot, _Mapping]]] = ..., expected_skill_loss: _Optional[_Union[Interval, _Mapping]] = ..., forecast: _Optional[_Union[ForecastSection, _Mapping]] = ...) -> None: ...
+    together: _containers.RepeatedCompositeFieldContainer[CombinedEffect]
+    def __init__(self, currency: _Optional[str] = ..., mix: _Optional[_Union[MixSection, _Mapping]] = ..., evidence: _Optional[_Iterable[_Union[Plot, _Mapping]]] = ..., expected_skill_loss: _Optional[_Union[Interval, _Mapping]] = ..., forecast: _Optional[_Union[ForecastSection, _Mapping]] = ..., together: _Optional[_Iterable[_Union[CombinedEffect, _Mapping]]] = ...) -> None: ...
+
+class CombinedEffect(_message.Message):
+    __slots__ = ("priorities", "expected_risk_score", "expected_skill_loss", "basis")
+    PRIORITIES_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_RISK_SCORE_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_SKILL_LOSS_FIELD_NUMBER: _ClassVar[int]
+    BASIS_FIELD_NUMBER: _ClassVar[int]
+    priorities: _containers.RepeatedScalarFieldContainer[int]
+    expected_risk_score: Interval
+    expected_skill_loss: Interval
+    basis: str
+    def __init__(self, priorities: _Optional[_Iterable[int]] = ..., expected_risk_score: _Optional[_Union[Interval, _Mapping]] = ..., expected_skill_loss: _Optional[_Union[Interval, _Mapping]] = ..., basis: _Optional[str] = ...) -> None: ...
 
 class ColumnSummary(_message.Message):
     __slots__ = ("name", "kind", "nulls", "distinct", "drift", "drift_null", "note", "reason")
