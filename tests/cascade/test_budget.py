@@ -132,3 +132,8 @@ def test_a_cascade_that_gives_other_readings_than_its_preset_says_in_what():
 def test_only_the_resonance_network_has_heads():
     with pytest.raises(ConfigError, match="only the resonance network has heads"):
         replace(preset("laptop"), heads=4)
+
+
+@pytest.mark.parametrize("name", ["workstation", "h100", "h100_large"])
+def test_tiers_with_more_parameters_than_a_table_teaches_stop_by_their_own_rows(name):
+    assert [tier.patience for tier in preset(name).tiers] == [0, 2, 2]

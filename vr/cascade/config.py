@@ -210,6 +210,8 @@ def _accelerator(preset: str, sizes: tuple[tuple[str, int, int, int, int, int, i
                 batch_rows=rows,
                 micro_batches=parts,
                 learning_rate=rate,
+                # What has more parameters than the rows can teach turns long before its last step.
+                patience=_PATIENCE if number else 0,
                 null_arm=number < 2,
                 gradients=number == 0,
                 curvature=number == 0,
@@ -220,6 +222,9 @@ def _accelerator(preset: str, sizes: tuple[tuple[str, int, int, int, int, int, i
         train_rows=2_000_000,
         test_rows=20_000,
     )
+
+
+_PATIENCE = 2  # twentieths; of the two larger tiers of the accelerators' presets
 
 
 def _workstation() -> CascadeConfig:
