@@ -11,7 +11,7 @@ import pytest
 
 from vr.cli import main
 from vr.doctor import compute
-from vr.doctor.finding import BROKEN, OK
+from vr.doctor.finding import BROKEN, NOTE, OK
 
 
 @pytest.fixture
@@ -90,3 +90,12 @@ def test_a_jax_that_does_not_start_is_broken(monkeypatch):
     [found] = compute.devices()
     assert (found.name, found.state) == ("jax", BROKEN)
     assert "no_such_platform" in found.said
+
+
+def test_trees_that_another_library_grows_are_noted(monkeypatch):
+    (found,) = compute.trees()
+    assert (found.state, "LightGBM" in found.said) == (OK, True)
+    monkeypatch.setattr("vr.stats.boosting.lightgbm", None)
+    (found,) = compute.trees()
+    assert found.state == NOTE
+    assert "libgomp" in (found.hint or "")

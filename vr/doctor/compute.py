@@ -13,7 +13,7 @@ from typing import Any
 
 from vr.doctor.finding import BROKEN, NOTE, OK, Finding
 
-__all__ = ["devices", "self_test"]
+__all__ = ["devices", "self_test", "trees"]
 
 _DEVICES_S, _TRIAL_S = 300.0, 900.0
 _NVIDIA = Path("/proc/driver/nvidia/version")
@@ -21,6 +21,17 @@ _NVIDIA = Path("/proc/driver/nvidia/version")
 
 class _Failed(Exception):
     """A program ended badly, or not in time; its argument says how."""
+
+
+def trees() -> Iterator[Finding]:
+    """Yields which library grows the trees of the two-sample classifier."""
+    from vr.stats import boosting
+
+    if boosting.lightgbm is None:
+        said = "LightGBM cannot be loaded: scikit-learn grows the two-sample classifier's, several times as slowly"
+        yield Finding("trees", NOTE, said, "install an OpenMP runtime (libgomp1 on Debian, libomp on macOS)")
+    else:
+        yield Finding("trees", OK, f"LightGBM {boosting.lightgbm.__version__}")
 
 
 def devices() -> Iterator[Finding]:
