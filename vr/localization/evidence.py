@@ -1,6 +1,7 @@
 """Evidence on one scale: how rare a row's reading would be among real rows, as -log10 of its tail probability."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -31,6 +32,12 @@ class TailScale:
         rate = float(upper) / max(1.0, np.log10(0.1 * len(null) + 1.0))
         return cls(null, rate if upper > 1e-9 * max(1.0, abs(null[-1])) else np.inf)
 
+    @cached_property
+    def _within(self) -> np.ndarray:
+        """By how many null readings are smaller, float `[n + 1]`, the evidence of a reading."""
+        above = np.arange(len(self.null), -1, -1)
+        return -np.log10((above + 1.0) / (len(self.null) + 1.0))
+
     def __call__(self, readings: np.ndarray) -> np.ndarray:
         """Returns -log10 P(null >= reading) for each reading, at least 0; NaN readings count as 0."""
         readings = np.asarray(readings, float)
@@ -38,8 +45,7 @@ class TailScale:
         # Of a long file most rows have no reading of distance.
         read = np.flatnonzero(~np.isnan(readings))
         values = readings[read]
-        above = len(self.null) - np.searchsorted(self.null, values, side="left")
-        evidence = -np.log10((above + 1.0) / (len(self.null) + 1.0))
+        evidence = self._within[np.searchsorted(self.null, values, side="left")]
         beyond = values > self.null[-1]
         evidence[beyond] += np.minimum((values[beyond] - self.null[-1]) / self.rate, 6.0)
         result[read] = evidence
