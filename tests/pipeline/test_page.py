@@ -24,6 +24,7 @@ from vr.pipeline.page.text import clip, label, number, scalar
 from vr.pipeline.report import (
     CascadeSection,
     ColumnSummary,
+    CombinedEffect,
     DiversitySection,
     Interval,
     Metric,
@@ -101,6 +102,43 @@ def test_page_says_what_actions_cost_and_how_many_real_rows_are_enough(rejected)
     assert "more than 3 (from 3 to more than 3, by the kind of generator)" in text
     _, without = _read(render(report.model_copy(update={"remedies": None})))
     assert "How many real rows are enough" not in without
+
+
+def test_page_says_what_actions_do_at_once(rejected):
+    report = rejected[0]
+    assert report.remedies is not None
+    together = CombinedEffect(
+        priorities=[1, 2, 3],
+        expected_risk_score=Interval(value=27.0, lower=0.0, upper=80.0, level=0.9),
+        expected_skill_loss=Interval(value=0.09, lower=0.05, upper=0.15, level=0.9),
+    )
+    told = report.model_copy(update={"remedies": report.remedies.model_copy(update={"together": [together]})})
+    _, text = _read(render(told))
+    assert "Several at once" in text
+    assert "Actions 1, 2 and 3" in text
+    assert "skill lost afterwards 9 %" in text
+    none = report.model_copy(update={"remedies": report.remedies.model_copy(update={"together": []})})
+    assert "Several at once" not in _read(render(none))[1]
+
+
+def test_page_says_what_proxies_say_of_rows_only_where_they_were_asked(rejected):
+    report, html = rejected
+    _, text = _read(html)
+    assert "Loss by cell, nats" in text
+    assert "Influence" in text.partition("Rows to look at first")[2]
+    row = report.localization.rows[0].model_copy(
+        update={"influence": 3.25, "cells": {"b": 0.5, "a": 2.0, "c": 0.25, "d": 0.125}}
+    )
+    asked = report.model_copy(update={"localization": report.localization.model_copy(update={"rows": [row]})})
+    _, text = _read(render(asked))
+    assert "3.25" in text
+    assert "a 2, b 0.5, c 0.25" in text
+    assert "d 0.125" not in text
+    row = row.model_copy(update={"influence": None, "cells": {}})
+    unasked = report.model_copy(update={"localization": report.localization.model_copy(update={"rows": [row]})})
+    _, text = _read(render(unasked))
+    assert "Loss by cell" not in text
+    assert "Influence" not in text.partition("Rows to look at first")[2].partition("Why")[0]
 
 
 def test_page_names_what_the_candidate_lacks(rejected):

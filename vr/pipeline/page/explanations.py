@@ -120,7 +120,9 @@ SECTIONS = {
     "carries no weight in the verdict: a few sizes pin down a curve only loosely.",
     "rows": "Each candidate row gets a score from 0 to 1: the share of real rows that look less suspicious, so that "
     "real rows average one half. It weighs how likely the row's values are together, its distance to the reference, "
-    "copies of the row, and stretches of the file that are off together. row_scores.parquet has every row. What is "
+    "copies of the row, and stretches of the file that are off together. row_scores.parquet has every row. Where the "
+    "proxies were asked, influence is what training on a row does to their loss on real rows, in standard deviations "
+    "from the mean, harm above 0, and a row's loss is shared out over its cells. What is "
     "missing has no row to blame: parts of the reference that the candidate does not cover are listed by column.",
     "recommendations": "Ordered by what to do first; vr fix executes them. A risk afterwards is that of the sample "
     "with this action alone done to it. Prices come from the run's price table, which is yours to set.",

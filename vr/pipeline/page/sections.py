@@ -1,6 +1,6 @@
 """The page below the fold: one bounded view for each part of the report."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,7 @@ from vr.pipeline.report import (
     PreScreenSection,
     Recommendation,
     RemediesSection,
+    RowFinding,
     ValidationReport,
 )
 
@@ -201,17 +202,21 @@ def cascade_view(report: ValidationReport, shelf: PlotShelf) -> dict[str, Any]:
 
 def rows_view(section: LocalizationSection, shelf: PlotShelf) -> dict[str, Any]:
     """Returns the strip along the file, the rows to look at first, and contiguous regions."""
-    rows = [
-        [
-            count(r.row),
-            number(r.score),
-            number(r.confidence),
-            _names(r.defects, 4),
-            _names(r.columns, 6),
-            clip(r.reason, 320),
-        ]
-        for r in section.rows[:MAX_ROWS]
-    ]
+    listed = section.rows[:MAX_ROWS]
+    # What the proxies say of a row takes room only where they were asked.
+    columns: dict[str, Callable[[RowFinding], str]] = {
+        "Row": lambda r: count(r.row),
+        "Score": lambda r: number(r.score),
+        "Confidence": lambda r: number(r.confidence),
+    }
+    if any(r.influence is not None for r in listed):
+        columns["Influence"] = lambda r: "" if r.influence is None else number(r.influence)
+    numeric = len(columns)
+    columns |= {"Defects": lambda r: _names(r.defects, 4), "Columns": lambda r: _names(r.columns, 6)}
+    if any(r.cells for r in listed):
+        columns["Loss by cell, nats"] = lambda r: _cells(r.cells)
+    columns["Why"] = lambda r: clip(r.reason, 320)
+    rows = [[cell(r) for cell in columns.values()] for r in listed]
     regions = [
         [
             count(r.row_start),
@@ -243,10 +248,10 @@ def rows_view(section: LocalizationSection, shelf: PlotShelf) -> dict[str, Any]:
         ),
         "rows": Table(
             "Rows to look at first, counted from 0",
-            ["Row", "Score", "Confidence", "Defects", "Columns", "Why"],
+            list(columns),
             rows,
             max(0, len(section.rows) - MAX_ROWS),
-            frozenset({0, 1, 2}),
+            frozenset(range(numeric)),
             blocks=True,
         ),
         "regions": Table(
@@ -263,6 +268,12 @@ def rows_view(section: LocalizationSection, shelf: PlotShelf) -> dict[str, Any]:
 def _names(names: list[str], limit: int) -> str:
     text = ", ".join(clip(name, 40).replace("_", " ") if limit == 4 else clip(name, 40) for name in names[:limit])
     return text + (f" and {len(names) - limit:,} more" if len(names) > limit else "")
+
+
+def _cells(cells: dict[str, float]) -> str:
+    """Returns the three cells that a row's loss is due to most."""
+    worst = sorted(cells.items(), key=lambda cell: (-cell[1], cell[0]))[:3]
+    return ", ".join(f"{clip(name, 40)} {number(share)}" for name, share in worst)
 
 
 def _percent(share: float) -> str:
