@@ -8,9 +8,9 @@ import pytest
 from vr.data.codec import Coded
 from vr.detector.inputs import Columns, Side
 from vr.localization import reasons
-from vr.localization.localize import _Worst
 from vr.localization.reasons import blame_columns
 from vr.localization.scorer import DEFECTS, Readings
+from vr.localization.worst import Worst
 from vr.stats.twosample import fit_density_ratio
 
 
@@ -24,7 +24,7 @@ def test_the_worst_rows_are_those_of_a_full_sort_ties_to_the_earlier(most):
     order = np.lexsort((rows, -readings.total))
     expected = order[readings.defect[order] > 0][:most]
     coded = Coded(np.zeros((300, 1), np.uint16), np.zeros((300, 1)))
-    assert np.array_equal(_Worst.of(coded, rows, readings, np.zeros(300), most).rows, rows[expected])
+    assert np.array_equal(Worst.of(coded, rows, readings, np.zeros(300), most).rows, rows[expected])
 
 
 def side(rng, rows):

@@ -1,5 +1,7 @@
 """Which rows repeat an earlier row, and which of these go where that row goes, found in one pass in row order."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 __all__ = ["Followers", "Repeats"]
@@ -43,6 +45,23 @@ class Repeats:
             found |= _among(hashes, run)
         return found
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Returns what is remembered as arrays, of which `of_arrays` makes it again."""
+        runs = np.concatenate(self._runs) if self._runs else np.empty(0, np.uint64)
+        return {
+            "runs": runs,
+            "lengths": np.array([*map(len, self._runs)], np.int64),
+            "complete": np.array(self.complete),
+        }
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Repeats":
+        """Returns what gave these `arrays`."""
+        result = cls()
+        result._runs = np.split(arrays["runs"], np.cumsum(arrays["lengths"])[:-1]) if len(arrays["lengths"]) else []
+        result.complete = bool(arrays["complete"])
+        return result
+
     def _remember(self, run: np.ndarray) -> None:
         if sum(map(len, self._runs)) + len(run) > MAX_ROWS:
             self.complete = False
@@ -61,6 +80,17 @@ class Followers:
 
     def __init__(self) -> None:
         self._gone = Repeats()
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Returns what is remembered, see `Repeats.arrays`."""
+        return self._gone.arrays()
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Followers":
+        """Returns what gave these `arrays`."""
+        result = cls()
+        result._gone = Repeats.of_arrays(arrays)
+        return result
 
     @property
     def complete(self) -> bool:

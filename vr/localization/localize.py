@@ -1,24 +1,35 @@
 """Scores every row of a candidate in one stream: the worst rows, the regions, and all scores handed on as they come."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 
-from vr.data.codec import Codec, Coded
+from vr.data.codec import Codec
 from vr.data.hashing import hash_batch
 from vr.data.ordered import map_in_order
-from vr.data.repeats import Followers, Repeats
+from vr.data.repeats import Repeats
 from vr.detector.inputs import Columns, Side
 from vr.localization.explain import explain
+from vr.localization.gathered import Gathered, Sampled
 from vr.localization.missing import MissingRegion
 from vr.localization.proxies import Proxies
 from vr.localization.reasons import reason
-from vr.localization.regions import Blocks, Region, Stretches, find_regions
+from vr.localization.regions import Blocks, Region, find_regions
 from vr.localization.scorer import DEFECTS, Readings, RowScorer
+from vr.localization.worst import Worst
 
-__all__ = ["CONFIDENT", "Finding", "Localized", "ROW_SCORES", "Sampled", "localize", "score_duplicates_only"]
+__all__ = [
+    "CONFIDENT",
+    "ROW_SCORES",
+    "SEGMENT_ROWS",
+    "Finding",
+    "Localized",
+    "Sampled",
+    "localize",
+    "score_duplicates_only",
+]
 
 ROW_SCORES = pa.schema(
     [
@@ -30,6 +41,7 @@ ROW_SCORES = pa.schema(
 )
 
 
+SEGMENT_ROWS = 1 << 24  # a minute or two on two cores
 CONFIDENT = 0.8  # confidence from which a row counts as suspicious
 
 
@@ -45,24 +57,6 @@ class Finding:
     reason: str
     influence: float | None = None
     cells: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Sampled:
-    """What was found of some of the rows.
-
-    Attributes:
-      suspicious: bool `[n]`, rows that count in `Localized.num_suspicious`.
-      repeated: bool `[n]`, rows that repeat an earlier row of the file.
-    """
-
-    suspicious: np.ndarray
-    repeated: np.ndarray
-
-    @classmethod
-    def none_yet(cls, num_rows: int) -> "Sampled":
-        """Returns room for what is found of `num_rows` rows."""
-        return cls(np.zeros(num_rows, bool), np.zeros(num_rows, bool))
 
 
 @dataclass(frozen=True)
@@ -103,6 +97,9 @@ def localize(
     write: Callable[[pa.RecordBatch], None] | None = None,
     on_batch: Callable[[int], None] | None = None,
     proxies: Proxies | None = None,
+    begun: Gathered | None = None,
+    keep: Callable[[Gathered], None] | None = None,
+    segment_rows: int = SEGMENT_ROWS,
 ) -> Localized:
     """Scores all rows of `batches`, in row order.
 
@@ -118,52 +115,89 @@ def localize(
       write: Takes the scores of each batch, with the schema `ROW_SCORES`.
       on_batch: Told the number of rows done.
       proxies: Asked about the worst rows.
+      begun: What was gathered of the first rows, which are not scored again; it is added to.
+      keep: Told what was gathered so far after every segment of rows, all of which were handed to `write` by then.
+      segment_rows: Rows of a segment, at least.
     """
-    repeats, followers, blocks = Repeats(), Followers(), Blocks(num_rows)
-    stretches = Stretches(scorer.evidence.stretches)
     sample = np.empty(0, np.int64) if sample is None else sample
-    sampled = Sampled.none_yet(len(sample))
-    worst: _Worst | None = None
-    num_repeated = num_suspicious = 0
+    so_far = begun or Gathered.none_yet(num_rows, scorer.evidence.stretches, len(sample))
 
-    def prepare() -> Iterable[tuple[int, pa.RecordBatch, np.ndarray, np.ndarray]]:
-        nonlocal num_repeated
-        start = 0
+    def prepare(batches: Iterable[pa.RecordBatch]) -> Iterable[tuple[int, pa.RecordBatch, np.ndarray, np.ndarray]]:
+        start = so_far.rows
         for batch in batches:
             # Repeats depend on the rows before, so they are marked in order.
             hashes = hash_batch(batch, codec.sources)
-            repeated = repeats.mark(hashes)
-            num_repeated += int(repeated.sum())
+            repeated = so_far.repeats.mark(hashes)
+            so_far.num_repeated += int(repeated.sum())
             places = slice(*np.searchsorted(sample, [start, start + batch.num_rows]))
-            sampled.repeated[places] = repeated[sample[places] - start]
+            so_far.sampled.repeated[places] = repeated[sample[places] - start]
             if batch.num_rows:
                 yield start, batch, hashes, repeated
             start += batch.num_rows
 
     def score(
         item: tuple[int, pa.RecordBatch, np.ndarray, np.ndarray],
-    ) -> tuple[np.ndarray, np.ndarray, Readings, np.ndarray, _Worst]:
+    ) -> tuple[np.ndarray, np.ndarray, Readings, np.ndarray, Worst]:
         start, batch, hashes, repeated = item
         coded, rows = codec.encode(batch), np.arange(start, start + batch.num_rows)
         readings = scorer.read(coded, rows, repeated)
         confidence = scorer.confidence(readings)
-        return rows, hashes, readings, confidence, _Worst.of(coded, rows, readings, confidence, max_rows)
+        return rows, hashes, readings, confidence, Worst.of(coded, rows, readings, confidence, max_rows)
 
-    for rows, hashes, readings, confidence, part in map_in_order(score, prepare(), threads):
-        blocks.add(int(rows[0]), readings)
-        stretches.add(rows, readings)
-        places = slice(*np.searchsorted(sample, [rows[0], rows[-1] + 1]))
-        suspicious = followers.follow(hashes, (confidence >= CONFIDENT) & ~readings.repeat, readings.repeat)
-        sampled.suspicious[places] = suspicious[sample[places] - rows[0]]
-        num_suspicious += int(suspicious.sum())
-        if write is not None:
-            write(_scores(rows, readings, confidence, readings.defect))
-        worst = part if worst is None else worst.merge(part, max_rows)
-        if on_batch is not None:
-            on_batch(int(rows[-1]) + 1)
-    findings = [] if worst is None else worst.findings(scorer, reference, Columns.of(codec), proxies)
-    regions = find_regions(blocks, stretches.regions(scorer.columns.names))
-    return Localized(findings, regions, blocks, num_repeated, num_suspicious, repeats.complete, sampled)
+    for segment in _segments(_after(batches, so_far.rows), None if keep is None else segment_rows):
+        for rows, hashes, readings, confidence, part in map_in_order(score, prepare(segment), threads):
+            so_far.blocks.add(int(rows[0]), readings)
+            so_far.stretches.add(rows, readings)
+            places = slice(*np.searchsorted(sample, [rows[0], rows[-1] + 1]))
+            goes = (confidence >= CONFIDENT) & ~readings.repeat
+            suspicious = so_far.followers.follow(hashes, goes, readings.repeat)
+            so_far.sampled.suspicious[places] = suspicious[sample[places] - rows[0]]
+            so_far.num_suspicious += int(suspicious.sum())
+            if write is not None:
+                write(_scores(rows, readings, confidence, readings.defect))
+            so_far.worst = part if so_far.worst is None else so_far.worst.merge(part, max_rows)
+            so_far.rows = int(rows[-1]) + 1
+            if on_batch is not None:
+                on_batch(so_far.rows)
+        # Nothing is on its way between one segment and the next: what was gathered is of the rows that were written.
+        if keep is not None:
+            keep(so_far)
+    findings = [] if so_far.worst is None else _findings(so_far.worst, scorer, reference, Columns.of(codec), proxies)
+    regions = find_regions(so_far.blocks, so_far.stretches.regions(scorer.columns.names))
+    return Localized(
+        findings,
+        regions,
+        so_far.blocks,
+        so_far.num_repeated,
+        so_far.num_suspicious,
+        so_far.repeats.complete,
+        so_far.sampled,
+    )
+
+
+def _after(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
+    """Yields batches from row `rows` on."""
+    for batch in batches:
+        if rows < batch.num_rows:
+            yield batch.slice(rows)
+        rows = max(0, rows - batch.num_rows)
+
+
+def _segments(batches: Iterator[pa.RecordBatch], rows: int | None) -> Iterator[Iterator[pa.RecordBatch]]:
+    """Yields the batches in stretches of at least `rows` rows, all in one for None; each is to be taken to its end."""
+
+    def stretch(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        seen = 0
+        while True:
+            yield batch
+            seen += batch.num_rows
+            following = None if rows is not None and seen >= rows else next(batches, None)
+            if following is None:
+                return
+            batch = following
+
+    for first in batches:
+        yield stretch(first)
 
 
 def score_duplicates_only(
@@ -212,69 +246,37 @@ def _scores(rows: np.ndarray, readings: Readings, confidence: np.ndarray, defect
     )
 
 
-@dataclass(frozen=True)
-class _Worst:
-    """The rows of most evidence so far; ties go to the earlier row, so that batches do not matter."""
-
-    coded: Coded
-    rows: np.ndarray
-    readings: Readings
-    confidence: np.ndarray
-
-    @classmethod
-    def of(cls, coded: Coded, rows: np.ndarray, readings: Readings, confidence: np.ndarray, most: int) -> "_Worst":
-        # A row without a defect is not listed, however few others there are.
-        able = np.flatnonzero(readings.defect > 0)
-        evidence = readings.total[able]
-        if 0 < most < len(able):
-            kept = evidence >= np.partition(evidence, -most)[-most]
-            able, evidence = able[kept], evidence[kept]
-        order = able[np.lexsort((rows[able], -evidence))[:most]]
-        return cls(coded.take(order), rows[order], readings.take(order), confidence[order])
-
-    def merge(self, other: "_Worst", most: int) -> "_Worst":
-        def both(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-            return np.concatenate([a, b])
-
-        return _Worst.of(
-            Coded(both(self.coded.codes, other.coded.codes), both(self.coded.values, other.coded.values)),
-            both(self.rows, other.rows),
-            self.readings.join(other.readings),
-            both(self.confidence, other.confidence),
-            most,
+def _findings(
+    worst: Worst, scorer: RowScorer, reference: Side, columns: Columns, proxies: Proxies | None = None
+) -> list[Finding]:
+    side, score = Side.of(worst.coded, scorer.embedding, worst.rows), worst.readings.score
+    asked = None if proxies is None else proxies.ask(worst.coded.codes)
+    result = []
+    for i, (blamed, told) in enumerate(
+        explain(scorer, side, worst.readings, reference, () if asked is None else asked.cells)
+    ):
+        defects, text = reason(
+            worst.readings.evidence[i],
+            blamed,
+            worst.coded.codes[i],
+            worst.coded.values[i],
+            columns,
+            num_held_out=scorer.num_held_out,
+            told=told,
         )
-
-    def findings(
-        self, scorer: RowScorer, reference: Side, columns: Columns, proxies: Proxies | None = None
-    ) -> list[Finding]:
-        side, score = Side.of(self.coded, scorer.embedding, self.rows), self.readings.score
-        asked = None if proxies is None else proxies.ask(self.coded.codes)
-        result = []
-        for i, (blamed, told) in enumerate(
-            explain(scorer, side, self.readings, reference, () if asked is None else asked.cells)
-        ):
-            defects, text = reason(
-                self.readings.evidence[i],
-                blamed,
-                self.coded.codes[i],
-                self.coded.values[i],
-                columns,
-                num_held_out=scorer.num_held_out,
-                told=told,
+        result.append(
+            Finding(
+                int(worst.rows[i]),
+                float(score[i]),
+                float(worst.confidence[i]),
+                defects,
+                [columns.names[j] for j in blamed],
+                text,
+                None if asked is None else _finite(asked.influence[i]),
+                {} if asked is None else _by_column(asked.cells[i], columns),
             )
-            result.append(
-                Finding(
-                    int(self.rows[i]),
-                    float(score[i]),
-                    float(self.confidence[i]),
-                    defects,
-                    [columns.names[j] for j in blamed],
-                    text,
-                    None if asked is None else _finite(asked.influence[i]),
-                    {} if asked is None else _by_column(asked.cells[i], columns),
-                )
-            )
-        return result
+        )
+    return result
 
 
 def _finite(value: float) -> float | None:

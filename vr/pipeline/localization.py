@@ -1,18 +1,21 @@
 """The stage that says which rows and regions are to blame, and which regions of the reference are missing."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from vr.data.hashing import hash_batch
 from vr.data.repeats import Repeats
 from vr.data.source import Source
 from vr.detector.inputs import Inputs
 from vr.detector.metric import Feature
-from vr.localization.localize import Localized, localize, score_duplicates_only
+from vr.localization.gathered import Gathered
+from vr.localization.localize import SEGMENT_ROWS, Localized, localize, score_duplicates_only
 from vr.localization.missing import find_missing
 from vr.localization.norms import Norms
 from vr.localization.proxies import Proxies
@@ -20,6 +23,7 @@ from vr.localization.row_evidence import RowEvidence
 from vr.localization.scorer import RowScorer
 from vr.pipeline.config import Config
 from vr.pipeline.intake import Intake
+from vr.pipeline.kept_scores import KeptScores
 from vr.pipeline.row_scores import SCORES, bound_schema
 from vr.pipeline.run_folder import RunFolder
 
@@ -91,7 +95,7 @@ def localize_rows(
         None if reference is None else f"{reference.fingerprint:016x}",
         config.seed,
     )
-    with folder.table(SCORES, schema) as writer:
+    with folder.table(SCORES, schema) as writer, _kept_scores(folder, intake, evidence, schema) as kept:
         write = None if writer is None else writer.write_batch
         if evidence is None:
             found = score_duplicates_only(
@@ -107,6 +111,9 @@ def localize_rows(
             sample = intake.candidate_profile.sample.table
             repeated = Repeats().mark(hash_batch(sample, intake.codec.sources))
             scorer = RowScorer.of(evidence, repeated, duplicate_weight=weight or 0.0, duplicate_rate=rate)
+            begun = None if kept is None else _begun(kept, intake, evidence)
+            if begun is not None:
+                rows_done("localize", begun.rows, num_rows, f"goes on at row {begun.rows:,}")
             found = localize(
                 batches,
                 scorer,
@@ -116,13 +123,45 @@ def localize_rows(
                 max_rows=config.localization.max_rows,
                 sample=intake.candidate.rows,
                 threads=config.engine.threads or os.cpu_count() or 1,
-                write=write,
+                write=write if kept is None else kept.write_batch,
+                begun=begun,
+                segment_rows=SEGMENT_ROWS,
+                keep=None if kept is None else lambda so_far: kept.keep(so_far.to_bytes()),
                 on_batch=lambda done: rows_done("localize", done, num_rows, "rows scored"),
                 proxies=proxies,
             )
+            for batch in () if kept is None else kept.batches():
+                assert write is not None
+                write(batch)
             missing = find_missing(intake.candidate, intake.reference, intake.columns, config.seed)
             found = replace(found, missing=missing)
     return found, weight
+
+
+@contextmanager
+def _kept_scores(
+    folder: RunFolder, intake: Intake, evidence: RowEvidence | None, schema: pa.Schema
+) -> Iterator[KeptScores | None]:
+    """Yields what keeps the scores of a file of more than one segment; None of a shorter one, and without a folder."""
+    if folder.path is None or evidence is None or intake.candidate_profile.rows <= SEGMENT_ROWS:
+        yield None
+        return
+    kept = KeptScores(folder, str(schema.metadata), schema)
+    try:
+        yield kept
+    finally:
+        kept.close()
+
+
+def _begun(kept: KeptScores, intake: Intake, evidence: RowEvidence) -> Gathered | None:
+    """Returns what was gathered of the rows whose scores are kept, None where there are none."""
+    if (content := kept.load()) is None:
+        return None
+    try:
+        return Gathered.of_bytes(content, intake.candidate_profile.rows, evidence.stretches, len(intake.candidate.rows))
+    except ValueError:
+        kept.forget()
+        return None
 
 
 def _duplicate_excess(found: Feature | None) -> float | None:

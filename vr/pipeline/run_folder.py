@@ -230,6 +230,11 @@ class RunFolder:
             self._forget()
             write_whole(path / _STATE / "begun", self._digest.encode(), scratch_of(path))
 
+    @property
+    def scratch(self) -> Path | None:
+        """Where the folder's files grow; None without a folder."""
+        return None if self.path is None else scratch_of(self.path)
+
     def finished(self) -> ValidationReport | None:
         """Returns the report of a run that is already finished here, None where there is none."""
         if self.path is None or not self._is_finished:
@@ -311,7 +316,8 @@ class RunFolder:
         assert self.path is not None
         present = [name for name in _FILES if (self.path / name).exists()]
         # An interrupted run of something else that saved nothing is no loss: somebody mended the input and goes on.
-        saved = any((self.path / _STATE).glob("*-*/*.json"))
+        kept = (self.path / _STATE).glob
+        saved = any(True for pattern in ("*-*/*.json", "*-*/*.state") for _ in kept(pattern))
         if finished is not None or (begun not in (None, self._digest) and (saved or present)):
             raise ConfigError(
                 "holds a run of other inputs or another configuration",
