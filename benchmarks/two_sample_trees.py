@@ -97,7 +97,7 @@ def main() -> None:
     for table in TABLES:
         first, second = datasets.halves(table, MAX_ROWS, np.random.default_rng(0))
         candidates = {"fresh": second}
-        candidates |= {name: FAMILIES[name](first, 0).sample(len(second), 1) for name in GENERATORS}
+        candidates |= {name: FAMILIES[name].fit(first, 0).sample(len(second), 1) for name in GENERATORS}
         for name, candidate in candidates.items():
             reference = first if name == "fresh" else second
             cases.append({"table": table, "candidate": name, "auroc": agreement(candidate, reference)})

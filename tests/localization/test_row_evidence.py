@@ -80,3 +80,10 @@ def test_nulls_are_even(intake):
     # Of stretches it is the file that is even: its best one is as surprising as one in ten in one file of ten.
     for name in ("stretch", "shifted"):
         assert np.mean(null[:, EVIDENCE.index(name)] < 0.1) < 0.1
+
+
+def test_earlier_rows_are_thinned_only_of_a_file_far_longer_than_its_sample(intake, monkeypatch):
+    monkeypatch.setattr("vr.localization.row_evidence._EARLIER_ROWS", 100)
+    rows = len(intake.candidate)
+    assert len(fitted(intake, num_rows=2 * rows).near.earlier) == rows
+    assert len(fitted(intake, num_rows=11 * rows).near.earlier) == 100

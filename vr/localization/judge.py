@@ -115,7 +115,7 @@ class Judge:
       head: Weighs the evidence.
       scale: Tail scale of its odds among the reference's rows.
       shares: float `[len(CLASSES)]`, of rows of each kind that rows are ranked at.
-      share: Of wrong rows in the file, repeats aside.
+      share: Of wrong rows in the file, repeats aside; of blocks as many as the head was fitted at.
       rarities: Of the candidate's sample, ascending.
       shown: For each of them the share of rows as rare that real data would not show, rising.
       duplicate_weight: Share of the candidate's repeats that the reference's own rate does not explain.
@@ -153,11 +153,14 @@ class Judge:
         """
         ordinary, found = head.log_odds(null), head.log_odds(own.tails)[~repeated]
         # What the reference seems to have of wrong rows is what the head sees in real ones.
-        more = _shares(found, head.shares) - _shares(ordinary, head.shares)
+        # Of as many rows of both, so that the rows of the prior fall out.
+        rows = min(len(found), len(ordinary), _SHARED_ROWS)
+        more = _shares(_some(found, rows), head.shares) - _shares(_some(ordinary, rows), head.shares)
         shares = np.where(_COUNTED, np.maximum(more, _LEAST_OF_KIND), head.shares)
         scale = TailScale.fit(_any(_at(ordinary, head.shares, shares)))
         rarities = np.sort(scale(_any(_at(found, head.shares, shares))))
-        share = max(float(more.sum()), _LEAST_SHARE)
+        # Of blocks the prior: how many there are is not counted, and a file may have one.
+        share = max(float(more.sum()), _LEAST_SHARE) + float(head.shares[~_COUNTED].sum())
         return cls(head, scale, shares, share, rarities, _excess(rarities), duplicate_weight, duplicate_rate)
 
     def read(self, evidence: Evidence, repeated: np.ndarray) -> Readings:
@@ -210,6 +213,11 @@ def _at(by_class: np.ndarray, before: np.ndarray, shares: np.ndarray) -> np.ndar
     return by_class + np.log(shares / (1.0 - shares.sum())) - np.log(before / (1.0 - before.sum()))
 
 
+def _some(by_class: np.ndarray, rows: int) -> np.ndarray:
+    """Returns so many of the rows, evenly spaced."""
+    return by_class[np.arange(rows) * len(by_class) // max(1, rows)]
+
+
 def _shares(by_class: np.ndarray, before: np.ndarray, counted: np.ndarray = _COUNTED) -> np.ndarray:
     """Returns the likeliest share of each kind, by expectation maximisation, as if 200 rows more had those `before`.
 
@@ -218,11 +226,10 @@ def _shares(by_class: np.ndarray, before: np.ndarray, counted: np.ndarray = _COU
       before: The shares that they hold at.
       counted: bool `[k]`, kinds whose shares are estimated; the others keep theirs.
     """
-    if not len(by_class):
+    rows = len(by_class)
+    if not rows:
         return before
-    rows = min(len(by_class), _SHARED_ROWS)
-    some = by_class[np.arange(rows) * len(by_class) // rows]
-    likelier = np.exp(np.clip(some - np.log(before / (1.0 - before.sum())), -50.0, 50.0))
+    likelier = np.exp(np.clip(by_class - np.log(before / (1.0 - before.sum())), -50.0, 50.0))
     shares = before
     for _ in range(500):
         last = shares

@@ -40,9 +40,9 @@ EVIDENCE = (
     "shifted",  # of rows off the rest in their cells
 )
 _QUICK = 5  # of them
-# Earlier rows of a file longer than its sample: that holds few of the rows that near copies are of, unless these are
-# many copies of few rows, and then so do a thousand of it.
-_EARLIER_ROWS = 4_096
+# Of a file of ten times its sample's rows near copies are sought among so many earlier rows only: the sample holds few
+# of the rows that single copies are of, and of many copies of few rows a part of it does, too.
+_EARLIER_ROWS, _LONG = 4_096, 10
 _FIT_ROWS = 10_000  # rows of each side the density ratio is fitted on
 _SCANNED_POINTS = 32  # coordinates of a row that stretches are looked for in
 
@@ -197,7 +197,9 @@ class RowEvidence:
         looked = result._looked(tails, outside)
         closer = own_closer.take(looked)
         sample = result._gather(tails, looked, closer, own_near[looked], candidate.rows)
-        return replace(result, near=near.thinned(_EARLIER_ROWS), sample=Evidence(sample, own_quick.which_pair, outside))
+        if num_rows > _LONG * len(candidate):
+            near = near.thinned(_EARLIER_ROWS)
+        return replace(result, near=near, sample=Evidence(sample, own_quick.which_pair, outside))
 
     def read(self, coded: Coded, rows: np.ndarray) -> Evidence:
         """Returns the evidence against candidate rows with the numbers `rows` (int64 `[n]`, ascending)."""
