@@ -19,7 +19,20 @@ from vr.core.memory import peak_bytes
 __all__ = ["Timing", "account", "machine", "ratio", "rounds", "save", "summary", "timed"]
 
 RESULTS = Path(__file__).parent / "results"
-_PACKAGES = ("vr", "numpy", "scipy", "scikit-learn", "pyarrow", "jax", "jaxlib", "flax", "optax", "sdmetrics", "pandas")
+_PACKAGES = (
+    "vr",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "lightgbm",
+    "pyarrow",
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "sdmetrics",
+    "pandas",
+)
 
 
 @dataclass(frozen=True)

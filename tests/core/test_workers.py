@@ -1,6 +1,7 @@
 """A pool's own threads, and the libraries' beside them."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -50,13 +51,30 @@ def test_what_is_worked_out_ahead_gives_or_raises_where_it_is_asked_for(threads)
         begun.set()
         return max(counts().values())
 
-    asked = ahead(work, threads)
-    assert begun.wait(5.0 if threads > 1 else 0.0) is (threads > 1)
-    if threads > 1:
-        assert asked() == 1
-    failing = ahead(lambda: [][0], threads)
-    with pytest.raises(IndexError):
+    with ahead(work, threads) as asked:
+        assert begun.wait(5.0 if threads > 1 else 0.0) is (threads > 1)
+        if threads > 1:
+            assert asked() == 1
+    with ahead(lambda: [][0], threads) as failing, pytest.raises(IndexError):
         failing()
+
+
+def test_what_nobody_waits_for_ends_with_the_piece_that_it_is_at():
+    begun, done = threading.Event(), []
+
+    def piece(item: int) -> None:
+        begun.set()
+        time.sleep(0.02)
+        done.append(item)
+
+    with ahead(lambda: each(piece, range(1_000), 2), 2):
+        begun.wait(5.0)
+    some = len(done)
+    assert some < 20
+    time.sleep(0.1)
+    assert len(done) == some
+    # Other work in the same thread is not abandoned.
+    assert each(lambda item: item, range(3), 1) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("threads", [1, 2])

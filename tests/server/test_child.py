@@ -124,3 +124,15 @@ def test_one_tenants_files_are_read_in_one_process_and_anothers_in_another():
     assert worker._reading_for("a") is worker._reading_for("a") is first
     assert worker._reading_for("b") is not first
     assert worker._reading_for("a") is not first
+
+
+def test_a_validation_that_failed_leaves_its_reading_process_to_nobody(tmp_path):
+    worker = _Worker({}, 1)
+    first = worker._reading_for("a")
+    settings = {"cascade": "none", "overrides": ["sample.rows=1000001"], "seed": 0}
+    job = {"settings": settings, "candidate": {"uri": str(tmp_path / "a.parquet")}}
+    told = []
+    worker.work({"job": job, "grant": {}, "output": str(tmp_path / "out")}, told.append)
+    assert "failed" in told[0]
+    assert worker._reading is not first
+    assert worker._read_for is None

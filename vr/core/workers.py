@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from threadpoolctl import ThreadpoolController
@@ -57,30 +58,50 @@ def _loaded() -> ThreadpoolController:
 
 def each(function: Callable[[_Item], _Result], items: Iterable[_Item], threads: int) -> list[_Result]:
     """Returns what `function` makes of every item, in their order, worked out by so many `workers`."""
-    found = list(items)
+    found, abandoned = list(items), _ABANDONED.get()
+
+    def piece(item: _Item) -> _Result:
+        if abandoned is not None and abandoned.is_set():
+            raise _Abandoned
+        return function(item)
+
     if threads < 2 or len(found) < 2:
         with single_threaded():
-            return [function(item) for item in found]
+            return [piece(item) for item in found]
     with workers(min(threads, len(found))) as pool:
-        return list(pool.map(function, found))
+        return list(pool.map(piece, found))
 
 
-def ahead(function: Callable[[], _Result], threads: int) -> Callable[[], _Result]:
-    """Returns what gives `function()`: where there are two threads or more, one works it out from now on.
+class _Abandoned(Exception):
+    """Nobody waits for this work any more."""
 
-    What it raises is raised where it is asked for.
+
+_ABANDONED: ContextVar[threading.Event | None] = ContextVar("abandoned", default=None)
+
+
+@contextmanager
+def ahead(function: Callable[[], _Result], threads: int) -> Iterator[Callable[[], _Result]]:
+    """Yields what gives `function()`: where there are two threads or more, one works it out from now on.
+
+    What it raises is raised where it is asked for. Where the block is left before it is done it ends with the piece of
+    `each` that it is at, so that nothing of it goes on afterwards.
     """
     if threads < 2:
-        return function
+        yield function
+        return
+    abandoned = threading.Event()
 
     def alone() -> _Result:
+        _ABANDONED.set(abandoned)
         with single_threaded():
             return function()
 
-    pool = ThreadPoolExecutor(1)
-    future = pool.submit(alone)
-    pool.shutdown(wait=False)
-    return future.result
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(alone)
+        try:
+            yield future.result
+        finally:
+            abandoned.set()
 
 
 @contextmanager

@@ -34,11 +34,12 @@ from vr.pipeline.run_folder import RunFolder, states_of
 from vr.pipeline.sampling import sample_if_possible
 from vr.pipeline.stopwatch import Stopwatch
 from vr.signatures.library import Library, open_library
+from vr.stats import boosting
 
 __all__ = ["validate"]
 
 _CALIBRATED_CASCADE = "laptop"  # whose tiers the labelled benchmark was measured with
-_PACKAGES = ("jax", "flax", "optax", "numpy", "scipy", "scikit-learn", "lightgbm", "faiss-cpu", "pyarrow")
+_PACKAGES = ("jax", "flax", "optax", "numpy", "scipy", "scikit-learn", "faiss-cpu", "pyarrow")
 
 
 def validate(
@@ -125,46 +126,49 @@ def validate(
     # With what the pre-screen measured already.
     inputs = replace(untrained, cascade=cascade, cascade_reason=cascade_reason)
     # It waits for no statistics, which leave a thread idle at times.
-    evidence = ahead(lambda: row_evidence(intake, untrained, config), threads)
-    with stopwatch.stage("statistics"), single_threaded():
-        measurements = {}
-        for index, (name, dimension) in enumerate(DIMENSIONS.items()):
-            tell(Event("statistics", index, len(DIMENSIONS), name.replace("_", " ")))
-            measurements[name] = dimension.measure(inputs)
-        tell(Event("statistics", len(DIMENSIONS), len(DIMENSIONS)))
-        features, specs = assemble.all_features(measurements)
-        alone = {} if reference is not None else reference_free.measure(inputs)
-        features, specs = features | alone, specs | reference_free.METRICS
-        judgement = judge(features, specs, config.detector, with_reference=reference is not None)
-        sections = assemble.dimension_sections(measurements, config.detector, judgement.situation, intake.splits_reason)
-        if judgement.situation == "trained" and (changes := changes_to(_CALIBRATED_CASCADE, config.cascade)):
-            strange = f"{', '.join(changes)} (calibrated with cascade={_CALIBRATED_CASCADE} as it ships)"
-            judgement = replace(judgement, beyond=(*judgement.beyond, strange))
-        if missing := _not_compared(reference, intake, config):
-            judgement = withhold_approval(
-                judgement,
-                f"{len(missing)} of the reference's columns could not be compared ({', '.join(missing[:3])}"
-                f"{', ...' if len(missing) > 3 else ''}): what they lost is not known",
+    beside = ahead(lambda: row_evidence(intake, untrained, config, max(1, threads // 2)), threads)
+    with beside as evidence:
+        with stopwatch.stage("statistics"), single_threaded():
+            measurements = {}
+            for index, (name, dimension) in enumerate(DIMENSIONS.items()):
+                tell(Event("statistics", index, len(DIMENSIONS), name.replace("_", " ")))
+                measurements[name] = dimension.measure(inputs)
+            tell(Event("statistics", len(DIMENSIONS), len(DIMENSIONS)))
+            features, specs = assemble.all_features(measurements)
+            alone = {} if reference is not None else reference_free.measure(inputs)
+            features, specs = features | alone, specs | reference_free.METRICS
+            judgement = judge(features, specs, config.detector, with_reference=reference is not None)
+            sections = assemble.dimension_sections(
+                measurements, config.detector, judgement.situation, intake.splits_reason
             )
-        if infinite := _newly_infinite(intake):
-            judgement = withhold_approval(
-                judgement, f"column '{infinite[0]}' has infinite values, which the reference has nowhere in it"
+            if judgement.situation == "trained" and (changes := changes_to(_CALIBRATED_CASCADE, config.cascade)):
+                strange = f"{', '.join(changes)} (calibrated with cascade={_CALIBRATED_CASCADE} as it ships)"
+                judgement = replace(judgement, beyond=(*judgement.beyond, strange))
+            if missing := _not_compared(reference, intake, config):
+                judgement = withhold_approval(
+                    judgement,
+                    f"{len(missing)} of the reference's columns could not be compared ({', '.join(missing[:3])}"
+                    f"{', ...' if len(missing) > 3 else ''}): what they lost is not known",
+                )
+            if infinite := _newly_infinite(intake):
+                judgement = withhold_approval(
+                    judgement, f"column '{infinite[0]}' has infinite values, which the reference has nowhere in it"
+                )
+        with stopwatch.stage("diversity"), single_threaded():
+            diversity = diversity_section(
+                candidate,
+                intake,
+                inputs,
+                measurements["entropy_stability"],
+                alone,
+                batch_rows=config.data.batch_rows,
             )
-    with stopwatch.stage("diversity"), single_threaded():
-        diversity = diversity_section(
-            candidate,
-            intake,
-            inputs,
-            measurements["entropy_stability"],
-            alone,
-            batch_rows=config.data.batch_rows,
-        )
-    with stopwatch.stage("localize"), single_threaded():
-        # Process 0 alone writes the table of row scores.
-        proxies, not_asked = proxies_of(intake, config, cascade, cascade_reason)
-        found, weight = by_each(
-            lambda: localize_rows(candidate, intake, evidence(), config, folder, features, rows_done, proxies)
-        )
+        with stopwatch.stage("localize"), single_threaded():
+            # Process 0 alone writes the table of row scores.
+            proxies, not_asked = proxies_of(intake, config, cascade, cascade_reason)
+            found, weight = by_each(
+                lambda: localize_rows(candidate, intake, evidence(), config, folder, features, rows_done, proxies)
+            )
     with stopwatch.stage("recommend"), single_threaded():
         from vr.pipeline import remedies
         from vr.pipeline.advice import advise
@@ -311,6 +315,9 @@ def _versions() -> dict[str, str]:
         # One that is not installed was not needed; a finished run is not lost for want of its version.
         with suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
+    if boosting.lightgbm is not None:
+        # Installed is not loaded: where it is not, other trees are grown.
+        versions["lightgbm"] = boosting.lightgbm.__version__
     return versions
 
 

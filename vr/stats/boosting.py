@@ -1,8 +1,9 @@
 """Boosted trees that tell two classes of rows apart by their codes.
 
-LightGBM grows them where it can be loaded, and scikit-learn otherwise: told to, both grow the same trees, of which a
-test holds their scores together. LightGBM leaves Python's lock alone while it does, so that several threads each grow
-their own; two threads of scikit-learn's take as long as one after the other.
+LightGBM grows them where it can be loaded, and scikit-learn otherwise, on the same bins and by the same rules. The
+first trees are the same to rounding; later ones part where two splits are nearly as good, or a leaf is about as small
+as it may be, which LightGBM tells by the rows' weights. LightGBM leaves Python's lock alone meanwhile, so that
+several threads each grow their own; two threads of scikit-learn's take as long as one after the other.
 
 References:
   Friedman 2001, Greedy function approximation; Ke et al. 2017, LightGBM.

@@ -125,7 +125,8 @@ SECTIONS = {
     "from the mean, harm above 0, and a row's loss is shared out over its cells. What is "
     "missing has no row to blame: parts of the reference that the candidate does not cover are listed by column.",
     "recommendations": "Ordered by what to do first; vr fix executes them. A risk afterwards is that of the sample "
-    "with this action alone done to it. Prices come from the run's price table, which is yours to set.",
+    "with this action alone done to it, or, below them, with all that are named. Prices come from the run's price "
+    "table, which is yours to set.",
     "diversity": "How much variety the candidate holds. Numbers with a null are compared with the reference at the "
     "same number of rows; missing mass and exact duplicates are those of the two whole files. Clusters are found in a "
     "sample of the reference, and every row goes to that of its nearest row there; a combination of values is named "
