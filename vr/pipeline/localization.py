@@ -150,7 +150,7 @@ def _kept_scores(
     folder: RunFolder, intake: Intake, evidence: RowEvidence | None, schema: pa.Schema
 ) -> Iterator[KeptScores | None]:
     """Yields what keeps the scores of a file of more than one segment; None of a shorter one, and without a folder."""
-    if folder.path is None or evidence is None or intake.candidate_profile.rows <= SEGMENT_ROWS:
+    if evidence is None or intake.candidate_profile.rows <= SEGMENT_ROWS or folder.path is None:
         yield None
         return
     kept = KeptScores(folder, str(schema.metadata), schema)
