@@ -31,7 +31,7 @@ def found(candidate: pa.Table, reference: pa.Table) -> dict[str, int]:
     localized, _ = localize_rows(
         open_source(candidate),
         taken.intake,
-        row_evidence(taken.intake, taken.inputs, taken.config),
+        row_evidence(taken.intake, taken.inputs, taken.config, 1),
         taken.config,
         RunFolder(None, {}),
         dict(taken.features),

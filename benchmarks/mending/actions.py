@@ -74,7 +74,7 @@ def remedies(candidate: pa.Table, taken: Taken) -> list[Remedy]:
     """
     source, scores = open_source(candidate), _Scores()
     folder: Any = scores
-    evidence = row_evidence(taken.intake, taken.inputs, taken.config)
+    evidence = row_evidence(taken.intake, taken.inputs, taken.config, 1)
     found, excess = localize_rows(source, taken.intake, evidence, taken.config, folder, dict(taken.features), _silent)
     recommended = _recommended(source, taken, found, excess)
     actions: list[tuple[str, Executable]] = [(f"drop_{limit:g}", DropRows(limit, _REPEATS)) for limit in CONFIDENCES]

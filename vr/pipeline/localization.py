@@ -30,8 +30,15 @@ from vr.pipeline.run_folder import RunFolder
 __all__ = ["asks_proxies", "localize_rows", "proxies_of", "row_evidence"]
 
 
-def row_evidence(intake: Intake, inputs: Inputs, config: Config) -> RowEvidence | None:
-    """Returns what reads the candidate's rows, fitted to both samples; None where they cannot be compared."""
+def row_evidence(intake: Intake, inputs: Inputs, config: Config, threads: int) -> RowEvidence | None:
+    """Returns what reads the candidate's rows, fitted to both samples; None where they cannot be compared.
+
+    Args:
+      intake: Both datasets.
+      inputs: What is known of the reference, to be added to.
+      config: Of the run.
+      threads: To fit it with.
+    """
     if intake.reference is None or not intake.splits:
         return None
     points = min(config.localization.reference_rows, max(4, len(intake.reference) // 2))
@@ -44,9 +51,9 @@ def row_evidence(intake: Intake, inputs: Inputs, config: Config) -> RowEvidence 
         reference_rows=points,
         max_distance_rows=config.localization.max_distance_rows,
         seed=config.seed,
-        threads=inputs.threads,
+        threads=threads,
         norms=inputs.of_reference(
-            "norms", lambda side: Norms.fit(side, intake.columns, points, config.seed, inputs.threads), points
+            "norms", lambda side: Norms.fit(side, intake.columns, points, config.seed, threads), points
         ),
     )
 

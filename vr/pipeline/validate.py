@@ -125,8 +125,9 @@ def validate(
         cascade, cascade_reason = _train(intake, config, folder, tell, screened)
     # With what the pre-screen measured already.
     inputs = replace(untrained, cascade=cascade, cascade_reason=cascade_reason)
-    # It waits for no statistics, which leave a core idle at times. Threads of both take turns on the cores.
-    with ahead(lambda: row_evidence(intake, untrained, config), threads) as evidence:
+    # It waits for no statistics, which leave a thread idle at times.
+    beside = ahead(lambda: row_evidence(intake, untrained, config, max(1, threads // 2)), threads)
+    with beside as evidence:
         with stopwatch.stage("statistics"), single_threaded():
             measurements = {}
             for index, (name, dimension) in enumerate(DIMENSIONS.items()):
