@@ -20,6 +20,7 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -43,7 +44,6 @@ from vr.localization.attribution import Attribution, attribute
 from vr.localization.evidence import TailScale
 from vr.localization.explain import explain
 from vr.localization.judge import DEFECTS
-from vr.localization.norms import Norms
 from vr.localization.proxies import Proxies
 from vr.localization.row_evidence import Evidence
 from vr.localization.scorer import RowScorer
@@ -70,13 +70,13 @@ def networks_of(intake: Intake, prepared: dict[str, Tier]) -> Networks:
     return networks
 
 
-def read(case: Case, norms: dict[bytes, Norms], prepared: dict[str, Tier]) -> dict[str, np.ndarray]:
+def read(case: Case, known: dict[tuple, Any], prepared: dict[str, Tier]) -> dict[str, np.ndarray]:
     """Returns what the row scores and the proxies say of a file."""
     file, wrong = case.make()
     intake = intake_of(case.dataset, file)
     assert intake.reference is not None
     repeated = Repeats().mark(hash_batch(file, list(intake.codec.sources)))
-    fitted = evidence_of(intake, norms)
+    fitted = evidence_of(intake, known)
     scorer = RowScorer.of(fitted, repeated, duplicate_weight=0.0)
     networks = networks_of(intake, prepared)
     real = scorer.evidence.norms.rows.codes
@@ -159,14 +159,14 @@ def changed(case: Case, intake: Intake, rows: np.ndarray) -> np.ndarray:
 def kept(name: str, folder: Path) -> dict[str, dict[str, np.ndarray]]:
     """Returns what is read of a dataset's files by kind, from `folder` where it is there."""
     found: dict[str, dict[str, np.ndarray]] = {}
-    norms: dict[bytes, Norms] = {}
+    known: dict[tuple, Any] = {}
     prepared: dict[str, Tier] = {}
     for kind in KIND_OF:
         case = Case(name, kind, SHARE)
         path = folder / f"{case.name}.npz"
         if not path.exists():
             partial = path.with_suffix(".partial.npz")
-            np.savez_compressed(partial, **read(case, norms, prepared))  # type: ignore[arg-type]
+            np.savez_compressed(partial, **read(case, known, prepared))  # type: ignore[arg-type]
             os.replace(partial, path)
             print(case.name, flush=True)
         with np.load(path) as file:

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,10 +13,11 @@ from vr.cascade.config import preset
 from vr.data.hashing import hash_batch
 from vr.data.repeats import Repeats
 from vr.data.source import open_source
-from vr.localization.norms import Norms
+from vr.detector.inputs import Inputs
 from vr.localization.row_evidence import Evidence, RowEvidence
 from vr.pipeline.config import Config
 from vr.pipeline.intake import Intake, take_in
+from vr.pipeline.localization import row_evidence
 
 __all__ = ["evidence_of", "intake_of", "observe", "observed_of"]
 
@@ -28,10 +30,10 @@ def observed_of(dataset: str, folder: Path) -> list[Observed]:
     cases = [None, *cases_of(dataset)]
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        norms: dict[bytes, Norms] = {}
+        known: dict[tuple, Any] = {}
         arrays = {}
         for i, case in enumerate(cases):
-            one = observe(dataset, case, norms)
+            one = observe(dataset, case, known)
             fields = (*one.evidence.arrays(), one.null, one.wrong, one.repeated)
             arrays |= {f"{name}-{i}": value for name, value in zip(_FIELDS, fields, strict=True)}
         partial = path.with_suffix(".partial.npz")
@@ -52,35 +54,23 @@ def intake_of(dataset: str, table: pa.Table) -> Intake:
     return take_in(open_source(table), open_source(reference_of(dataset)), config, 1, lambda *_: None)
 
 
-def evidence_of(intake: Intake, norms: dict[bytes, Norms]) -> RowEvidence:
-    """Returns what speaks against a file's rows; `norms` keeps what is fitted to the reference alone."""
+def evidence_of(intake: Intake, known: dict[tuple, Any]) -> RowEvidence:
+    """Returns what speaks against a file's rows; `known` keeps what is fitted to the reference alone."""
     config = Config(cascade=preset("none"))
-    assert intake.reference is not None
-    key, points = intake.reference.rows.tobytes(), config.localization.reference_rows
-    if key not in norms:
-        norms[key] = Norms.fit(intake.reference, intake.columns, points, config.seed)
-    return RowEvidence.fit(
-        intake.candidate,
-        intake.reference,
-        columns=intake.columns,
-        embedding=intake.embedding,
-        num_rows=intake.candidate_profile.rows,
-        reference_rows=points,
-        max_distance_rows=config.localization.max_distance_rows,
-        seed=config.seed,
-        norms=norms[key],
-    )
+    found = row_evidence(intake, Inputs.of(intake, None, None, config.seed, 1, known), config, 1)
+    assert found is not None
+    return found
 
 
-def observe(dataset: str, case: Case | None, norms: dict[bytes, Norms]) -> Observed:
-    """Returns the evidence of one file; `norms` keeps what is fitted to the reference alone."""
+def observe(dataset: str, case: Case | None, known: dict[tuple, Any]) -> Observed:
+    """Returns the evidence of one file; `known` keeps what is fitted to the reference alone."""
     if case is None:
         table = material_of(dataset).table
         wrong = np.zeros(table.num_rows, bool)
     else:
         table, wrong = case.make()
     intake = intake_of(dataset, table)
-    evidence = evidence_of(intake, norms)
+    evidence = evidence_of(intake, known)
     assert evidence.sample is not None
     repeated = _repeated(table, list(intake.codec.sources))
     return _observed(dataset, case, wrong, evidence.sample, evidence.null, repeated)

@@ -41,7 +41,7 @@ ROW_SCORES = pa.schema(
 )
 
 
-SEGMENT_ROWS = 1 << 24  # a minute or two on two cores
+SEGMENT_ROWS = 1 << 24  # after which what was gathered is kept: no file of a few million rows pays for it
 CONFIDENT = 0.8  # confidence from which a row counts as suspicious
 
 
