@@ -5,8 +5,9 @@
 Half a minute of one core for each lineage, resumable. The truth: gradient-boosted trees, as for the study's labels,
 are trained on the candidate mixed with 0, 10, ... 90 % of real rows that neither generator nor reference had, at equal
 numbers of rows, several seeds; the share is where the measured harm, made monotone, falls below 0.1, the middle between
-healthy and collapsed (other thresholds stand beside it). The planner sees candidate and reference alone, and its head
-was fitted without the lineage's dataset and without its generator. Intervals, and the level of risk of `by_level`, are
+healthy and collapsed (other thresholds stand beside it). The planner sees candidate and reference alone, once with
+the columns that the trees predict named as its targets and once without, and its heads were fitted without the
+lineage's dataset and without its generator. Intervals, and the level of risk of `by_level`, are
 from the lineages of other datasets, by heads some of which had seen the dataset that is judged.
 """
 
@@ -23,9 +24,10 @@ from sklearn.isotonic import IsotonicRegression
 from benchmarks.collapse.cases import KEY, Case, Parts, Split, cases_of, make_cases, parts_of, splits
 from benchmarks.collapse.evidence import SPECS
 from benchmarks.collapse.protocol import cluster_intervals
+from benchmarks.datasets import DATASETS
 from benchmarks.measure import save
 from benchmarks.mending.heads import apart_calibration, apart_harm
-from benchmarks.mending.measured import Arms
+from benchmarks.mending.measured import MAX_TARGETS, Arms
 from benchmarks.mending.predicted import from_row, names_read, read, to_row
 from benchmarks.mending.work import done, run_all
 from synthetic.table import stream
@@ -44,8 +46,10 @@ MIDDLE = 0.1
 NEAR = 0.1
 TAIL = 0.05
 LEVELS = np.arange(5.0, 81.0)  # of risk
-WAYS = ("by_risk", "by_level", "by_harm", "by_forests")
-_SKILL = "generalization_gap.skill_lost_trees"
+_UNTOLD = ("by_risk", "by_level", "by_harm", "by_forests")
+_TOLD = tuple(f"{way}_of_targets" for way in ("by_risk", "by_harm", "by_forests"))
+WAYS = (*_UNTOLD, *_TOLD)
+_SKILL, _SKILL_OF_TARGETS = (f"generalization_gap.skill_lost_{of}" for of in ("trees", "targets"))
 # Splits whose labels are steady (a standard deviation of harm of 0.042 at most) and whose models are cheap, chosen
 # before anything was measured; from each two lineages of different generators that replace: the deepest and the
 # shallowest.
@@ -109,15 +113,24 @@ def train(id: str) -> dict[str, Any]:
 
 def plan(id: str) -> dict[str, Any]:
     """Returns what the planner reads of a lineage's mixes."""
-    _, _, parts, candidate = _made(id)
-    return {"mixes": _planner(candidate, parts.reference)}
+    _, split, parts, candidate = _made(id)
+    targets = DATASETS[split.dataset].targets[:MAX_TARGETS]
+    return {
+        "mixes": _planner(candidate, parts.reference),
+        "mixes_of_targets": _planner(candidate, parts.reference, targets),
+    }
 
 
 def judge(id: str) -> dict[str, Any]:
     """Returns what heads that saw nothing of a planned lineage, and the shipped ones, say of its mixes."""
-    case, mixes = lineages()[id], done(FOLDER / "planned", [id])[id]["mixes"]
-    apart = apart_calibration(case.dataset, case.source), apart_harm(case.dataset, case.source)
-    return {"apart": judged(mixes, *apart), "shipped": judged(mixes, load_calibration(), load_harm_model())}
+    case, planned = lineages()[id], done(FOLDER / "planned", [id])[id]
+    apart, said = apart_calibration(case.dataset, case.source), {}
+    for suffix, of_targets in (("", False), ("_of_targets", True)):
+        mixes = planned[f"mixes{suffix}"]
+        model = apart_harm(case.dataset, case.source, of_targets=of_targets)
+        said[f"apart{suffix}"] = judged(mixes, apart, model)
+        said[f"shipped{suffix}"] = judged(mixes, load_calibration(), load_harm_model(of_targets=of_targets))
+    return said
 
 
 def _made(id: str) -> tuple[Case, Split, Parts, pa.Table]:
@@ -149,8 +162,8 @@ def _truth(split: Split, parts: Parts, candidate: pa.Table) -> dict[str, Any]:
     return {"noise": arms.noise, "curve": curve}
 
 
-def _planner(candidate: pa.Table, reference: pa.Table) -> list[list[dict[str, Any]]]:
-    taken = read(candidate, reference)
+def _planner(candidate: pa.Table, reference: pa.Table, targets: Sequence[str] = ()) -> list[list[dict[str, Any]]]:
+    taken = read(candidate, reference, targets=targets)
     mixes = measure_mixes(taken.inputs, taken.features, taken.specs, SHARES, DRAWS)
     if mixes.reason is not None:
         raise RuntimeError(mixes.reason)
@@ -179,7 +192,8 @@ def judged(mixed: list[list[dict[str, Any]]], calibration: Calibration, model: H
     if risks is None or harm is None:
         raise RuntimeError("nothing that the head reads was measured")
     # What the forests alone say, without the model that reads the other signs beside them.
-    lost = np.array([[one[_SKILL].value for one in draws] for draws in features], float).mean(axis=1)
+    skill = _SKILL if features[0][0][_SKILL_OF_TARGETS].value is None else _SKILL_OF_TARGETS
+    lost = np.array([[one[skill].value for one in draws] for draws in features], float).mean(axis=1)
     return {
         "risk": risks.risk.round(2).tolist(),
         "review_from": round(risks.review_from, 2),
@@ -218,7 +232,8 @@ def collect(results: dict[str, Any]) -> dict[str, Any]:
                 },
                 "trained_std": round(float(spread), 4),
                 "trained_by_halves": [round(found_by_training(curve, MIDDLE, s), 4) for s in ([0, 1], [2, 3])],
-                "planned": dict(result["apart"]),
+                "planned": dict(result["apart"])
+                | {f"{name}_of_targets": value for name, value in result["apart_of_targets"].items()},
                 "planned_by_shipped_head": result["shipped"]["by_risk"],
             }
         )

@@ -17,7 +17,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.collapse.evidence import MAX_NOISE, RESULTS, RULED_OUT_NOISE, load_cases, versions_of
+from benchmarks.collapse.evidence import (
+    MAX_NOISE,
+    RESULTS,
+    RULED_OUT_NOISE,
+    SKILL_LOST_TARGETS,
+    by_single_targets,
+    load_cases,
+    versions_of,
+)
 from benchmarks.collapse.fitting import fit_calibrated
 from benchmarks.collapse.judging import Answers, answer, by_group, card
 from benchmarks.collapse.ladders import fit_ladders
@@ -25,15 +33,17 @@ from benchmarks.collapse.protocol import Cases
 from vr.detector.calibration import Calibration
 
 CALIBRATION = Path(__file__).parents[1] / "vr" / "detector" / "calibration.json"
-VERSION = "2026.11.4"
+VERSION = "2026.11.5"
 # A head that is wrong more often than this where it does not say `review` may say nothing else.
 _MOST_ERRORS = 0.1
+LINES = ("all", "clear", "abstaining", "from_reference", "noisy_labels", "any_label", "one_target")  # of a card
 NOISES = ("under 0.02", "0.02 to 0.033", "0.033 to 0.042", "0.042 to 0.05")
 SIZES = ("under 300", "300 to 499", "500 to 999", "from 1000")
 
+_SKILL, _SKILL_OF_TARGETS = "generalization_gap.skill_lost_trees:shift", f"{SKILL_LOST_TARGETS}:shift"
 HEADS: dict[str, tuple[str, ...]] = {
     "trained": (
-        "generalization_gap.skill_lost_trees:shift",
+        _SKILL,
         "generalization_gap.log_ratio",
         "entropy_stability.coverage_deficit",
         "spectral_coherence.spectrum_divergence",
@@ -51,12 +61,17 @@ HEADS: dict[str, tuple[str, ...]] = {
         )
     ),
     "untrained": (
-        "generalization_gap.skill_lost_trees:shift",
+        _SKILL,
         "entropy_stability.coverage_deficit",
         "spectral_coherence.spectrum_divergence",
         "statistical_consistency.classifier_auroc",
         "correlation_preservation.dependence_change_rms:shift",
     ),
+}
+# For who names the columns to be predicted: the skill lost at these in the place of that lost at all columns.
+HEADS |= {
+    f"{situation}_for_targets": tuple(_SKILL_OF_TARGETS if name == _SKILL else name for name in HEADS[situation])
+    for situation in ("trained", "untrained")
 }
 
 
@@ -67,17 +82,27 @@ def main() -> None:
     parser.add_argument("--answers", type=Path, default=RESULTS / "answers.parquet")
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
-    everything, table = load_cases(["features", "reference_free"], seen=True, noise=RULED_OUT_NOISE)
+    everything, table = load_cases(["features", "targets", "reference_free"], seen=True, noise=RULED_OUT_NOISE)
     teaches = teaching(table)
     cases = everything.take(teaches)
+    # They judge the heads for targets, and teach none.
+    singles, of_case = by_single_targets(everything, table)
+    together, pupils = everything.joined(singles), np.concatenate([teaches, np.zeros(len(singles), bool)])
     heads, said = {}, {}
     for situation, names in HEADS.items():
-        answers = answer(everything, names, args.workers, teaches)
+        for_targets = situation.endswith("_for_targets")
+        judged = (together, pupils) if for_targets else (everything, teaches)
+        every = answer(judged[0], names, args.workers, judged[1])
+        answers = every.take(np.arange(len(everything)))
         fitted = fit_calibrated(cases, names)
         found = card(cases, answers.take(teaches))
         if max(found["abstaining"].get(kind, [0.0])[0] for kind in ("fpr", "fnr")) > _MOST_ERRORS:
             fitted, answers = fitted.reviewing_only(), _reviewing(answers)
-        heads[situation] = replace(fitted, card=_card(everything, table, answers))
+        found = _card(everything, table, answers)
+        if for_targets:
+            settled = np.flatnonzero(teaches[of_case])
+            found["one_target"] = card(singles.take(settled), every.take(len(everything) + settled))["clear"]
+        heads[situation] = replace(fitted, card=found)
         said[situation] = answers
         _print(situation, heads[situation].card)
     ladders = fit_ladders((cases, rungs_of(table.filter(pa.array(teaches)))), _whole_cascade())
@@ -154,7 +179,9 @@ def _write_answers(path: Path, table: pa.Table, said: dict[str, Answers]) -> Non
 
 def _print(situation: str, found: dict[str, Any]) -> None:
     print(f"{situation}: {found['datasets']} datasets, {found['sources']} sources", flush=True)
-    for kind in ("all", "clear", "abstaining", "from_reference", "noisy_labels", "any_label"):
+    for kind in LINES:
+        if kind not in found:
+            continue
         values = {name: v for name, v in found[kind].items() if len(v) == 3}
         text = "  ".join(f"{name} {v[0]:.3f} ({v[1]:.3f} to {v[2]:.3f})" for name, v in values.items())
         print(f"  {kind:14} {found[kind]['cases'][0]} cases, {found[kind]['positives'][0]} collapsed: {text}")

@@ -95,6 +95,16 @@ def validate(
             show_default=False,
         ),
     ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--target",
+            "-t",
+            metavar="COLUMN",
+            help="Column that the model is to predict, and that the verdict then speaks of; may be given again.",
+            show_default=False,
+        ),
+    ] = None,
     output: _Output = None,
     gate: Annotated[bool, typer.Option("--gate", help="Exit 1 where the verdict is reject.")] = False,
     html: Annotated[bool, typer.Option("--html/--no-html", help="Write report.html.")] = True,
@@ -109,7 +119,7 @@ def validate(
 ) -> int:
     """Say whether a model trained on CANDIDATE would collapse: approve, review or reject."""
     candidate, words = _sort_words(candidate, overrides or [])
-    config = _configured(words, data=(candidate, format), reference=(reference, reference_format))
+    config = _configured(words, data=(candidate, format), reference=(reference, reference_format), targets=target)
 
     from vr.cascade.hosts import Hosts
     from vr.session import run
@@ -364,9 +374,13 @@ def _is_override(word: str) -> bool:
 
 
 def _configured(
-    words: list[str], *, data: tuple[str | None, str | None], reference: tuple[str | None, str | None]
+    words: list[str],
+    *,
+    data: tuple[str | None, str | None],
+    reference: tuple[str | None, str | None],
+    targets: list[str] | None = None,
 ) -> Any:
-    """Returns the composed configuration with the datasets that were named on the command line."""
+    """Returns the composed configuration with the datasets and columns that were named on the command line."""
     from dataclasses import replace
 
     from vr.config import compose
@@ -376,6 +390,8 @@ def _configured(
     for name, (uri, kind) in (("data", data), ("reference", reference)):
         given = {key: value for key, value in (("uri", uri), ("format", kind)) if value is not None}
         sections[name] = replace(getattr(config, name), **given)
+    if targets:
+        sections["targets"] = targets
     return replace(config, **sections)
 
 

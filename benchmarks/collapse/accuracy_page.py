@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from benchmarks.collapse.evidence import RESULTS, RULED_OUT_NOISE, is_settled
-from experiments.calibrate import NOISES, SIZES
+from experiments.calibrate import LINES, NOISES, SIZES
 from vr.detector.calibration import load_calibration
 
 __all__ = ["fill", "main", "tables"]
@@ -27,6 +27,8 @@ IMAGES = PAGE.parent / "images"
 _SITUATIONS = {
     "trained": "proxies and statistics",
     "untrained": "statistics alone",
+    "trained_for_targets": "proxies and statistics, targets named",
+    "untrained_for_targets": "statistics alone, targets named",
     "without_reference": "no reference",
 }
 _RATES = ("accuracy", "fpr", "fnr", "collapsed_approved", "healthy_rejected", "review_share")
@@ -77,7 +79,7 @@ def tables() -> dict[str, list[str]]:
     }
     if (path := RESULTS / "in_situ.json").exists():
         tables["in_situ"] = _in_situ(json.loads(path.read_text(encoding="utf-8")))
-    for name in ("peers", "ablation", "whole_cascade"):
+    for name in ("peers", "peers_for_targets", "ablation", "whole_cascade"):
         if (path := RESULTS / f"{name}.json").exists():
             found = json.loads(path.read_text(encoding="utf-8"))
             tables[name] = _compared(found)
@@ -93,7 +95,7 @@ def _cards(cards: Mapping[str, Mapping[str, Any]]) -> list[str]:
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for situation, card in cards.items():
-        for kind in ("all", "clear", "abstaining", "from_reference", "noisy_labels", "any_label"):
+        for kind in (line for line in LINES if line in card):
             found = card[kind]
             cells = [_cell(found.get(key), key) for key in ("auroc", *_RATES, "ece", "spearman")]
             name = f"{_SITUATIONS[situation]}, {kind.replace('_', ' ')}"

@@ -1,6 +1,6 @@
 """Do public tools judge as well as the verdict, what does each of its parts add, and what would a ladder in situ?
 
-    python -m benchmarks.collapse.comparisons [peers ablation whole_cascade in_situ] [--workers 2]
+    python -m benchmarks.collapse.comparisons [peers peers_for_targets ablation whole_cascade in_situ]
 
 Minutes. Every peer gets what the verdict's head gets: a monotone reshaping, a probability and thresholds fitted by
 leave-dataset-and-source-out, on the same cases; a head on all of them is their stack. The ablation fits the verdict's
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
     for part in args.parts:
-        if part == "peers" and not (RESULTS / "peers.parquet").exists():
+        if part.startswith("peers") and not (RESULTS / "peers.parquet").exists():
             print("peers are not measured yet: python -m benchmarks.collapse.study peers")
             continue
         found = PARTS[part](args.workers)
@@ -49,10 +49,19 @@ def main() -> None:
 
 def peers(workers: int) -> dict[str, Any]:
     """Returns the error card of every peer, of their stack and of ours on the same cases, and our lead over each."""
-    everything, table = load_cases(["features", "peers"], PEERS, noise=RULED_OUT_NOISE)
+    return _peers(workers, ["features", "peers"], "trained")
+
+
+def peers_for_targets(workers: int) -> dict[str, Any]:
+    """Returns the same where the verdict is told the columns to be predicted; the tools have no way to be told."""
+    return _peers(workers, ["features", "targets", "peers"], "trained_for_targets")
+
+
+def _peers(workers: int, stages: Sequence[str], situation: str) -> dict[str, Any]:
+    everything, table = load_cases(stages, PEERS, noise=RULED_OUT_NOISE)
     groups = {name: (name,) for name in PEERS}
     groups |= {"stack": PEERS, "stack_and_log_ratio": (*PEERS, f"{_LOG_RATIO}:raw")}
-    return _compared(everything, groups, workers, teaching(table))
+    return _compared(everything, groups, workers, teaching(table), situation)
 
 
 def ablation(workers: int) -> dict[str, Any]:
@@ -142,18 +151,22 @@ def _add_raw(cases: Cases, tier: str) -> str:
 
 
 def _compared(
-    everything: Cases, groups: Mapping[str, Sequence[str]], workers: int, teach: np.ndarray | None = None
+    everything: Cases,
+    groups: Mapping[str, Sequence[str]],
+    workers: int,
+    teach: np.ndarray | None = None,
+    situation: str = "trained",
 ) -> dict[str, Any]:
     """Returns a card for each group, and our lead; of the cases that `teach`, and beside it of all."""
     settled = np.ones(len(everything), bool) if teach is None else teach
-    cases, of_all = everything.take(settled), answer(everything, HEADS["trained"], workers, settled)
+    cases, of_all = everything.take(settled), answer(everything, HEADS[situation], workers, settled)
     ours = of_all.take(settled)
 
     def carded(answers: Answers) -> dict[str, Any]:
         any_label = {} if settled.all() else {"any_label": card(everything, answers)}
         return {**card(cases, answers.take(settled)), **any_label}
 
-    found: dict[str, Any] = {"vr": {"features": list(HEADS["trained"]), **carded(of_all)}}
+    found: dict[str, Any] = {"vr": {"features": list(HEADS[situation]), **carded(of_all)}}
     _print("vr", found["vr"])
     for name, features in groups.items():
         theirs_of_all = answer(everything, features, workers, settled)
@@ -195,7 +208,13 @@ def _print(name: str, found: Mapping[str, Any]) -> None:
     print(f"{name:55} {text}", flush=True)
 
 
-PARTS = {"peers": peers, "ablation": ablation, "whole_cascade": whole_cascade, "in_situ": in_situ}
+PARTS = {
+    "peers": peers,
+    "peers_for_targets": peers_for_targets,
+    "ablation": ablation,
+    "whole_cascade": whole_cascade,
+    "in_situ": in_situ,
+}
 
 if __name__ == "__main__":
     main()

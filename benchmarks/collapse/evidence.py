@@ -18,7 +18,17 @@ from vr.detector.metric import Feature, MetricSpec
 from vr.detector.reference_free import METRICS
 from vr.detector.registry import DIMENSIONS
 
-__all__ = ["MAX_NOISE", "RESULTS", "RULED_OUT_NOISE", "SPECS", "is_settled", "load_cases", "versions_of"]
+__all__ = [
+    "MAX_NOISE",
+    "RESULTS",
+    "RULED_OUT_NOISE",
+    "SKILL_LOST_TARGETS",
+    "SPECS",
+    "by_single_targets",
+    "is_settled",
+    "load_cases",
+    "versions_of",
+]
 
 RESULTS = Path(__file__).parents[1] / "results" / "collapse"
 # Standard deviation of `harm` of real rows against real rows, by the luck of the draw. Healthy and collapsed are a
@@ -27,6 +37,8 @@ RESULTS = Path(__file__).parents[1] / "results" / "collapse"
 MAX_NOISE = 0.1 / 3
 # Up to here cases are judged too, on a line of their own, and teach nothing; beyond it a label says too little.
 RULED_OUT_NOISE = 0.05
+SKILL_LOST_TARGETS = "generalization_gap.skill_lost_targets"
+_BY_TARGET = ["case", "by_target"]
 # Real rows as they are, in another order or fewer of them: one source, or each would train what judges the others.
 _REAL_ROWS = ("real", "permute_rows", "permute_columns", "subsample")
 
@@ -68,6 +80,35 @@ def load_cases(
     sources = np.where(np.isin(column["source"], _REAL_ROWS), "real", column["source"])
     cases = Cases(column["case"], column["dataset"], sources, column["harm"], features)
     return cases, pa.Table.from_pylist(rows)
+
+
+def by_single_targets(cases: Cases, table: pa.Table, results: Path = RESULTS) -> tuple[Cases, np.ndarray]:
+    """Returns every case once for each of its label's targets, as for a user who names that column alone.
+
+    The harm is what is lost at that column, and so is the skill that forests lose; everything else is the case's.
+
+    Args:
+      cases: As `load_cases` gives them, `targets` among the stages.
+      table: Their labels' rows.
+      results: Folder of the stages' parquet files.
+
+    Returns:
+      The cases, and int `[m]`, which of `cases` each is.
+    """
+    measured = dict(zip(*(pq.read_table(results / "targets.parquet")[c].to_pylist() for c in _BY_TARGET), strict=True))
+    ids, positions, harms, shares = [], [], [], []
+    for i, row in enumerate(table.select(_BY_TARGET).to_pylist()):
+        found = json.loads(measured[row["case"]] or "{}")
+        for name, (s, s_tail) in json.loads(row["by_target"]).items():
+            if name in found and np.isfinite(s):
+                ids.append(f"{row['case']}/{name}")
+                positions.append(i)
+                harms.append(float(np.fmax(s, s_tail / 2)))
+                shares.append(found[name][0])
+    at = np.array(positions, int)
+    singles = cases.take(at)
+    features = dict(singles.features) | {f"{SKILL_LOST_TARGETS}:shift": np.array(shares)}
+    return Cases(np.array(ids), singles.datasets, singles.sources, np.array(harms), features), at
 
 
 def versions_of(stage: str, results: Path = RESULTS) -> dict[str, str]:

@@ -10,9 +10,10 @@ from benchmarks.collapse.protocol import Cases, cluster_intervals
 from vr.detector.harm import HarmModel, design
 from vr.detector.head import rank_knots
 
-__all__ = ["RANKED", "SKILL", "fit_harm", "judged_harm"]
+__all__ = ["RANKED", "SKILL", "SKILL_OF_TARGETS", "fit_harm", "judged_harm"]
 
 SKILL = "generalization_gap.skill_lost_trees:shift"
+SKILL_OF_TARGETS = "generalization_gap.skill_lost_targets:shift"
 RANKED = (
     "entropy_stability.coverage_deficit",
     "spectral_coherence.spectrum_divergence",
@@ -26,15 +27,15 @@ _LIMITS = (-0.1, 1.5)  # of harm: beyond them it is as good, or as bad, as can b
 _BANDS = np.array([0.1, 0.3])
 
 
-def fit_harm(cases: Cases) -> HarmModel:
-    """Returns a model without its errors and card.
+def fit_harm(cases: Cases, skill: str = SKILL) -> HarmModel:
+    """Returns a model without its errors and card; `skill` is the share of skill lost that it reads.
 
     The loss is a smooth absolute one: harm has heavy tails, and it is the middle that remedies move through.
     """
     knots, heights = zip(*(rank_knots(cases.features[name]) for name in RANKED), strict=True)
     size = len(_KINKS) + len(RANKED)
     model = HarmModel(
-        SKILL,
+        skill,
         _KINKS,
         np.zeros(len(_KINKS)),
         RANKED,
@@ -61,14 +62,14 @@ def fit_harm(cases: Cases) -> HarmModel:
     return replace(model, bias=float(found[0]), slopes=found[1 : 1 + r], weights=found[1 + r :])
 
 
-def judged_harm(cases: Cases) -> HarmModel:
+def judged_harm(cases: Cases, skill: str = SKILL) -> HarmModel:
     """Returns the model fitted to all cases, with errors and card by models that had seen nothing of a case."""
     expected = np.empty(len(cases))
     for dataset in np.unique(cases.datasets):
         for source in np.unique(cases.sources[cases.datasets == dataset]):
             rows = (cases.datasets == dataset) & (cases.sources == source)
             apart = (cases.datasets != dataset) & (cases.sources != source)
-            expected[rows] = fit_harm(cases.take(apart)).expected(cases.take(rows).features)
+            expected[rows] = fit_harm(cases.take(apart), skill).expected(cases.take(rows).features)
     gap = cases.harm - expected
     band = np.searchsorted(_BANDS, expected)
     errors = np.array([np.quantile(gap[band == b], [0.05, 0.95]) for b in range(len(_BANDS) + 1)])
@@ -84,4 +85,6 @@ def judged_harm(cases: Cases) -> HarmModel:
     values = figures(np.arange(len(gap)))
     card = {name: [round(value, 4), *np.round(ends[name], 4).tolist()] for name, value in values.items()}
     sizes = {"cases": len(cases), "datasets": len(np.unique(cases.datasets)), "sources": len(np.unique(cases.sources))}
-    return replace(fit_harm(cases), errors=errors, card={"protocol": "leave-dataset-and-source-out", **sizes, **card})
+    return replace(
+        fit_harm(cases, skill), errors=errors, card={"protocol": "leave-dataset-and-source-out", **sizes, **card}
+    )

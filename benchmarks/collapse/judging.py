@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.collapse.evidence import SKILL_LOST_TARGETS
 from benchmarks.collapse.fitting import fit_calibrated
 from benchmarks.collapse.protocol import Cases, cluster_intervals, figures, leave_both_out
+from vr.detector.calibration import metrics_of
 from vr.detector.verdict import knows_the_reference
 
 __all__ = ["Answers", "answer", "by_group", "card", "differences"]
@@ -51,6 +53,7 @@ def answer(cases: Cases, names: Sequence[str], workers: int = 2, teach: np.ndarr
       teach: bool `[n]`, which cases heads are fitted to; all by default.
     """
     pupils = np.ones(len(cases), bool) if teach is None else teach
+    of_targets = any(metric == SKILL_LOST_TARGETS for metric in metrics_of(names))
 
     def select(cases: Cases, dataset: str, source: str) -> np.ndarray:
         return pupils & (cases.datasets != dataset) & (cases.sources != source)
@@ -60,7 +63,8 @@ def answer(cases: Cases, names: Sequence[str], workers: int = 2, teach: np.ndarr
 
         def say(testing: Cases) -> np.ndarray:
             p = fitted.probability(testing.features)
-            approve = (p < fitted.approve_below) & ~knows_the_reference(testing.features)
+            knows = knows_the_reference(testing.features, of_targets=of_targets)
+            approve = (p < fitted.approve_below) & ~knows
             return np.column_stack([p, p >= fitted.detected_from, approve, p >= fitted.reject_from])
 
         return say

@@ -15,35 +15,38 @@ __all__ = ["distances", "fit_ladder", "fit_ladders", "threshold"]
 
 _FOLDS = 10  # of datasets, for the rates at thresholds that had not seen them
 _FEWEST = 100  # cases that a ladder needs
+SITUATIONS = ("trained", "untrained", "trained_for_targets", "untrained_for_targets")
+_SKILL = ("skill_lost_trees", "skill_lost_targets")  # a run measures one of the two
 # Their judged metrics need probes that only the whole cascade takes.
 PROBED = ("gradient_health", "loss_landscape")
 
 
 def fit_ladders(features: tuple[Cases, np.ndarray], cascade: tuple[Cases, np.ndarray]) -> dict[str, dict[str, Ladder]]:
-    """Returns every dimension's ladder, `{situation: {dimension: Ladder}}`, with proxies and without.
+    """Returns every dimension's ladder, `{situation: {dimension: Ladder}}`, for each head that reads a reference.
 
     Args:
       features: All cases, and bool `[n]`, which are rungs.
       cascade: The same of those that went through the whole cascade.
     """
     found: dict[str, dict[str, Ladder]] = {}
-    for situation in ("trained", "untrained"):
+    for situation in SITUATIONS:
         found[situation] = {}
         for name in DIMENSIONS:
             cases, rungs = cascade if name in PROBED else features
-            distance = distances(cases, name, proxies=situation == "trained")
+            distance = distances(cases, name, situation)
             measured = np.isfinite(distance)
             if measured.sum() >= _FEWEST:
                 found[situation][name] = fit_ladder(cases.take(measured), distance[measured], rungs[measured])
     return found
 
 
-def distances(cases: Cases, dimension: str, proxies: bool) -> np.ndarray:
+def distances(cases: Cases, dimension: str, situation: str) -> np.ndarray:
     """Returns D of every case, float `[n]`, as `vr.detector.ladder.distance` computes it; NaN where unmeasured."""
+    proxies, unread = situation.startswith("trained"), _SKILL[not situation.endswith("for_targets")]
     names = [
         f"{dimension}.{metric}"
         for metric, spec in DIMENSIONS[dimension].metrics.items()
-        if spec.judged and (proxies or not spec.proxies)
+        if spec.judged and (proxies or not spec.proxies) and metric != unread
     ]
     squares = [np.square(excess_of(cases.features[name])) for name in names]
     known = np.sum(np.isfinite(squares), axis=0) if names else np.zeros(len(cases))

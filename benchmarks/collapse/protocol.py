@@ -73,6 +73,13 @@ class Cases:
             {name: values[rows] for name, values in self.features.items()},
         )
 
+    def joined(self, others: "Cases") -> "Cases":
+        """Returns these cases, then `others`, which have the same features."""
+        return Cases(
+            *(np.concatenate([getattr(self, x), getattr(others, x)]) for x in ("ids", "datasets", "sources", "harm")),
+            {name: np.concatenate([values, others.features[name]]) for name, values in self.features.items()},
+        )
+
 
 Model = Callable[[Cases], np.ndarray]
 

@@ -92,6 +92,44 @@ def cascade(split: Split, parts: Parts, cases: list[tuple[Case, pa.Table]]) -> l
     return _measured(parts, cases, tiers=3, probes=True)
 
 
+def targets(split: Split, parts: Parts, cases: list[tuple[Case, pa.Table]]) -> list[Row]:
+    """Returns the skill lost at the label's target columns, as for a user who names them, and at each by itself."""
+    from benchmarks.collapse.evidence import SKILL_LOST_TARGETS
+    from benchmarks.datasets import DATASETS
+    from vr.data.source import open_source
+    from vr.detector.dimensions.generalization_gap import skill_test
+    from vr.detector.inputs import Inputs
+    from vr.pipeline.config import Config
+    from vr.pipeline.intake import take_in
+
+    config = Config(targets=list(DATASETS[split.dataset].targets[:_MAX_TARGETS]))
+    name = SKILL_LOST_TARGETS
+    nulls: dict = {}
+    rows = []
+    for case, table in cases:
+        begun = time.perf_counter()
+        taken = take_in(open_source(table), open_source(parts.reference), config, 1, lambda *step: None)
+        inputs = Inputs.of(taken, None, "no proxies were trained", 0, 1, nulls)
+        row: Row = {"case": case.id}
+        test = skill_test(inputs)
+        if test is not None and test.of_targets:
+            codes = inputs.candidate.codes[:, inputs.pair_columns]
+            lost = test.lost(codes)
+            row |= {name: lost.share, f"{name}:spread": lost.spread}
+            row |= {f"{name}:null_mean": 0.0, f"{name}:null_std": test.null_std}
+            row["by_target"] = json.dumps(
+                {
+                    inputs.columns.names[inputs.pair_columns[j]]: [by_column / skill, null / skill, skill]
+                    for j, by_column, null, skill, counts in zip(
+                        test.columns, lost.by_column, test.null_by_column, test.skill, test.can_lose, strict=True
+                    )
+                    if counts
+                }
+            )
+        rows.append({**row, "seconds": time.perf_counter() - begun})
+    return rows
+
+
 def peers(split: Split, parts: Parts, cases: list[tuple[Case, pa.Table]]) -> list[Row]:
     """Returns every case's score by each public tool."""
     from benchmarks.collapse.peers import scores
@@ -177,6 +215,7 @@ def _measured(parts: Parts, cases: list[tuple[Case, pa.Table]], tiers: int, prob
 STAGES: dict[str, tuple[int, Callable[[Split, Parts, list[tuple[Case, pa.Table]]], list[Row]]]] = {
     "labels": (4, labels),
     "features": (5, features),
+    "targets": (1, targets),
     "cascade": (5, cascade),
     "peers": (2, peers),
     "reference_free": (1, reference_free),

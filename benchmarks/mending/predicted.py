@@ -1,12 +1,12 @@
 """What the tool measures of a candidate of the study, by its own stages, without proxies."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
-from benchmarks.collapse.harm import RANKED, SKILL
+from benchmarks.collapse.harm import RANKED, SKILL, SKILL_OF_TARGETS
 from vr.data.source import open_source
 from vr.detector.calibration import load_calibration, metrics_of
 from vr.detector.inputs import Inputs
@@ -30,9 +30,12 @@ class Taken:
     specs: Mapping[str, MetricSpec]
 
 
-def read(candidate: pa.Table, reference: pa.Table, nulls: dict | None = None) -> Taken:
-    """Returns a candidate measured against a reference; `nulls` is shared by the candidates of one reference."""
-    config = Config()
+def read(candidate: pa.Table, reference: pa.Table, nulls: dict | None = None, targets: Sequence[str] = ()) -> Taken:
+    """Returns a candidate measured against a reference, for the targets where some are named.
+
+    `nulls` is shared by the candidates of one reference.
+    """
+    config = Config(targets=list(targets))
     intake = take_in(open_source(candidate), open_source(reference), config, 1, lambda *step: None)
     inputs = Inputs.of(intake, None, "no proxies were trained (cascade=none)", config.seed, 1, nulls)
     features, specs = assemble.all_features({name: each.measure(inputs) for name, each in DIMENSIONS.items()})
@@ -40,8 +43,8 @@ def read(candidate: pa.Table, reference: pa.Table, nulls: dict | None = None) ->
 
 
 def names_read() -> list[str]:
-    """Returns the features that the head without proxies and the model of expected harm read."""
-    return metrics_of([*load_calibration().heads["untrained"].head.names, SKILL, *RANKED])
+    """Returns the features that the heads without proxies and the models of expected harm read."""
+    return metrics_of([*load_calibration().heads["untrained"].head.names, SKILL, SKILL_OF_TARGETS, *RANKED])
 
 
 def to_row(features: Mapping[str, Feature], names: list[str]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from vr.detector.calibration import load_calibration
 
 @pytest.mark.parametrize("situation", sorted(HEADS))
 def test_the_shipped_heads_are_those_of_the_committed_results(situation):
-    cases, _ = load_cases(["features", "reference_free"])
+    cases, _ = load_cases(["features", "targets", "reference_free"])
     fitted, shipped = fit_calibrated(cases, HEADS[situation]), load_calibration().heads[situation]
     assert shipped.head.names == HEADS[situation]
     np.testing.assert_allclose(shipped.head.weights, fitted.head.weights, atol=0.02)
@@ -29,7 +29,7 @@ def test_the_shipped_heads_are_those_of_the_committed_results(situation):
 
 
 def test_the_shipped_ladders_are_those_of_the_committed_results():
-    cases, table = load_cases(["features"])
+    cases, table = load_cases(["features", "targets"])
     whole, rows = load_cases(["cascade"])
     found = fit_ladders((cases, rungs_of(table)), (whole, rungs_of(rows)))
     for situation, ladders in load_calibration().ladders.items():
@@ -89,10 +89,13 @@ def test_the_accuracy_page_is_that_of_the_shipped_calibration_and_the_committed_
         assert fill(page, name, lines) == page, name
 
 
-@pytest.mark.parametrize("name", ["peers", "ablation"])
-def test_comparisons_were_made_with_the_shipped_head(name):
+@pytest.mark.parametrize(
+    ("name", "situation"),
+    [("peers", "trained"), ("peers_for_targets", "trained_for_targets"), ("ablation", "trained")],
+)
+def test_comparisons_were_made_with_the_shipped_head(name, situation):
     ours = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))["vr"]
-    shipped = load_calibration().heads["trained"]
+    shipped = load_calibration().heads[situation]
     assert tuple(ours["features"]) == shipped.head.names
     assert ours["clear"] == shipped.card["clear"]
 

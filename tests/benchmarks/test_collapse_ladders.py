@@ -8,7 +8,7 @@ from benchmarks.collapse.ladders import distances, fit_ladder, threshold
 from benchmarks.collapse.protocol import Cases
 from vr.detector.calibration import load_calibration
 from vr.detector.ladder import distance
-from vr.detector.metric import Feature
+from vr.detector.metric import Feature, excess_of
 from vr.detector.registry import DIMENSIONS
 
 RNG = np.random.default_rng(0)
@@ -42,7 +42,7 @@ def test_rates_are_those_of_thresholds_that_had_not_seen_the_dataset():
 
 def test_distances_of_the_study_are_those_of_the_detector():
     cases, _ = load_cases(["features"])
-    found = distances(cases, "correlation_preservation", proxies=True)
+    found = distances(cases, "correlation_preservation", "trained")
     dimension = DIMENSIONS["correlation_preservation"]
     for row in RNG.choice(len(cases), 20, replace=False):
         features = {}
@@ -56,8 +56,18 @@ def test_distances_of_the_study_are_those_of_the_detector():
 
 def test_without_proxies_nothing_of_theirs_counts():
     cases, _ = load_cases(["features"])
-    assert np.isnan(distances(cases, "loss_landscape", proxies=False)).all()
-    with_proxies, alone = (distances(cases, "generalization_gap", proxies=p) for p in (True, False))
+    assert np.isnan(distances(cases, "loss_landscape", "untrained")).all()
+    with_proxies, alone = (distances(cases, "generalization_gap", name) for name in ("trained", "untrained"))
     assert not np.allclose(with_proxies, alone, equal_nan=True)
     assert "loss_landscape" not in load_calibration().ladders["untrained"]
     assert set(load_calibration().ladders["trained"]) == set(DIMENSIONS)
+
+
+def test_where_targets_are_named_what_is_lost_at_them_counts_and_not_at_all_columns():
+    cases, _ = load_cases(["features", "targets"])
+    all_columns, targets = (
+        distances(cases, "generalization_gap", f"untrained{suffix}") for suffix in ("", "_for_targets")
+    )
+    for away, name in ((all_columns, "skill_lost_trees"), (targets, "skill_lost_targets")):
+        expected = excess_of(cases.features[f"generalization_gap.{name}"])
+        np.testing.assert_allclose(away, expected, atol=1e-12)

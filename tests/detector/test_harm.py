@@ -47,6 +47,16 @@ def test_what_was_not_measured_counts_as_no_shift_but_lost_skill_must_be():
     assert expected_harm(known | {SKILL: Feature.missing("too few rows")}, SPECS) is None
 
 
+def test_where_the_skill_lost_at_targets_was_measured_their_model_is_read():
+    named = {name: each for name, each in features(0.3).items() if name != SKILL}
+    named["generalization_gap.skill_lost_targets"] = Feature(0.3, 0.02, 0.0, 0.02)
+    assert expected_harm(named, SPECS) == expected_harm(named, SPECS, load_harm_model(of_targets=True))
+    assert expected_harm(named, SPECS).value > 0.1
+    # Named, but not to be lost: all columns count.
+    unknown = features(0.3) | {"generalization_gap.skill_lost_targets": Feature.missing("no skill to lose")}
+    assert expected_harm(unknown, SPECS) == expected_harm(features(0.3), SPECS, load_harm_model())
+
+
 def test_a_model_survives_json():
     model = load_harm_model()
     again = HarmModel.from_dict(json.loads(json.dumps(model.to_dict())))

@@ -101,6 +101,23 @@ def test_without_proxies_or_their_null_the_statistics_judge():
     assert verdict(found).situation == "trained"
 
 
+def test_named_targets_are_judged_by_heads_of_their_own():
+    targets = "generalization_gap.skill_lost_targets"
+    heads = CALIBRATION.heads | {
+        "trained_for_targets": fitted(targets, LOG_RATIO),
+        "untrained_for_targets": fitted(targets, COVERAGE),
+    }
+    calibration = Calibration("test", heads)
+    lost = Feature(0.5, 0.0, 0.0, 0.0)
+    with_proxies = verdict(features() | {targets: lost}, calibration=calibration)
+    assert (with_proxies.situation, with_proxies.verdict) == ("trained_for_targets", "reject")
+    alone = {name: each for name, each in features().items() if name != LOG_RATIO} | {targets: lost}
+    assert verdict(alone, calibration=calibration).situation == "untrained_for_targets"
+    # Named, but with no skill to lose.
+    unknown = features() | {targets: Feature.missing("no skill to lose")}
+    assert verdict(unknown, calibration=calibration).situation == "trained"
+
+
 def test_drivers_are_counted_from_fresh_rows_by_falling_part():
     drivers = verdict(features(log_ratio=5.0, coverage_deficit=2.0)).drivers
     assert [driver.name for driver in drivers] == [LOG_RATIO, COVERAGE]
@@ -168,16 +185,19 @@ def test_an_approval_can_be_withheld_and_nothing_else():
     assert withhold_approval(verdict(features(log_ratio=9.0)), "why").verdict == "reject"
 
 
-def test_data_that_knows_the_reference_is_not_approved():
-    share = "generalization_gap.skill_lost_trees"
+@pytest.mark.parametrize("suffix", ["trees", "targets"])
+def test_data_that_knows_the_reference_is_not_approved(suffix):
+    share = f"generalization_gap.skill_lost_{suffix}"
     floor = SPECS[share].floor
-    quiet = features()
+    heads = CALIBRATION.heads | {"trained_for_targets": CALIBRATION.heads["trained"]}
+    quiet, calibration = features(), Calibration("test", heads)
     for value, expected in ((-1.9 * floor, "approve"), (-2.1 * floor, "review")):
-        found = verdict(quiet | {share: Feature(value, 0.0, 0.0, 0.0)})
+        found = verdict(quiet | {share: Feature(value, 0.0, 0.0, 0.0)}, calibration=calibration)
         assert found.verdict == expected
     assert "its generator has not seen" in found.reason
     # Any other verdict stays.
-    assert verdict(features(log_ratio=20.0) | {share: Feature(-1.0, 0.0, 0.0, 0.0)}).verdict == "reject"
+    known = features(log_ratio=20.0) | {share: Feature(-1.0, 0.0, 0.0, 0.0)}
+    assert verdict(known, calibration=calibration).verdict == "reject"
 
 
 def test_the_words_of_a_verdict_go_with_its_risk():

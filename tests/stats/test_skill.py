@@ -76,7 +76,7 @@ def test_trees_grown_one_by_one_are_those_of_scikit_learns_forest_to_the_last_bi
     y = np.ascontiguousarray(rng.standard_normal((90, outputs)) + x[:, :1])
     forest = ExtraTreesRegressor(12, min_samples_leaf=3, random_state=4).fit(x, y[:, 0] if outputs == 1 else y)
     expected = forest.predict(x_test).reshape(60, outputs)
-    np.testing.assert_array_equal(skill._forest_prediction(np.asfortranarray(x), y, x_test, 4), expected)
+    np.testing.assert_array_equal(skill._forest_prediction(np.asfortranarray(x), y, x_test, 4, 12), expected)
 
 
 def test_rows_are_judged_by_forests_that_did_not_see_them_and_where_none_predicts_nothing_is_lost(rng):

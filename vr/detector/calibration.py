@@ -1,7 +1,8 @@
 """The fitted calibration: what a head reads, how its logit becomes a probability, and how sure that is.
 
 One versioned file, `calibration.json`, holds a head for each situation (`trained`: with proxies, `untrained`: with the
-statistics alone, `without_reference`) with its error card, and the scales of the dimensions' scores.
+statistics alone, either of them `_for_targets` where the columns that are to be predicted are named,
+`without_reference`) with its error card, and the scales of the dimensions' scores.
 `experiments/calibrate.py` writes it.
 """
 

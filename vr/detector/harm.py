@@ -4,7 +4,8 @@
 
 x_0 is the share of skill that forests lose, c_i its kinks, and g_j the rank of another feature among the training
 cases, piecewise linear between knots. A risk says how likely collapse is, and cannot tell a bad dataset from a worse
-one; harm can, so that what a remedy buys is told in it. `harm.json` is fitted by `python -m experiments.harm`.
+one; harm can, so that what a remedy buys is told in it. `harm.json`, and `harm_targets.json` for who names the columns
+to be predicted, are fitted by `python -m experiments.harm`.
 """
 
 import json
@@ -19,7 +20,9 @@ import numpy as np
 from vr.detector.calibration import metrics_of, variables
 from vr.detector.metric import Feature, MetricSpec
 
-__all__ = ["HarmModel", "Harm", "expected_harm", "load_harm_model"]
+__all__ = ["HarmModel", "Harm", "expected_harm", "harm_model_of", "load_harm_model"]
+
+_TARGETS = "generalization_gap.skill_lost_targets"
 
 
 @dataclass(frozen=True)
@@ -114,9 +117,9 @@ def expected_harm(
     Args:
       features: By qualified name.
       specs: What they are.
-      model: The one that the package ships by default.
+      model: The one that the package ships for what was measured by default.
     """
-    model = load_harm_model() if model is None else model
+    model = harm_model_of(features) if model is None else model
     read = metrics_of(model.variables)
     values = variables({name: each for name, each in features.items() if name in read}, specs)
     if not np.isfinite(values.get(model.skill, np.nan)):
@@ -127,7 +130,14 @@ def expected_harm(
     return Harm(value, value + min(0.0, float(low)), value + max(0.0, float(high)))
 
 
+def harm_model_of(features: Mapping[str, Feature]) -> HarmModel:
+    """Returns the shipped model for features: that of named targets where the skill lost at them was measured."""
+    found = features.get(_TARGETS)
+    return load_harm_model(of_targets=found is not None and found.value is not None)
+
+
 @cache
-def load_harm_model() -> HarmModel:
-    """Returns the model that the package ships."""
-    return HarmModel.from_dict(json.loads(files("vr.detector").joinpath("harm.json").read_text(encoding="utf-8")))
+def load_harm_model(*, of_targets: bool = False) -> HarmModel:
+    """Returns a model that the package ships: for all columns, or for who names those that are to be predicted."""
+    name = "harm_targets.json" if of_targets else "harm.json"
+    return HarmModel.from_dict(json.loads(files("vr.detector").joinpath(name).read_text(encoding="utf-8")))

@@ -91,8 +91,8 @@ class Side:
         return Side(self.codes[positions], self.values[positions], self.features[positions], self.rows[positions])
 
 
-def informative_columns(base: Side, columns: Columns, most: int = 48) -> np.ndarray:
-    """Returns the positions of at most `most` columns, those of greatest entropy in `base`, in order.
+def informative_columns(base: Side, columns: Columns, most: int = 48, keep: Sequence[int] = ()) -> np.ndarray:
+    """Returns at most `most` columns' positions, in order: those to `keep` and those of greatest entropy in `base`.
 
     The cost of pairs grows with the square of the columns; 48 make 1,128 pairs.
     """
@@ -102,6 +102,7 @@ def informative_columns(base: Side, columns: Columns, most: int = 48) -> np.ndar
     from vr.stats.entropy import entropy_nats
 
     entropies = entropy_nats(histograms(base.codes, columns.num_codes))
+    entropies[list(keep)] = np.inf
     return np.sort(np.argsort(-entropies, kind="stable")[:most])
 
 
@@ -128,6 +129,7 @@ class Inputs:
     Attributes:
       columns: The encoded columns.
       pair_columns: Positions of those that pair statistics and proxies look at, see `informative_columns`.
+      targets: Positions of those that the user wants predicted, all of them among the pair columns; none: all count.
       candidate: The candidate's sample.
       candidate_profile: Its whole-file profile.
       reference: The reference's sample.
@@ -145,6 +147,7 @@ class Inputs:
 
     columns: Columns
     pair_columns: np.ndarray
+    targets: tuple[int, ...]
     candidate: Side
     candidate_profile: Profile
     reference: Side | None
@@ -173,6 +176,7 @@ class Inputs:
         return cls(
             columns=intake.columns,
             pair_columns=intake.pair_columns,
+            targets=intake.targets,
             candidate=intake.candidate,
             candidate_profile=intake.candidate_profile,
             reference=intake.reference,

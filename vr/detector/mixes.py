@@ -17,11 +17,9 @@ from vr.detector.harm import HarmModel, expected_harm
 from vr.detector.inputs import Inputs
 from vr.detector.metric import Feature, MetricSpec
 from vr.detector.remeasure import Changed, remeasure
-from vr.detector.verdict import judge
+from vr.detector.verdict import judge, situation_of
 
 __all__ = ["Mixes", "MixRisks", "harm_of_mixes", "judge_mixes", "measure_mixes"]
-
-_SITUATION = "untrained"
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ def measure_mixes(
         changed = Changed(inputs.candidate, every, real_share=float(share))
         mixed = []
         for draw in range(draws):
-            again = remeasure(inputs, plain, _SITUATION, changed, num_splits=1, first=draw)
+            again = remeasure(inputs, plain, situation_of(plain), changed, num_splits=1, first=draw)
             if again.features is None:
                 return Mixes(np.empty(0), (), again.reason)
             mixed.append(again.features)

@@ -11,13 +11,13 @@ import numpy as np
 
 from vr.detector.calibration import load_calibration, metrics_of
 from vr.detector.dimensions.generalization_gap import skill_test
-from vr.detector.harm import load_harm_model
+from vr.detector.harm import harm_model_of
 from vr.detector.inputs import Inputs, Side, Split
 from vr.detector.metric import Feature
 
 __all__ = ["Changed", "Remeasured", "remeasure"]
 
-_FOREST = "generalization_gap.skill_lost_trees"
+_FORESTS = ("generalization_gap.skill_lost_trees", "generalization_gap.skill_lost_targets")
 _ENOUGH = 0.5  # of the rows that were measured before
 
 
@@ -64,7 +64,7 @@ def remeasure(
     Args:
       inputs: With which `features` were measured: what is kept of the reference is used again.
       features: By qualified name.
-      situation: Which head, `trained` or `untrained`.
+      situation: Which head, one that reads a reference.
       changed: The candidate with an action done.
       num_splits: Splits to measure on.
       first: Which is the first of them; forests learn from rows drawn anew for each.
@@ -77,11 +77,11 @@ def remeasure(
     whole = [side for side in sides if side is not None]
     read = metrics_of(load_calibration().heads[situation].head.names)
     result, held = dict(features), []
-    for name in dict.fromkeys([*read, *metrics_of(load_harm_model().variables)]):
+    for name in dict.fromkeys([*read, *metrics_of(harm_model_of(features).variables)]):
         before = features.get(name)
         if before is None or before.value is None:
             continue
-        if name == _FOREST:
+        if name in _FORESTS:
             change = _change_of_skill(inputs, before.value, changed, first)
             if change is None:
                 return Remeasured(None, reason="fewer rows would be left than forests learn from")
@@ -143,7 +143,7 @@ def _change_of_skill(inputs: Inputs, before: float, changed: Changed, draw: int)
         some = np.random.default_rng([inputs.seed, 18, *([draw] if draw else [])]).permutation(len(whole))[: len(codes)]
         as_it_was = test.lost(whole[some], inputs.threads, num_draws=1, first=draw).share
     elif draw < len(observed):
-        as_it_was = observed[draw]["skill_lost_trees"]
+        as_it_was = observed[draw]["lost"]
     else:
         as_it_was = test.lost(whole, inputs.threads, num_draws=1, first=draw).share
     return test.lost(codes, inputs.threads, num_draws=1, first=draw).share - as_it_was

@@ -16,13 +16,16 @@ from vr.detector.calibration import Calibrated, Calibration, load_calibration, v
 from vr.detector.config import DetectorConfig
 from vr.detector.metric import Feature, MetricSpec
 
-__all__ = ["Driver", "Judgement", "judge", "knows_the_reference", "withhold_approval"]
+__all__ = ["Driver", "Judgement", "judge", "knows_the_reference", "situation_of", "withhold_approval"]
 
 # With proxies the head that reads them; it needs their null, without which a ratio cannot be told from chance.
 _PROXIES = "generalization_gap.log_ratio"
 # Far below its null the share of skill lost says that the candidate knows the very rows that judge it. The least that
-# any of the study's cases had, none of them made from its reference, is -1.3 deviations.
-_SKILL_LOST, _KNOWS_THE_REFERENCE = "generalization_gap.skill_lost_trees", -2.0
+# any of the study's cases had, none of them made from its reference, is -1.3 deviations, and -1.6 at named targets.
+_KNOWS_THE_REFERENCE = -2.0
+_ALL_COLUMNS = "generalization_gap.skill_lost_trees"
+# Measured where the user names the columns that are to be predicted, and then judged by heads of its own.
+_TARGETS = "generalization_gap.skill_lost_targets"
 _LEVEL = 0.9
 _LOW_RISK = 20.0
 _MOST_MISSING = 0.25  # share of a head's weight that may be unmeasured in an approval
@@ -58,7 +61,7 @@ class Judgement:
       review_from: Risk, 0 to 100, from which the verdict is `review`.
       reject_from: Risk from which it is `reject`.
       detected: The two-way answer, without `review`; False where nothing is known.
-      situation: Which head judged: `trained`, `untrained` or `without_reference`.
+      situation: Which head judged, see `situation_of`.
       beyond: What lies outside of what the head was calibrated on, by feature.
     """
 
@@ -98,9 +101,7 @@ def judge(
     """
     heads = (load_calibration() if calibration is None else calibration).heads
     values = variables(features, specs)
-    situation = "without_reference"
-    if with_reference:
-        situation = "trained" if np.isfinite(values.get(_PROXIES, np.nan)) else "untrained"
+    situation = situation_of(features) if with_reference else "without_reference"
     fitted = heads[situation]
     review_from = 100.0 * fitted.approve_below if config.review_threshold is None else config.review_threshold
     reject_from = 100.0 * fitted.reject_from if config.overall_threshold is None else config.overall_threshold
@@ -150,7 +151,7 @@ def judge(
     if _weight_of(missing, fitted) > _MOST_MISSING:
         words = ", ".join(specs[name].label for name in missing if name in specs)
         judgement = withhold_approval(judgement, f"what the verdict reads could not all be measured: {words}")
-    if knows_the_reference(values):
+    if knows_the_reference(values, of_targets=situation.endswith("_for_targets")):
         judgement = withhold_approval(
             judgement,
             "it teaches more about the reference's own rows than other real rows do, as data made from them does: "
@@ -159,16 +160,32 @@ def judge(
     return judgement
 
 
-def knows_the_reference(values: Mapping[str, Any]) -> Any:
+def situation_of(features: Mapping[str, Feature]) -> str:
+    """Returns which head judges what was measured against a reference.
+
+    `trained` with proxies and their null, `untrained` without; either of them `_for_targets` where the skill lost at
+    columns that the user wants predicted was measured.
+    """
+
+    def known(name: str) -> bool:
+        feature = features.get(name)
+        return feature is not None and feature.value is not None and feature.null_std is not None
+
+    situation = "trained" if known(_PROXIES) else "untrained"
+    return f"{situation}_for_targets" if known(_TARGETS) else situation
+
+
+def knows_the_reference(values: Mapping[str, Any], *, of_targets: bool = False) -> Any:
     """Returns whether a candidate teaches more about the reference's own rows than other real rows do.
 
     Args:
       values: Variables as `calibration.variables` gives them: numbers, or arrays of many cases.
+      of_targets: By the skill lost at named targets, not at all columns.
 
     Returns:
       bool, or an array of them; False where it was not measured.
     """
-    return np.less(values.get(_SKILL_LOST, 0.0), _KNOWS_THE_REFERENCE)
+    return np.less(values.get(_TARGETS if of_targets else _ALL_COLUMNS, 0.0), _KNOWS_THE_REFERENCE)
 
 
 def withhold_approval(judgement: Judgement, reason: str) -> Judgement:

@@ -1,7 +1,7 @@
 """Puts the parts of a run together into the report; computes nothing but sums and labels."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -341,8 +341,8 @@ def collapse_probability(judgement: Judgement) -> Interval:
     )
 
 
-def calibration_section(judgement: Judgement) -> CalibrationSection:
-    """Returns the head that judged, its error card and its thresholds."""
+def calibration_section(judgement: Judgement, targets: Sequence[str] = ()) -> CalibrationSection:
+    """Returns the head that judged, its error card and its thresholds; `targets` are what it judged by alone."""
     calibration = load_calibration()
     fitted = calibration.heads[judgement.situation]
     card = fitted.card
@@ -359,6 +359,7 @@ def calibration_section(judgement: Judgement) -> CalibrationSection:
         cases={kind: card[kind]["cases"][0] for kind in ("all", "clear")},
         review_from=round(judgement.review_from, 3),
         reject_from=round(judgement.reject_from, 3),
+        targets=list(targets),
         beyond=list(judgement.beyond),
     )
 

@@ -11,7 +11,9 @@ from vr.localization.config import LocalizationConfig
 from vr.recommendation.config import RecommendationConfig
 from vr.signatures.config import SignaturesConfig
 
-__all__ = ["Config", "EngineConfig", "EngineKind", "TrackerKind", "TrackingConfig"]
+__all__ = ["MOST_TARGETS", "Config", "EngineConfig", "EngineKind", "TrackerKind", "TrackingConfig"]
+
+MOST_TARGETS = 10
 
 
 class EngineKind(Enum):
@@ -87,9 +89,14 @@ class Config:
     signatures: SignaturesConfig = field(default_factory=SignaturesConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    targets: list[str] = field(default_factory=list)  # columns that the model is to predict; none: all of them count
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if len(self.targets) > MOST_TARGETS:
+            raise ConfigError(f"names {len(self.targets)} columns", where="targets", hint=f"{MOST_TARGETS} at most")
+        if twice := [name for name in self.targets if self.targets.count(name) > 1]:
+            raise ConfigError(f"names column '{twice[0]}' twice", where="targets")
         if not 0 <= self.seed < 2**32:
             raise ConfigError(f"must lie in 0 to 2**32 - 1, not {self.seed}", where="seed")
         if self.recommendation.history and self.signatures.library is None:

@@ -1,6 +1,7 @@
 """From two sources to what the detector reads: common columns, codec, profiles, samples, splits."""
 
-from collections.abc import Callable
+import difflib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +41,7 @@ class Intake:
       embedding: Likewise.
       columns: The encoded columns.
       pair_columns: Positions of those that pair statistics and proxies look at.
+      targets: Positions of those that the user wants predicted.
       candidate: Its sample.
       candidate_profile: Of all its rows.
       reference: Its sample.
@@ -54,6 +56,7 @@ class Intake:
     embedding: Embedding
     columns: Columns
     pair_columns: np.ndarray
+    targets: tuple[int, ...]
     candidate: Side
     candidate_profile: Profile
     reference: Side | None
@@ -176,7 +179,8 @@ def take_in(
                 "judge the other rows by: give real rows that the candidate was not made from"
             )
     columns = Columns.of(codec)
-    pair_columns = informative_columns(reference_side or candidate_side, columns)
+    targets = _targets(config.targets, codec)
+    pair_columns = informative_columns(reference_side or candidate_side, columns, keep=targets)
     if len(pair_columns) < len(columns.names):
         notes.append(
             f"pair statistics and proxies read the {len(pair_columns)} most varied of {len(columns.names)} columns"
@@ -186,6 +190,7 @@ def take_in(
         embedding=embedding,
         columns=columns,
         pair_columns=pair_columns,
+        targets=targets,
         candidate=candidate_side,
         candidate_profile=candidate_profile,
         reference=reference_side,
@@ -200,6 +205,27 @@ def take_in(
         + notes
         + _column_notes(codec, candidate_profile, reference_profile),
     )
+
+
+def _targets(names: Sequence[str], codec: Codec) -> tuple[int, ...]:
+    """Returns the positions of the columns that are to be predicted; of a date that of the date itself.
+
+    Raises:
+      DataError: One is no column of both sides that could be read.
+    """
+    sources = [encoder.source for encoder in codec.encoders]
+    for name in names:
+        if name not in sources:
+            identifier = any(c.name == name and c.kind is ColumnKind.identifier for c in codec.columns)
+            close = difflib.get_close_matches(name, sources, n=1)
+            raise DataError(
+                f"column '{name}' only names rows, and nothing predicts it"
+                if identifier
+                else f"no column '{name}' that is compared",
+                where="targets",
+                hint=f"did you mean '{close[0]}'?" if close else f"there are {', '.join(dict.fromkeys(sources))}",
+            )
+    return tuple(sources.index(name) for name in names)
 
 
 def _ignored(types: dict[str, str], source: Source) -> list[str]:

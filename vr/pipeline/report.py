@@ -47,7 +47,7 @@ __all__ = [
     "write_atomically",
 ]
 
-SCHEMA_VERSION = "1.7.0"
+SCHEMA_VERSION = "1.8.0"
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -488,12 +488,13 @@ class CalibrationSection(_Model):
 
     `errors` are of cases whose dataset and source (generator, damage or harmless change) the judging head had not seen:
     by kind of case (`all`, `clear`, `abstaining`), each figure with its 95 % interval over datasets. `review_from` and
-    `reject_from` are the risks at which this verdict turned. `beyond` names what of this dataset lies outside of
+    `reject_from` are the risks at which this verdict turned. `targets` are the columns to be predicted that the verdict
+    speaks of; it speaks of all columns where there are none. `beyond` names what of this dataset lies outside of
     anything the head was calibrated on.
     """
 
     version: str
-    situation: Literal["trained", "untrained", "without_reference"]
+    situation: Literal["trained", "untrained", "trained_for_targets", "untrained_for_targets", "without_reference"]
     line: str
     datasets: int
     sources: int
@@ -501,6 +502,7 @@ class CalibrationSection(_Model):
     errors: dict[str, dict[str, list[Finite]]]
     review_from: Percent
     reject_from: Percent
+    targets: list[str] = []
     beyond: list[str] = []
 
 

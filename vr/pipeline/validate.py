@@ -16,6 +16,7 @@ from vr.core.plain import to_plain
 from vr.core.workers import ahead, single_threaded
 from vr.data.source import Source
 from vr.detector import reference_free
+from vr.detector.dimensions.generalization_gap import judged_targets
 from vr.detector.inputs import Inputs
 from vr.detector.registry import DIMENSIONS
 from vr.detector.verdict import judge, withhold_approval
@@ -135,13 +136,18 @@ def validate(
                 measurements[name] = dimension.measure(inputs)
             tell(Event("statistics", len(DIMENSIONS), len(DIMENSIONS)))
             features, specs = assemble.all_features(measurements)
+            judged = judged_targets(inputs)
+            targets = [name for name, j in zip(config.targets, intake.targets, strict=True) if j in judged]
+            if left := [name for name in config.targets if name not in targets]:
+                intake = replace(intake, notes=[*intake.notes, _not_judged(left, targets, intake)])
             alone = {} if reference is not None else reference_free.measure(inputs)
             features, specs = features | alone, specs | reference_free.METRICS
             judgement = judge(features, specs, config.detector, with_reference=reference is not None)
             sections = assemble.dimension_sections(
                 measurements, config.detector, judgement.situation, intake.splits_reason
             )
-            if judgement.situation == "trained" and (changes := changes_to(_CALIBRATED_CASCADE, config.cascade)):
+            with_proxies = judgement.situation.startswith("trained")
+            if with_proxies and (changes := changes_to(_CALIBRATED_CASCADE, config.cascade)):
                 strange = f"{', '.join(changes)} (calibrated with cascade={_CALIBRATED_CASCADE} as it ships)"
                 judgement = replace(judgement, beyond=(*judgement.beyond, strange))
             if missing := _not_compared(reference, intake, config):
@@ -186,7 +192,7 @@ def validate(
     report = ValidationReport(
         verdict=Verdict(judgement.verdict),
         verdict_reason=judgement.reason,
-        calibration=assemble.calibration_section(judgement),
+        calibration=assemble.calibration_section(judgement, targets),
         risk_score=risk,
         risk_level=assemble.risk_level(risk),  # type: ignore[arg-type]
         collapse_probability=assemble.collapse_probability(judgement),
@@ -269,6 +275,15 @@ def _train(
         keep_networks=asks_proxies(config),
     )
     return result, None
+
+
+def _not_judged(left: list[str], judged: list[str], intake: Intake) -> str:
+    """Returns what is said of targets that the verdict does not speak of."""
+    names = ", ".join(f"'{name}'" for name in left)
+    if not intake.splits:
+        return f"targets {names}: what is lost at predicting them was not measured: {intake.splits_reason}"
+    instead = ", ".join(f"'{name}'" for name in judged) or "all columns"
+    return f"real rows hardly teach to predict {names}, so that there is no skill to lose: judged by {instead}"
 
 
 def _not_compared(reference: Source | None, intake: Intake, config: Config) -> list[str]:

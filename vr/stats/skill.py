@@ -5,13 +5,15 @@ Every column is predicted from all others, on real rows that neither forest was 
     lost = sum_j (L_candidate,j - L_real,j) / L_mean,j  /  sum_j (L_mean,j - L_real,j) / L_mean,j
 
 over the columns with skill to lose. The quotient of the sums, and not the mean of quotients: on a few hundred rows a
-column's own skill is hardly known, and dividing by it one by one lets the least predictable column decide.
+column's own skill is hardly known, and dividing by it one by one lets the least predictable column decide. Columns that
+somebody named, since they are to be predicted, are few, and get larger forests.
 
 References:
   Esteban et al. 2017 (arXiv 1706.02633) for training on synthetic and testing on real rows; Geurts, Ernst and Wehenkel
   2006, Extremely randomized trees.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,8 +25,9 @@ from vr.stats.predictability import ColumnBasis, fit_column_basis, predictabilit
 
 __all__ = ["SkillLost", "SkillTest", "prepare_skill_test"]
 
-_TREES, _LEAF_ROWS = 12, 3
-_DRAWS = 2  # forests of a candidate, on other rows where there are more than one takes
+_TREES, _DRAWS = 12, 2  # of a forest; forests of a candidate, on other rows where there are more than one takes
+_TREES_OF_TARGETS, _DRAWS_OF_TARGETS = 24, 3
+_LEAF_ROWS = 3
 _MOST_COLUMNS = 10
 _MOST_FOLDS = 5
 _MIN_SKILL = 0.05  # share of the mean's loss that real rows must save on a column for its loss of skill to count
@@ -64,6 +67,7 @@ class SkillTest:
       null_by_column: float `[p]`, the same of a column's R2 lost.
       seed: Of the draws and trees.
       num_folds: That real rows are judged by.
+      of_targets: Whether the columns are those that somebody named.
     """
 
     codes: np.ndarray
@@ -76,16 +80,29 @@ class SkillTest:
     null_by_column: np.ndarray
     seed: int
     num_folds: int
+    of_targets: bool = False
 
-    def lost(self, codes: np.ndarray, threads: int = 1, num_draws: int = _DRAWS, first: int = 0) -> SkillLost:
+    @property
+    def skill(self) -> np.ndarray:
+        """R2 of forests that learn from real rows, on each column, float `[p]`."""
+        return _skill(self.losses, self.prior)
+
+    @property
+    def can_lose(self) -> np.ndarray:
+        """Which columns have enough skill for a loss of it to count, bool `[p]`."""
+        return self.skill >= _MIN_SKILL
+
+    def lost(self, codes: np.ndarray, threads: int = 1, num_draws: int | None = None, first: int = 0) -> SkillLost:
         """Returns what is lost by learning from `codes`, unsigned `[m, d]`, instead of from as many real rows.
 
         Args:
           codes: The candidate's rows; `train_rows` of them are drawn, all where there are fewer.
           threads: Columns at a time.
-          num_draws: Forests of each column, on rows drawn anew.
+          num_draws: Forests of each column, on rows drawn anew; two by default, three of named columns.
           first: Which draw is the first.
         """
+        if num_draws is None:
+            num_draws = _DRAWS_OF_TARGETS if self.of_targets else _DRAWS
         draws = [
             np.random.default_rng([self.seed, 3, i]).permutation(len(codes))[: self.train_rows]
             for i in range(first, first + num_draws)
@@ -93,7 +110,7 @@ class SkillTest:
 
         def learnt(j: int) -> list[float]:
             pairs = enumerate(draws, start=self.seed + first)
-            return [_loss(self.basis, codes[rows], self.codes, j, seed) for seed, rows in pairs]
+            return [_loss(self.basis, codes[rows], self.codes, j, seed, self._trees) for seed, rows in pairs]
 
         gaps = np.array(each(learnt, self.columns.tolist(), threads)).reshape(-1, num_draws) - self.losses[:, None]
         shares = tuple(_share(gap, self.losses, self.prior) for gap in gaps.T)
@@ -124,9 +141,13 @@ class SkillTest:
 
         def learnt(j: int) -> float:
             pairs = zip(train, test, strict=True)
-            return float(np.mean([_loss(self.basis, x, y, j, self.seed) for x, y in pairs]))
+            return float(np.mean([_loss(self.basis, x, y, j, self.seed, self._trees) for x, y in pairs]))
 
         return _share(np.array(each(learnt, self.columns.tolist(), threads)) - self.losses, self.losses, self.prior)
+
+    @property
+    def _trees(self) -> int:
+        return _trees(self.of_targets)
 
 
 def prepare_skill_test(
@@ -137,6 +158,7 @@ def prepare_skill_test(
     seed: int,
     most_rows: int = 2_000,
     threads: int = 1,
+    targets: Sequence[int] = (),
 ) -> SkillTest | None:
     """Fits the forests of the real rows, by folds, and the null.
 
@@ -151,6 +173,7 @@ def prepare_skill_test(
       seed: Of the draws and trees.
       most_rows: Real rows that are used, and twice what a forest is fitted to at most.
       threads: Columns at a time.
+      targets: Columns that are to be predicted, in any order; by default the ten that a ridge model predicts best.
 
     Returns:
       None where there are fewer than 40 rows on a side, or fewer than two columns that vary.
@@ -160,9 +183,12 @@ def prepare_skill_test(
         return None
     codes = codes[np.random.default_rng([seed, 0]).permutation(len(codes))[:num_rows]]
     basis = fit_column_basis(codes, ordinal, num_codes)
-    columns = _predictable(basis, codes)
+    columns, of_targets = _predictable(basis, codes), bool(len(targets))
     if len(columns) < 2:
         return None
+    if of_targets:
+        columns = np.unique(np.asarray(targets, int))
+    trees = _trees(of_targets)
     wanted = min(train_rows, most_rows // 2)
     # As few folds as leave as many rows to train on as the candidate has.
     folds = next((k for k in range(2, _MOST_FOLDS) if num_rows - -(-num_rows // k) >= wanted), _MOST_FOLDS)
@@ -176,8 +202,8 @@ def prepare_skill_test(
         for k, train in enumerate(rest):
             test, halves = codes[fold == k], (train[: size // 2], train[size // 2 :])
             mean = np.mean(np.sum((target[fold == k] - target[train].mean(axis=0)) ** 2, axis=1))
-            first, second = (_loss(basis, codes[half], test, j, seed) for half in halves)
-            found.append([_loss(basis, codes[train], test, j, seed), float(mean), first, second])
+            first, second = (_loss(basis, codes[half], test, j, seed, trees) for half in halves)
+            found.append([_loss(basis, codes[train], test, j, seed, trees), float(mean), first, second])
         return found
 
     found = np.array(each(arms, columns.tolist(), threads))
@@ -198,7 +224,12 @@ def prepare_skill_test(
         null_by_column=np.sqrt(np.mean(by_column**2, axis=0) / folds),
         seed=seed,
         num_folds=folds,
+        of_targets=of_targets,
     )
+
+
+def _trees(of_targets: bool) -> int:
+    return _TREES_OF_TARGETS if of_targets else _TREES
 
 
 def _folds(num_rows: int, num_folds: int, seed: int) -> np.ndarray:
@@ -214,9 +245,13 @@ def _predictable(basis: ColumnBasis, codes: np.ndarray) -> np.ndarray:
 
 
 def _share(gap: np.ndarray, losses: np.ndarray, prior: np.ndarray) -> float:
-    skill = _per_prior(prior - losses, prior)
+    skill = _skill(losses, prior)
     counts = skill >= _MIN_SKILL
     return float(_per_prior(gap, prior)[counts].sum() / skill[counts].sum()) if counts.any() else 0.0
+
+
+def _skill(losses: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    return _per_prior(prior - losses, prior)
 
 
 def _per_prior(values: np.ndarray, prior: np.ndarray) -> np.ndarray:
@@ -229,16 +264,16 @@ def _targets(basis: ColumnBasis, codes: np.ndarray, column: int) -> np.ndarray:
     return table[np.minimum(codes[:, column], len(table) - 1)][:, basis.targets[basis.groups == column]]
 
 
-def _loss(basis: ColumnBasis, train: np.ndarray, test: np.ndarray, column: int, seed: int) -> float:
+def _loss(basis: ColumnBasis, train: np.ndarray, test: np.ndarray, column: int, seed: int, trees: int) -> float:
     """Returns the mean squared error, on `test`, of a forest that predicts a column from the codes of the others."""
     # Of an ordered column trees need the order alone; categories are coded by frequency, and splits take them apart.
     x, x_test = (np.delete(rows, column, axis=1).astype(np.float32) for rows in (train, test))
-    predicted = _forest_prediction(np.asfortranarray(x), _targets(basis, train, column), x_test, seed)
+    predicted = _forest_prediction(np.asfortranarray(x), _targets(basis, train, column), x_test, seed, trees)
     return float(np.mean(np.sum((predicted - _targets(basis, test, column)) ** 2, axis=1)))
 
 
-def _forest_prediction(x: np.ndarray, y: np.ndarray, x_test: np.ndarray, seed: int) -> np.ndarray:
-    """Returns what scikit-learn's ExtraTreesRegressor of this seed predicts, float64 `[m, q]`.
+def _forest_prediction(x: np.ndarray, y: np.ndarray, x_test: np.ndarray, seed: int, trees: int) -> np.ndarray:
+    """Returns what scikit-learn's ExtraTreesRegressor of so many trees and this seed predicts, float64 `[m, q]`.
 
     Tree by tree: on so few rows that class spends half of a tree's own time on copies of its settings, checks and a
     scheduler, and holds Python's lock meanwhile.
@@ -247,8 +282,8 @@ def _forest_prediction(x: np.ndarray, y: np.ndarray, x_test: np.ndarray, seed: i
     seeds = np.random.RandomState(seed)  # noqa: NPY002
     total = np.zeros((len(x_test), y.shape[1]))
     with config_context(skip_parameter_validation=True):
-        for _ in range(_TREES):
+        for _ in range(trees):
             tree = ExtraTreeRegressor(min_samples_leaf=_LEAF_ROWS, random_state=seeds.randint(np.iinfo(np.int32).max))
             predicted = tree.fit(x, y, check_input=False).tree_.predict(x_test)
             total += predicted.reshape(total.shape)
-    return total / _TREES
+    return total / trees

@@ -40,6 +40,8 @@ def summary_lines(
     ]
     if report.collapse_probability.value is not None:
         lines += _wrapped(report.verdict_reason, width)
+    if report.calibration.targets:
+        lines += _wrapped(f"judged for predicting {', '.join(report.calibration.targets)}", width)
     lines += _wrapped(f"calibration {report.calibration.version}: {report.calibration.line}", width, style="dim")
     if report.calibration.beyond:
         beyond = ", ".join(report.calibration.beyond[:3])

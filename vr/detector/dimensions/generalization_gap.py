@@ -11,7 +11,7 @@ from vr.detector.metric import Feature, MetricSpec
 from vr.detector.proxies import loss_curves, proxy_feature
 from vr.stats.skill import SkillTest, prepare_skill_test
 
-__all__ = ["DIMENSION", "Settings", "skill_test"]
+__all__ = ["DIMENSION", "Settings", "judged_targets", "skill_test"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,12 @@ _METRICS = {
         "Skill lost, trees",
         "Share of the skill at predicting each column from the others, on real rows, that forests of randomised trees "
         "lose by learning from the candidate: 0 none, or none to lose, 1 all; null: two parts of the reference.",
+        floor=0.05,
+        judged=True,
+    ),
+    "skill_lost_targets": MetricSpec(
+        "Skill lost at the targets",
+        "The same of the columns that the model is to predict (targets) alone, in the place of that of all columns.",
         floor=0.05,
         judged=True,
     ),
@@ -75,7 +81,7 @@ def measure(inputs: Inputs, settings: Settings = Settings()) -> Measurement:
         return Measurement.missing(reason)
     trees, charts = _trees(inputs)
     features = {
-        "skill_lost_trees": trees,
+        **trees,
         "log_ratio": proxy_feature(inputs, "log_ratio_all"),
         "log_ratio_half": proxy_feature(inputs, "log_ratio_half"),
         "log_ratio_rare": proxy_feature(inputs, "log_ratio_rare"),
@@ -89,8 +95,28 @@ def measure(inputs: Inputs, settings: Settings = Settings()) -> Measurement:
 
 
 def skill_test(inputs: Inputs) -> SkillTest | None:
-    """Returns the forests of the reference, fitted once for all candidates of as many rows; None of too few rows."""
+    """Returns the forests of the reference, fitted once for all candidates of as many rows; None of too few rows.
+
+    They predict the targets, where there are any with skill to lose, else the columns that are predicted best.
+    """
+    test = _prepared(inputs, inputs.targets)
+    if test is None or not test.of_targets or test.can_lose.any():
+        return test
+    return _prepared(inputs, ())
+
+
+def judged_targets(inputs: Inputs) -> tuple[int, ...]:
+    """Returns the targets, as positions, that have skill to lose and that `skill_test` judges by; none if by others."""
+    test = skill_test(inputs) if inputs.targets and inputs.splits else None
+    if test is None or not test.of_targets:
+        return ()
+    counted = inputs.pair_columns[test.columns[test.can_lose]]
+    return tuple(j for j in inputs.targets if j in counted)
+
+
+def _prepared(inputs: Inputs, targets: tuple[int, ...]) -> SkillTest | None:
     columns, pairs, num_rows = inputs.columns, inputs.pair_columns, len(inputs.candidate)
+    positions = np.searchsorted(pairs, targets).tolist()
 
     def prepare(reference: Side) -> SkillTest | None:
         return prepare_skill_test(
@@ -100,20 +126,22 @@ def skill_test(inputs: Inputs) -> SkillTest | None:
             num_rows,
             inputs.seed,
             threads=inputs.threads,
+            targets=positions,
         )
 
-    return inputs.of_reference("skill", prepare, num_rows)
+    return inputs.of_reference("skill", prepare, num_rows, *targets)
 
 
-def _trees(inputs: Inputs) -> tuple[Feature, tuple[Chart, ...]]:
-    """Returns the share of skill that forests lose, and what they lose of it on each column."""
+def _trees(inputs: Inputs) -> tuple[dict[str, Feature], tuple[Chart, ...]]:
+    """Returns the share of skill that forests lose, of the targets or of all columns, and what of it on each column."""
     columns, pairs = inputs.columns, inputs.pair_columns
     codes = inputs.candidate.codes[:, pairs]
     test = skill_test(inputs)
     if test is None:
-        return Feature.missing("too few rows on a side, or fewer than two columns that vary"), ()
+        name = "skill_lost_targets" if inputs.targets else "skill_lost_trees"
+        return {name: Feature.missing("too few rows on a side, or fewer than two columns that vary")}, ()
     lost = test.lost(codes, inputs.threads)
-    inputs.observed["skill"] = [{"skill_lost_trees": share} for share in lost.shares]
+    inputs.observed["skill"] = [{"lost": share} for share in lost.shares]
     chart = Chart(
         id="skill-lost",
         kind="bars",
@@ -128,7 +156,14 @@ def _trees(inputs: Inputs) -> tuple[Feature, tuple[Chart, ...]]:
         caption="R2 on real rows of trees that learn from reference rows, less that of trees that learn from as many "
         "candidate rows; the band is what two parts of the reference differ by.",
     )
-    return Feature(lost.share, lost.spread, 0.0, test.null_std), (chart,)
+    found = Feature(lost.share, lost.spread, 0.0, test.null_std)
+    if test.of_targets:
+        return {"skill_lost_targets": found}, (chart,)
+    features = {"skill_lost_trees": found}
+    if inputs.targets:
+        names = ", ".join(columns.names[j] for j in inputs.targets)
+        features["skill_lost_targets"] = Feature.missing(f"real rows do not teach to predict {names}: no skill to lose")
+    return features, (chart,)
 
 
 def _copied(base: Side) -> Statistics:

@@ -23,6 +23,9 @@ VERDICTS = {
 CALIBRATION = {
     "trained": "From trained proxies and statistics, against the reference.",
     "untrained": "From statistics alone, against the reference: no proxy was trained.",
+    "trained_for_targets": "From trained proxies and statistics, against the reference, for the columns to predict.",
+    "untrained_for_targets": "From statistics alone, against the reference, for the columns to predict: no proxy was "
+    "trained.",
     "without_reference": "Without a reference, from the dataset alone: a far weaker witness than with one.",
 }
 BEYOND = "Outside of anything the calibration has seen, so less sure than it looks:"

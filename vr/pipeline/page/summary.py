@@ -71,6 +71,7 @@ def gauge(report: ValidationReport) -> Gauge:
         interval = f"{100 * given.level:.0f} % interval: {percent(lower)} to {percent(upper)} %"
     used = report.calibration
     beyond = ", ".join(clip(name, 80) for name in used.beyond[:4])
+    targets = f" To predict: {', '.join(clip(name, 80) for name in used.targets)}." if used.targets else ""
     return Gauge(
         value=value,
         lower=lower,
@@ -79,7 +80,8 @@ def gauge(report: ValidationReport) -> Gauge:
         interval=interval,
         review=used.review_from,
         reject=used.reject_from,
-        calibration=f"{CALIBRATION[used.situation]} Calibration {clip(used.version, 40)}: {clip(used.line, 400)}.",
+        calibration=f"{CALIBRATION[used.situation]}{targets} "
+        f"Calibration {clip(used.version, 40)}: {clip(used.line, 400)}.",
         beyond=f"{BEYOND} {beyond}." if beyond else "",
     )
 

@@ -52,6 +52,8 @@ class Situation(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SITUATION_TRAINED: _ClassVar[Situation]
     SITUATION_UNTRAINED: _ClassVar[Situation]
     SITUATION_WITHOUT_REFERENCE: _ClassVar[Situation]
+    SITUATION_TRAINED_FOR_TARGETS: _ClassVar[Situation]
+    SITUATION_UNTRAINED_FOR_TARGETS: _ClassVar[Situation]
 
 class RareKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -91,6 +93,8 @@ SITUATION_UNSPECIFIED: Situation
 SITUATION_TRAINED: Situation
 SITUATION_UNTRAINED: Situation
 SITUATION_WITHOUT_REFERENCE: Situation
+SITUATION_TRAINED_FOR_TARGETS: Situation
+SITUATION_UNTRAINED_FOR_TARGETS: Situation
 RARE_KIND_UNSPECIFIED: RareKind
 RARE_KIND_LOST: RareKind
 RARE_KIND_NEW: RareKind
@@ -936,7 +940,7 @@ class Figures(_message.Message):
     def __init__(self, figures: _Optional[_Mapping[str, Figure]] = ...) -> None: ...
 
 class CalibrationSection(_message.Message):
-    __slots__ = ("version", "situation", "line", "datasets", "sources", "cases", "errors", "review_from", "reject_from", "beyond")
+    __slots__ = ("version", "situation", "line", "datasets", "sources", "cases", "errors", "review_from", "reject_from", "beyond", "targets")
     class CasesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -961,6 +965,7 @@ class CalibrationSection(_message.Message):
     REVIEW_FROM_FIELD_NUMBER: _ClassVar[int]
     REJECT_FROM_FIELD_NUMBER: _ClassVar[int]
     BEYOND_FIELD_NUMBER: _ClassVar[int]
+    TARGETS_FIELD_NUMBER: _ClassVar[int]
     version: str
     situation: Situation
     line: str
@@ -971,7 +976,8 @@ class CalibrationSection(_message.Message):
     review_from: float
     reject_from: float
     beyond: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, version: _Optional[str] = ..., situation: _Optional[_Union[Situation, str]] = ..., line: _Optional[str] = ..., datasets: _Optional[int] = ..., sources: _Optional[int] = ..., cases: _Optional[_Mapping[str, int]] = ..., errors: _Optional[_Mapping[str, Figures]] = ..., review_from: _Optional[float] = ..., reject_from: _Optional[float] = ..., beyond: _Optional[_Iterable[str]] = ...) -> None: ...
+    targets: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, version: _Optional[str] = ..., situation: _Optional[_Union[Situation, str]] = ..., line: _Optional[str] = ..., datasets: _Optional[int] = ..., sources: _Optional[int] = ..., cases: _Optional[_Mapping[str, int]] = ..., errors: _Optional[_Mapping[str, Figures]] = ..., review_from: _Optional[float] = ..., reject_from: _Optional[float] = ..., beyond: _Optional[_Iterable[str]] = ..., targets: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Driver(_message.Message):
     __slots__ = ("feature", "contribution", "excess")
