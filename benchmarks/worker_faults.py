@@ -1,332 +1,193 @@
 """What becomes of a worker's jobs when processes are killed, calls go wrong and the orchestrator is away?
 
-    python -m benchmarks.worker_faults [--rows 1,2,3,10,11,18] [--kills 50]
+    python -m benchmarks.worker_faults [--rows 1,2,3,10,11,18] [--kills 50] [--minutes 15]
 
 Real `vr worker` processes against the reference orchestrator on loopback, at moments drawn with a seed. The figures are
-those of docs/reliability.md's fault matrix. An hour or more on two quiet cores; each row is written as soon as it is
-done, to results/worker_faults_ROW.json.
+those of docs/reliability.md's fault matrix. An hour or more on two quiet cores, at once or in parts: each trial is kept
+in `--kept` once it is over, and the same command goes on after the last one. Each row's figures are written to
+results/worker_faults_ROW.json, with how much was not run, when the command ends or is ended by SIGINT or SIGTERM. Exit
+code 1 where something went wrong that must not; the logs of a trial that failed are beside what is kept.
 """
 
 import argparse
-import json
-import os
+import math
 import signal
 import statistics
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from benchmarks.measure import RESULTS, save
+from benchmarks.trials import Kept, Trials, carry_on
+from benchmarks.worker_trials import PACE_S, PHASES, Bench, Found
 
-from benchmarks.measure import save
-from tests.worker.worker_process import (
-    ENDLESS,
-    TRAINING,
-    Worker,
-    children_of,
-    is_alive,
-    kill,
-    trains,
-    until,
-    write_data,
-)
-from vr.worker.testing import ReferenceOrchestrator
-
-_LEASE_S = 3.0
-_LONGEST_S = 3_600.0
-_TOUGH = "worker.restarts=1000"
+_JOBS_AT_ONCE = 10  # of row 11
+_ROWS = ("1", "2", "3", "10", "11", "18")
 
 
-def main() -> None:
-    """Does the rows that were asked for."""
+def main(words: Sequence[str] | None = None) -> int:
+    """Does what is left of the rows that were asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rows", default="1,2,3,10,11,18")
+    parser.add_argument("--rows", default=",".join(_ROWS))
     parser.add_argument("--kills", type=int, default=50, help="of rows 1 and 2")
-    parser.add_argument("--signals", type=int, default=10, help="of each phase of row 3")
+    parser.add_argument("--signals", type=int, default=10, help="of each phase of row 3, of each kind of row 18")
     parser.add_argument("--jobs", type=int, default=50, help="of row 11")
-    parser.add_argument("--outages", default="0.1,1,10,60,300", help="seconds, of row 10")
+    parser.add_argument("--outages", type=numbers, default="0.1,1,10,60,300", help="seconds, of row 10")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="no trial begins after that")
+    parser.add_argument("--kept", type=Path, default=Path("outputs/worker_faults"), help="folder of finished trials")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the figures")
     parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    rows: dict[str, Callable[[Path, Any], dict[str, Any]]] = {
-        "1": killed_children,
-        "2": killed_workers,
-        "3": terminated,
-        "10": outages,
-        "11": confused,
-        "18": impatient,
-    }
-    for row in arguments.rows.split(","):
-        with tempfile.TemporaryDirectory() as folder:
-            write_data(Path(folder))
-            result = rows[row](Path(folder), arguments)
-        print(json.dumps(result, indent=1), flush=True)
-        words = f"--kills {arguments.kills} --signals {arguments.signals} --jobs {arguments.jobs}"
-        command = f"python -m benchmarks.worker_faults --rows {row} {words} --outages {arguments.outages}"
-        save(f"worker_faults_{row}", {"seed": arguments.seed, **result}, command)
+    arguments = parser.parse_args(words)
+    names = arguments.rows.split(",")
+    if unknown := [name for name in names if name not in _ROWS]:
+        parser.error(f"--rows: no row {', '.join(unknown)}; there are {', '.join(_ROWS)}")
+    try:
+        kept = {name: Kept(arguments.kept / f"row_{name}.json", settings_of(name, arguments)) for name in names}
+    except ValueError as err:
+        parser.error(str(err))
+    until = time.monotonic() + 60 * arguments.minutes
+    with tempfile.TemporaryDirectory() as folder:
+        rows = planned(Bench(Path(folder), arguments.seed, arguments.kept), arguments)
+        try:
+            for name in names:
+                carry_on(rows[name], kept[name], until)
+        except KeyboardInterrupt:
+            print("interrupted: the trial under way counts for nothing", flush=True)
+    for name in names:
+        write(name, rows[name], kept[name], arguments)
+    return told(rows, kept)
 
 
-@contextmanager
-def orchestrated(folder: Path, name: str) -> Iterator[ReferenceOrchestrator]:
-    """Yields an orchestrator with a database of its own."""
-    with ReferenceOrchestrator(folder / f"{name}.db", lease_s=_LEASE_S) as it:
-        yield it
+def numbers(words: str) -> list[float]:
+    """Returns numbers that stand between commas."""
+    return [float(word) for word in words.split(",")]
 
 
-def submit(orchestrator: ReferenceOrchestrator, folder: Path, job_id: str, **more: Any) -> None:
-    """Adds a job on the small datasets."""
-    orchestrator.submit(job_id, str(folder / "fresh.parquet"), str(folder / "reference.parquet"), **more)
+def settings_of(name: str, arguments: Any) -> dict[str, Any]:
+    """Returns what decides what a row's trials do."""
+    return {"seed": arguments.seed} | ({"outages": arguments.outages} if name == "10" else {})
 
 
-def report_of(orchestrator: ReferenceOrchestrator, job_id: str) -> dict[str, Any]:
-    """Returns a job's report without what differs from run to run."""
-    document = json.loads(orchestrator.ledger.end(job_id).report_json)
-    return {name: value for name, value in document.items() if name != "run"}
+def planned(bench: Bench, arguments: Any) -> dict[str, Trials]:
+    """Returns the trials of every row."""
+    signals, outages = arguments.signals, arguments.outages
 
+    def confused(number: int, left: int) -> Found:
+        return bench.confused(min(_JOBS_AT_ONCE, left), number)
 
-def whole(folder: Path) -> tuple[dict[str, Any], float]:
-    """Returns the report of a training job that nobody disturbs, and the seconds from its lease to its end."""
-    with orchestrated(folder, "whole") as orchestrator, Worker(orchestrator, folder / "whole", _TOUGH) as worker:
-        worker.line()
-        submit(orchestrator, folder, "job", cascade="smoke", overrides=TRAINING)
-        begun = time.monotonic()
-        orchestrator.wait("job", seconds=_LONGEST_S)
-        return report_of(orchestrator, "job"), time.monotonic() - begun
+    def outage(number: int, left: int) -> Found:
+        return bench.outage(outages[number], number)
 
-
-def killed_children(folder: Path, arguments: Any) -> dict[str, Any]:
-    """Row 1: the child is killed again and again, at moments from its start to its end."""
-    expected, seconds = whole(folder)
-    rng, killed, jobs, equal, recoveries = np.random.default_rng(arguments.seed), 0, 0, 0, []
-    with orchestrated(folder, "killed") as orchestrator, Worker(orchestrator, folder / "killed", _TOUGH) as worker:
-        worker.line()
-        while killed < arguments.kills:
-            job_id = f"job-{jobs}"
-            jobs += 1
-            submit(orchestrator, folder, job_id, cascade="smoke", overrides=TRAINING)
-            while killed < arguments.kills:
-                moment = time.monotonic() + float(rng.uniform(0.0, seconds))
-                while time.monotonic() < moment and orchestrator.ledger.state(job_id) != "done":
-                    time.sleep(0.02)
-                child = worker.child()
-                if orchestrator.ledger.state(job_id) == "done" or child is None:
-                    break
-                kill(child)
-                at = time.monotonic()
-                killed += 1
-                until(lambda was=child: worker.child() not in (None, was), _LONGEST_S)
-                recoveries.append(time.monotonic() - at)
-            orchestrator.wait(job_id, seconds=_LONGEST_S)
-            equal += report_of(orchestrator, job_id) == expected
-            assert len(orchestrator.ledger.calls(job_id, "Complete", effective=True)) == 1
-            print(f"killed {killed}", flush=True)
     return {
-        "kills": killed,
-        "jobs": jobs,
-        "reports_equal": equal,
-        "seconds_of_a_whole_job": seconds,
-        "next_child_started_s": spread(recoveries),
+        "1": Trials("row 1", "kills of children", arguments.kills, bench.killed_children),
+        "2": Trials("row 2", "kills of workers", arguments.kills, bench.killed_workers),
+        "3": Trials("row 3", "signals", len(PHASES) * signals, bench.terminated),
+        "10": Trials("row 10", "outages", len(outages), outage, lambda number: PACE_S + outages[number]),
+        "11": Trials("row 11", "jobs", arguments.jobs, confused),
+        "18": Trials("row 18", "stopped jobs", 2 * signals, bench.stopped),
     }
 
 
-def killed_workers(folder: Path, arguments: Any) -> dict[str, Any]:
-    """Row 2: supervisor and child are killed, and another process takes their folder."""
-    expected, seconds = whole(folder)
-    rng, killed, recoveries = np.random.default_rng(arguments.seed), 0, []
-    jobs = equal = doubles = 0
-    with orchestrated(folder, "killed") as orchestrator:
-        while killed < arguments.kills:
-            job_id = f"job-{jobs}"
-            jobs += 1
-            submit(orchestrator, folder, job_id, cascade="smoke", overrides=TRAINING)
-            while orchestrator.ledger.state(job_id) != "done":
-                begun = time.monotonic()
-                with Worker(orchestrator, folder / "w", _TOUGH) as worker:
-                    worker.line()
-                    recoveries.append(time.monotonic() - begun)
-                    # With the time that a process takes to be ready.
-                    moment = begun + float(rng.uniform(0.0, 1.5 * seconds)) if killed < arguments.kills else np.inf
-                    while time.monotonic() < moment and orchestrator.ledger.state(job_id) != "done":
-                        time.sleep(0.02)
-                    if orchestrator.ledger.state(job_id) != "done":
-                        left = list(children_of(worker.process.pid))
-                        worker.kill()
-                        killed += 1
-                        until(lambda left=left: not any(is_alive(pid) for pid in left))
-            equal += report_of(orchestrator, job_id) == expected
-            doubles += len(orchestrator.ledger.calls(job_id, "Complete", effective=True)) - 1
-            print(f"killed {killed}", flush=True)
-    return {
-        "kills": killed,
-        "jobs": jobs,
-        "reports_equal": equal,
-        "double_completions": doubles,
-        "connected_again_s": spread(recoveries),
+def write(name: str, row: Trials, kept: Kept, arguments: Any) -> None:
+    """Writes the figures of one row's trials, if there are any."""
+    if not kept.trials:
+        return
+    words = f"--rows {name} --kills {arguments.kills} --signals {arguments.signals} --jobs {arguments.jobs}"
+    words += f" --outages {','.join(f'{seconds:g}' for seconds in arguments.outages)}"
+    result = {
+        "seed": arguments.seed,
+        "counted": row.unit,
+        "planned": row.planned,
+        "done": kept.done,
+        "not_run": max(0, row.planned - kept.done),
+        "trials": len(kept.trials),
+        "revisions": sorted({trial["revision"] or "unknown" for trial in kept.trials}),
+        "wrong": kept.wrong,
+        **_FIGURES[name]([trial for trial in kept.trials if not trial["failed"]]),
     }
+    save(f"worker_faults_{name}", result, f"python -m benchmarks.worker_faults {words}", arguments.results)
 
 
-def terminated(folder: Path, arguments: Any) -> dict[str, Any]:
-    """Row 3: SIGTERM before training, while it trains and keeps every segment, and while the rows are scored."""
-    phases: dict[str, tuple[dict[str, Any], Callable[[Any, str], object]]] = {
-        "start and compile": (
-            {"cascade": "smoke", "overrides": ENDLESS},
-            lambda o, job: o.ledger.row(job)["acknowledged"],
-        ),
-        "train and save": ({"cascade": "smoke", "overrides": ENDLESS}, trains),
-        "end": (
-            {"cascade": "none"},
-            lambda o, job: (p := o.ledger.progress(job)) and p.stage not in ("read", "profile"),
-        ),
-    }
-    rng, result = np.random.default_rng(arguments.seed), {}
-    for phase, (settings, begun) in phases.items():
-        seconds, codes, lost, given_back = [], [], 0, 0
-        with orchestrated(folder, phase.replace(" ", "-")) as orchestrator:
-            for number in range(arguments.signals):
-                job_id = f"job-{number}"
-                submit(orchestrator, folder, job_id, **settings)
-                with Worker(orchestrator, folder / phase.replace(" ", "-")) as worker:
-                    until(
-                        lambda job_id=job_id, begun=begun: (
-                            begun(orchestrator, job_id) or orchestrator.ledger.state(job_id) == "done"
-                        )
-                    )
-                    time.sleep(float(rng.uniform(0.0, 0.5)))
-                    at = time.monotonic()
-                    worker.terminate()
-                    codes.append(worker.process.wait(_LONGEST_S))
-                    seconds.append(time.monotonic() - at)
-                state = orchestrator.ledger.state(job_id)
-                given_back += state == "waiting"
-                lost += state not in ("waiting", "done")
-                orchestrator.ledger.cancel(job_id)
-        result[phase] = {
-            "signals": len(codes),
-            "exit_code_0": codes.count(0),
-            "exit_s": spread(seconds),
-            "given_back": given_back,
-            "neither_done_nor_given_back": lost,
-        }
-    return result
+def told(rows: Mapping[str, Trials], kept: Mapping[str, Kept]) -> int:
+    """Says of every row how much of it was run and what went wrong; returns the exit code."""
+    is_whole = True
+    for name, each in kept.items():
+        row, left = rows[name], rows[name].planned - each.done
+        is_whole &= left <= 0
+        print(f"{row.name}: {each.done} of {row.planned} {row.unit}" + (f", {left} NOT RUN" if left > 0 else ""))
+        for wrong in each.wrong:
+            print(f"{row.name}: WRONG: {wrong}")
+    if not is_whole:
+        print("the same command goes on with what was not run")
+    return 1 if any(each.wrong for each in kept.values()) else 0
 
 
-def outages(folder: Path, arguments: Any) -> dict[str, Any]:
-    """Row 10: the orchestrator is away while a job trains."""
-    found = []
-    with orchestrated(folder, "away") as orchestrator, Worker(orchestrator, folder / "w") as worker:
-        worker.line()
-        submit(orchestrator, folder, "job", cascade="smoke", overrides=ENDLESS)
-        until(lambda: trains(orchestrator, "job"), _LONGEST_S)
-        for seconds in map(float, arguments.outages.split(",")):
-            until(lambda: orchestrator.ledger.progress("job").training.step > 0)
-            pace = _steps_a_second(orchestrator, 10.0)
-            calls, before = orchestrator.script.seen.total(), orchestrator.ledger.progress("job").done
-            orchestrator.stop()
-            left = time.monotonic()
-            time.sleep(seconds)
-            away = time.monotonic() - left
-            orchestrator.start()
-            back = time.monotonic()
-            until(lambda calls=calls: orchestrator.script.seen.total() > calls)
-            reconnect_s = time.monotonic() - back
-            until(lambda before=before: orchestrator.ledger.progress("job").done > before)
-            done = orchestrator.ledger.progress("job").done - before
-            expected = pace * (time.monotonic() - left)
-            found.append(
-                {
-                    "away_s": away,
-                    "reconnect_s": reconnect_s,
-                    "steps_per_expected_step": done / expected if expected else None,
-                    "attempt": orchestrator.ledger.row("job")["attempt"],
-                }
-            )
-            print(found[-1], flush=True)
-        goaways = worker.log().count("too_many_pings")
-    return {"outages": found, "told_off_for_pings": goaways}
-
-
-def _steps_a_second(orchestrator: ReferenceOrchestrator, seconds: float) -> float:
-    before, begun = orchestrator.ledger.progress("job").done, time.monotonic()
-    time.sleep(seconds)
-    return (orchestrator.ledger.progress("job").done - before) / (time.monotonic() - begun)
-
-
-def confused(folder: Path, arguments: Any) -> dict[str, Any]:
-    """Row 11: a third of all calls lost, doubled or late, and two workers that sleep through their leases."""
-    rng, doubles, states = np.random.default_rng(arguments.seed), 0, []
-    with (
-        orchestrated(folder, "confused") as orchestrator,
-        Worker(orchestrator, folder / "one", "worker.call_s=1") as one,
-        Worker(orchestrator, folder / "two", "worker.call_s=1") as two,
-    ):
-        one.line(), two.line()
-        orchestrator.script.shake(1 / 3, arguments.seed, late_s=2.0)
-        names = [f"job-{number}" for number in range(arguments.jobs)]
-        for job_id in names:
-            submit(orchestrator, folder, job_id)
-        while not all(orchestrator.ledger.state(job_id) == "done" for job_id in names):
-            # One of them sleeps through its lease, and does not know that.
-            asleep = (one, two)[int(rng.integers(2))].process.pid
-            os.kill(asleep, signal.SIGSTOP)
-            time.sleep(float(rng.uniform(0.5, 1.5)) * _LEASE_S)
-            os.kill(asleep, signal.SIGCONT)
-            time.sleep(float(rng.uniform(0.0, 1.0)) * _LEASE_S)
-        for job_id in names:
-            states.append(orchestrator.wait(job_id, seconds=_LONGEST_S))
-            # Too late: it has ended.
-            orchestrator.ledger.cancel(job_id)
-        orchestrator.script.shake(0.0)
-        time.sleep(5.0)
-        for job_id in names:
-            doubles += len(orchestrator.ledger.calls(job_id, "Complete", effective=True)) - 1
-            assert orchestrator.ledger.state(job_id) == "done"
-        attempts = [orchestrator.ledger.row(job_id)["attempt"] for job_id in names]
-        calls = sum(len(orchestrator.ledger.calls(job_id)) for job_id in names)
-        faults = dict(orchestrator.script.done)
-    return {
-        "jobs": len(names),
-        "done": states.count("done"),
-        "calls": calls,
-        "faults": faults,
-        "jobs_of_several_attempts": sum(attempt > 1 for attempt in attempts),
-        "double_completions": doubles,
-    }
-
-
-def impatient(folder: Path, arguments: Any) -> dict[str, Any]:
-    """Row 18: a time limit shorter than the work, and a cancellation: how long until the child is gone?"""
-    late, stopped = [], []
-    with orchestrated(folder, "impatient") as orchestrator, Worker(orchestrator, folder / "w") as worker:
-        worker.line()
-        for number in range(arguments.signals):
-            job_id = f"cancelled-{number}"
-            submit(orchestrator, folder, job_id, cascade="smoke", overrides=ENDLESS)
-            until(lambda job_id=job_id: trains(orchestrator, job_id), _LONGEST_S)
-            child = worker.child()
-            at = time.monotonic()
-            orchestrator.ledger.cancel(job_id)
-            until(lambda child=child: child is None or not is_alive(child))
-            stopped.append(time.monotonic() - at)
-            until(lambda job_id=job_id: orchestrator.ledger.state(job_id) == "cancelled")
-        for number in range(arguments.signals):
-            job_id, limit = f"limited-{number}", 1.0
-            submit(orchestrator, folder, job_id, cascade="smoke", overrides=ENDLESS, time_limit_s=limit)
-            until(lambda job_id=job_id: orchestrator.ledger.row(job_id)["acknowledged"], _LONGEST_S)
-            at = time.monotonic()
-            orchestrator.wait(job_id, seconds=_LONGEST_S)
-            late.append(time.monotonic() - at - limit)
-            assert orchestrator.ledger.end(job_id).reason == "DEADLINE_EXCEEDED"
-    return {"cancelled_child_gone_s": spread(stopped), "told_after_time_limit_s": spread(late)}
-
-
-def spread(values: list[float]) -> dict[str, float | int]:
-    """Returns median and greatest."""
+def spread(values: Sequence[float]) -> dict[str, float | int]:
+    """Returns count, median and greatest; of none the count alone."""
     if not values:
         return {"count": 0}
     return {"count": len(values), "median": round(statistics.median(values), 3), "max": round(max(values), 3)}
 
 
+def _of_killed_children(trials: list[Found]) -> Found:
+    recoveries = [seconds for trial in trials for seconds in trial["next_child_started_s"]]
+    return {"jobs": len(trials), "next_child_started_s": spread(recoveries)}
+
+
+def _of_killed_workers(trials: list[Found]) -> Found:
+    # Those that were killed before they were connected are none of these.
+    connected = [seconds for trial in trials for seconds in trial["connected_s"]]
+    return {"jobs": len(trials), "connected_s": spread(connected)}
+
+
+def _of_terminated(trials: list[Found]) -> Found:
+    found = {}
+    for phase in PHASES:
+        of_it = [trial for trial in trials if trial["phase"] == phase]
+        found[phase] = {
+            "signals": len(of_it),
+            "given_back": sum(trial["given_back"] for trial in of_it),
+            "exit_s": spread([trial["exit_s"] for trial in of_it]),
+            "stages": dict(Counter(trial["stage"] for trial in of_it)),
+        }
+    return {"phases": found}
+
+
+def _of_outages(trials: list[Found]) -> Found:
+    names = ("away_s", "reconnect_s", "trained_of_expected", "told_off_for_pings")
+    return {"outages": [{name: trial[name] for name in names} for trial in trials]}
+
+
+def _of_confused(trials: list[Found]) -> Found:
+    faults = sum((Counter(trial["faults"]) for trial in trials), Counter())
+    names = ("calls", "jobs_of_several_attempts", "ends_refused")
+    return {**{name: sum(trial[name] for trial in trials) for name in names}, "faults": dict(faults)}
+
+
+def _of_stopped(trials: list[Found]) -> Found:
+    return {
+        by: {
+            name: spread([trial[name] for trial in trials if trial["by"] == by]) for name in ("child_gone_s", "told_s")
+        }
+        for by in ("cancellation", "time limit")
+    }
+
+
+_FIGURES: dict[str, Callable[[list[Found]], Found]] = {
+    "1": _of_killed_children,
+    "2": _of_killed_workers,
+    "3": _of_terminated,
+    "10": _of_outages,
+    "11": _of_confused,
+    "18": _of_stopped,
+}
+
+
 if __name__ == "__main__":
-    main()
+    # As ctrl-C: processes that were started are ended, and the figures of what is kept are written.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.exit(main())

@@ -1,5 +1,7 @@
 """What is kept or sent comes back equal to the last bit, and what is damaged does not come back."""
 
+import importlib.metadata
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -41,6 +43,25 @@ def test_work_comes_back_with_the_same_digest():
         again = work_of(work.packed())
         assert again.digest == work.digest
         assert again.packed() == work.packed()
+
+
+def test_a_digest_does_without_a_package_and_knows_its_versions(monkeypatch):
+    """Only texts ask for scikit-learn; a state without it is none of a run with it, whose clusters may differ."""
+
+    installed = importlib.metadata.version
+
+    def digest_with(found):
+        def version(name):
+            if name == "scikit-learn" and found is None:
+                raise importlib.metadata.PackageNotFoundError(name)
+            return found if name == "scikit-learn" else installed(name)
+
+        monkeypatch.setattr(importlib.metadata, "version", version)
+        return SampleWork(["a"], 10, 3).digest
+
+    whole = SampleWork(["a"], 10, 3).digest
+    assert digest_with(installed("scikit-learn")) == whole
+    assert len({whole, digest_with(None), digest_with("0.1")}) == 3
 
 
 def test_a_damaged_state_is_no_state():

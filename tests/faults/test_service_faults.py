@@ -6,13 +6,14 @@ import signal
 import socket
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.server.service_process import children_of, details_of, running, slow_job, stream, until
+from tests.server.service_process import Running, children_of, details_of, running, slow_job, stream, until
 from tests.server.test_service import metrics_of
 from vr.client import Client, Job
 from vr.server._generated.vr.v1 import job_pb2
@@ -32,6 +33,10 @@ def quick(tmp_path_factory, data):
 
 def percentile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+
+
+def in_flight(server: Running) -> float:
+    return metrics_of(server)['vr_inflight{method="DetectCollapse"}']
 
 
 def test_row_1_a_child_killed_again_and_again(tmp_path, data):
@@ -65,10 +70,17 @@ def test_row_1_a_child_killed_again_and_again(tmp_path, data):
     assert done == kills
 
 
-def test_row_15_many_cancelled_and_expired_calls_then_one(quick, data):
+def test_row_15_many_cancelled_and_expired_calls_then_one(tmp_path, data):
     """200 calls that are cancelled or expire; the next answers as before them, and nothing is in flight."""
-    work = Job(data / "broken.parquet", data / "reference.parquet")
-    with Client(quick.address, timeout=300) as client, quick.channel as channel:
+    work, rng = Job(data / "broken.parquet", data / "reference.parquet"), random.Random(15)
+    words = (f"server.roots=[{data}]", "server.children=1", "server.metrics_port=0", "cascade=none", "server.drain_s=0")
+    # Room for all of them: a call that is refused is neither cancelled nor expired.
+    room = ("server.queue=256", "server.tenant_jobs=256", "server.tenant_calls=256")
+    with (
+        running(tmp_path, *words, *room) as server,
+        Client(server.address, timeout=300) as client,
+        server.channel as channel,
+    ):
 
         def seconds() -> float:
             begun = time.monotonic()
@@ -76,24 +88,36 @@ def test_row_15_many_cancelled_and_expired_calls_then_one(quick, data):
             return time.monotonic() - begun
 
         seconds()
-        before = [seconds() for _ in range(3)]
+        normal = percentile([seconds() for _ in range(20)], 0.95)
         job = job_pb2.Job(
             candidate=job_pb2.Dataset(uri=str(data / "broken.parquet")),
             reference=job_pb2.Dataset(uri=str(data / "reference.parquet")),
         )
         raw = engine.ValidateRequest(job=job).SerializeToString()
-        ask = channel.unary_unary("/vr.v1.CollapseEngine/DetectCollapse")
+        ask, calls = channel.unary_unary("/vr.v1.CollapseEngine/DetectCollapse"), []
         for number in range(200):
-            call = ask.future(raw, timeout=0.5 if number % 2 else 60)
+            calls.append(ask.future(raw, timeout=rng.uniform(0.05, 0.5) if number % 2 else 60))
+            time.sleep(0.02)
             if number % 2 == 0:
-                time.sleep(0.02)
-                call.cancel()
-        until(lambda: sum(v for k, v in metrics_of(quick).items() if k.startswith("vr_inflight{")) == 0, 60)
-        until(lambda: metrics_of(quick)["vr_children"] == 1, 60)
-        after = seconds()
-    print(f"\nbefore {max(before):.2f} s at most, after 200 cancelled or expired calls {after:.2f} s; in flight 0")
+                calls[-1].cancel()
+        codes = Counter(call.code().name for call in calls)
+        begun = time.monotonic()
+        until(lambda: in_flight(server) == 0, 60)
+        settled = time.monotonic() - begun
+        first = seconds()
+        until(lambda: metrics_of(server)["vr_children"] == 1, 60)
+        second = seconds()
+        left = in_flight(server)
+    print(
+        f"\nnormal p95 {normal:.2f} s; {dict(codes)}; nothing in flight {settled:.2f} s after the last; "
+        f"the next answer {first:.2f} s, the one after that {second:.2f} s"
+    )
+    # One that was answered before its deadline is no failure of anything.
+    assert set(codes) <= {"CANCELLED", "DEADLINE_EXCEEDED", "OK"}
+    assert codes["CANCELLED"] == 100
+    assert left == 0
     # The cold child behind the last stopped call takes some seconds; a queue of 200 validations would take minutes.
-    assert after < 10 * max(before) + 30
+    assert max(first, second) < 10 * normal + 30
 
 
 def test_row_16_clients_that_do_not_read(quick, data):

@@ -1,10 +1,10 @@
 """What one pass does with each partition of a dataset, and how what comes of it is merged, kept and sent."""
 
 import hashlib
+import importlib.metadata
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -30,7 +30,6 @@ from vr.data.strata import Strata
 __all__ = ["ProfileWork", "SampleWork", "StratifiedWork", "Work", "work_of"]
 
 _FORMAT = 1  # of kept states; raised where the same bytes would mean something else
-_PACKAGES = ("vr", "numpy", "pyarrow", "scikit-learn")
 State = TypeVar("State")
 
 
@@ -300,5 +299,19 @@ def work_of(content: bytes) -> "SampleWork | ProfileWork | StratifiedWork":
 
 def _digest(kind: str, parts: list) -> str:
     constants = [_FORMAT, ROW_SKETCH, VALUE_SKETCH]
-    versions = [[name, version(name)] for name in _PACKAGES]
+    # What is loaded says which version it is; scikit-learn is loaded for texts alone.
+    versions = [
+        ["vr", importlib.metadata.version("vr")],
+        ["numpy", np.__version__],
+        ["pyarrow", pa.__version__],
+        ["scikit-learn", _installed("scikit-learn")],
+    ]
     return hashlib.sha256(json.dumps([kind, parts, constants, versions]).encode()).hexdigest()
+
+
+def _installed(package: str) -> str | None:
+    """Returns which version of a package is installed; None where there is none, and nothing can depend on it."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
