@@ -2,11 +2,11 @@
 
     python -m benchmarks.validate_latency [--rows 10000] [--columns 12] [--repeats 3] [--long] [--plain PYTHON]
 
-Times the command line as a user meets it, imports and reports included: statistics only (`cascade=none`), `smoke`, and
-`laptop`, each with the compilation cache empty (`cold`) and filled (`warm`). `--long` adds `laptop` on 1M x 20 against
-1M x 20. Also times `import vr`. PYTHON is the interpreter of an environment with `pip install .` and nothing else:
-`cascade=none` is timed there too, without pandas, which scikit-learn and pyarrow load where it is installed. Writes
-results/validate_latency.json.
+Times the command line as a user meets it, imports and reports included: statistics only (`cascade=none`), of all
+columns and for a named target, `smoke`, and `laptop`, each with the compilation cache empty (`cold`) and filled
+(`warm`). `--long` adds `laptop` on 1M x 20 against 1M x 20. Also times `import vr`. PYTHON is the interpreter of an
+environment with `pip install .` and nothing else: `cascade=none` is timed there too, without pandas, which scikit-learn
+and pyarrow load where it is installed. Writes results/validate_latency.json.
 """
 
 import argparse
@@ -77,22 +77,26 @@ def main() -> None:
             pq.write_table(table(args.rows, args.columns, seed), folder / f"{part}.parquet")
 
         def validate(
-            override: str, *, suffix: str = "", is_cold: bool = False, python: str = sys.executable
+            *overrides: str, suffix: str = "", is_cold: bool = False, python: str = sys.executable
         ) -> list[str]:
             words = ["validate", f"{folder}/candidate{suffix}.parquet"]
             words += ["--reference", f"{folder}/reference{suffix}.parquet"]
-            words += ["--output", f"{folder}/out", "--force", "--quiet", override]
+            words += ["--output", f"{folder}/out", "--force", "--quiet", *overrides]
             return command(words, folder, is_cold=is_cold, python=python)
 
         commands = {
             "import vr": [sys.executable, "-c", "import vr\nfrom benchmarks.measure import account\nprint(account())"],
             "cascade=none": validate("cascade=none"),
+            "cascade=none, a target named": validate("cascade=none", "targets=[x0]"),
             "cascade=smoke, cold": validate("cascade=smoke", is_cold=True),
             "cascade=laptop, cold": validate("cascade=laptop", is_cold=True),
             "cascade=laptop, warm": validate("cascade=laptop"),
         }
         if args.plain:
             commands["cascade=none, plain install"] = validate("cascade=none", python=args.plain)
+            commands["cascade=none, a target named, plain install"] = validate(
+                "cascade=none", "targets=[x0]", python=args.plain
+            )
         # One run that nobody counts fills the cache that `warm` reads.
         rounds({"filling the cache": commands["cascade=laptop, warm"]}, 1)
         timings = rounds(commands, args.repeats)
