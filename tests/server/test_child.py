@@ -106,6 +106,14 @@ def test_what_was_asked_for_before_is_composed_once_and_what_is_refused_stays_so
             ours.of(job)
 
 
+def test_targets_of_a_request_stand_in_the_place_of_the_operators():
+    ours = _Configurations(compose(["targets=[theirs]"]))
+    job = {"settings": {"cascade": "none", "overrides": [], "seed": 1, "targets": ["price, in $"]}}
+    assert ours.of(job).targets == ["price, in $"]
+    del job["settings"]["targets"]
+    assert ours.of(job).targets == ["theirs"]
+
+
 def test_a_request_is_bounded_and_an_operator_is_not():
     base = compose([])
     for section, name, value in (("localization", "max_rows", 20_001), ("sample", "rows", 1_000_001)):

@@ -43,6 +43,13 @@ def test_types_are_held_to_the_contract():
     assert refusal_of(request_of(overrides=["sample.rows=200"] * 65)).violations[0].field == "job.settings.overrides"
 
 
+@pytest.mark.parametrize("targets", [[f"c{i}" for i in range(11)], ["a", "a"], [""], ["a" * 257]])
+def test_targets_are_held_to_the_contract(targets):
+    job = job_pb2.Job(candidate=job_pb2.Dataset(uri="/a"), settings=job_pb2.Settings(targets=targets))
+    refusal = refusal_of(engine.ValidateRequest(job=job).SerializeToString())
+    assert refusal.violations[0].field.startswith("job.settings.targets")
+
+
 def test_the_loop_turns_beside_a_request_with_very_many_entries():
     raw = request_of({f"{number:06d}": "x" for number in range(40_000)}, ["a b"] * 10_000)
 

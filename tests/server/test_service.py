@@ -288,6 +288,7 @@ class TestRefusals:
             (lambda job: setattr(job.candidate, "uri", job.candidate.uri.replace("broken", "junk")), "BAD_DATA"),
             (lambda job: job.candidate.types.update({"no_such_column": "numeric"}), "BAD_DATA"),
             (lambda job: setattr(job.candidate, "format", "hdf5"), "BAD_DATA"),
+            (lambda job: job.settings.targets.append("no_such_column"), "BAD_DATA"),
         ],
     )
     def test_what_a_child_finds_wrong(self, server, data, change, reason):
@@ -419,6 +420,19 @@ class TestOpenness:
         lines = summary_lines(vr.validate(*pair, overrides=["cascade=none"]), report_path=None)
         assert printed.out.splitlines() == ["".join(text for text, _ in line).rstrip() for line in lines]
         assert "statistics" in printed.err
+
+    def test_targets_reach_the_pipeline_and_the_answer(self, server, data, capsys):
+        import vr
+        from vr.cli import main
+
+        pair = [str(data / "broken.parquet"), str(data / "reference.parquet")]
+        words = ["remote", "validate", pair[0], "--reference", pair[1], "cascade=none", "--server", server.address]
+        assert main([*words, "--target", "b", "-q", "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        direct = vr.validate(*pair, overrides=["cascade=none", "targets=[b]"])
+        assert told["calibration"]["targets"] == direct.calibration.targets == ["b"]
+        assert told["risk_score"] == direct.risk_score
+        assert told["run"]["configuration"]["targets"] == ["b"]
 
     def test_the_command_ends_with_the_code_of_the_direct_one(self, server, data, capsys):
         from vr.cli import main

@@ -37,6 +37,16 @@ def validate(
     reference: Annotated[
         str | None, typer.Option("--reference", "-r", help="Real rows to compare with.", show_default=False)
     ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--target",
+            "-t",
+            metavar="COLUMN",
+            help="Column that the model is to predict; may be given again.",
+            show_default=False,
+        ),
+    ] = None,
     server: Annotated[str, typer.Option("--server", "-s", metavar="HOST:PORT", help="Where it listens.")] = (
         "127.0.0.1:50051"
     ),
@@ -65,7 +75,7 @@ def validate(
     from vr.telemetry.summary import print_summary
     from vr.telemetry.terminal import show_progress
 
-    work = _with_settings(Job(candidate, reference), overrides or [])
+    work = _with_settings(Job(candidate, reference, targets=target or ()), overrides or [])
     connection = connection_of(server, token_file, authority, certificate, private_key, tls, insecure)
     with (
         Client(**vars(connection), timeout=timeout) as client,

@@ -20,6 +20,7 @@ class Job:
       reference: The same, of real rows.
       cascade: Preset; empty: the server's default.
       seed: Of the run.
+      targets: Columns that the model is to predict, ten at most; none: all columns count.
       overrides: Further settings, as on the command line, such as `detector.overall_threshold=60`.
       formats: By `candidate` and `reference`, where a name does not say it.
       types: The same: column to type.
@@ -30,6 +31,7 @@ class Job:
     reference: str | os.PathLike[str] | None = None
     cascade: str = ""
     seed: int = 0
+    targets: Sequence[str] = ()
     overrides: Sequence[str] = ()
     formats: Mapping[str, str] = field(default_factory=dict)
     types: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -39,7 +41,9 @@ class Job:
         """Returns the job as a message; requests with the same `key` are one validation."""
         message = job_pb2.Job(
             candidate=self._dataset("candidate", self.candidate),
-            settings=job_pb2.Settings(cascade=self.cascade, seed=self.seed, overrides=self.overrides),
+            settings=job_pb2.Settings(
+                cascade=self.cascade, seed=self.seed, overrides=self.overrides, targets=self.targets
+            ),
             idempotency_key=key,
         )
         if self.reference is not None:

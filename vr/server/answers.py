@@ -16,7 +16,7 @@ Report = Mapping[str, Any]
 M = TypeVar("M", bound=Message)
 # What a request may say; the rest is the operator's: addresses of machines, caches, a database with its password.
 _OF_REQUESTS = frozenset(
-    ("seed", "data", "reference", "cascade", "codec", "detector", "localization", "recommendation", "sample")
+    ("seed", "targets", "data", "reference", "cascade", "codec", "detector", "localization", "recommendation", "sample")
 )
 _REMOVES = ("deduplicate", "drop_rows")
 

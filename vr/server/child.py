@@ -182,7 +182,9 @@ class _Configurations:
         }
         # What becomes of a tenant's datasets is not kept beside that of others'.
         signatures = replace(config.signatures, history=False)
-        return replace(config, seed=settings["seed"], signatures=signatures, **sections)
+        # The run store may hold jobs of before there were any.
+        targets = settings.get("targets") or config.targets
+        return replace(config, seed=settings["seed"], targets=targets, signatures=signatures, **sections)
 
 
 def _bounded(config: "Config", base: "Config") -> "Config":

@@ -105,7 +105,12 @@ def job_of(message: Any, name: str) -> dict[str, Any]:
     }
     return {
         **datasets,
-        "settings": {"cascade": cascade, "seed": settings.seed, "overrides": list(settings.overrides)},
+        "settings": {
+            "cascade": cascade,
+            "seed": settings.seed,
+            "overrides": list(settings.overrides),
+            "targets": list(settings.targets),
+        },
         "time_limit_s": message.time_limit.ToMilliseconds() / 1000 if message.HasField("time_limit") else None,
     }
 

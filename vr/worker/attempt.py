@@ -415,5 +415,10 @@ def _document(job: Any) -> dict[str, Any]:
     settings = job.settings
     return {
         **datasets,
-        "settings": {"cascade": settings.cascade, "seed": settings.seed, "overrides": list(settings.overrides)},
+        "settings": {
+            "cascade": settings.cascade,
+            "seed": settings.seed,
+            "overrides": list(settings.overrides),
+            "targets": list(settings.targets),
+        },
     }

@@ -27,7 +27,7 @@ from vr.server._generated.buf.validate import validate_pb2 as buf_dot_validate_d
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0fvr/v1/job.proto\x12\x05vr.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\xe4\x01\n\x07\x44\x61taset\x12\x17\n\x03uri\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x08\x12*\n\x06\x66ormat\x18\x02 \x01(\tB\x1a\xbaH\x17r\x12\x32\x10^[a-z0-9]{1,16}$\xd8\x01\x01\x12\x66\n\x05types\x18\x03 \x03(\x0b\x32\x19.vr.v1.Dataset.TypesEntryB<\xbaH9\x9a\x01\x36\x10\xa0\x9c\x01*0r.R\x07numericR\x0b\x63\x61tegoricalR\x08\x64\x61tetimeR\x04textR\x06ignore\x1a,\n\nTypesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xd0\x01\n\x08Settings\x12,\n\x07\x63\x61scade\x18\x01 \x01(\tB\x1b\xbaH\x18r\x13\x32\x11^[a-z0-9_]{1,32}$\xd8\x01\x01\x12\x0c\n\x04seed\x18\x02 \x01(\r\x12\x87\x01\n\toverrides\x18\x03 \x03(\tBt\xbaHq\x92\x01n\x10@\"jrh\x18\x80\x02\x32\x63^(cascade|codec|detector|localization|recommendation|sample)\\.[a-z_.0-9]+=[A-Za-z0-9_.,+\\[\\]{}:-]*$\"\xeb\x01\n\x03Job\x12)\n\tcandidate\x18\x01 \x01(\x0b\x32\x0e.vr.v1.DatasetB\x06\xbaH\x03\xc8\x01\x01\x12!\n\treference\x18\x02 \x01(\x0b\x32\x0e.vr.v1.Dataset\x12!\n\x08settings\x18\x03 \x01(\x0b\x32\x0f.vr.v1.Settings\x12:\n\x0fidempotency_key\x18\x04 \x01(\tB!\xbaH\x1er\x19\x32\x17^[A-Za-z0-9_.-]{1,128}$\xd8\x01\x01\x12\x37\n\ntime_limit\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationB\x08\xbaH\x05\xaa\x01\x02*\x00\"a\n\tMemoryUse\x12\x12\n\x05\x62ytes\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\x0f\n\x02of\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x13\n\x06reason\x18\x03 \x01(\tH\x02\x88\x01\x01\x42\x08\n\x06_bytesB\x05\n\x03_ofB\t\n\x07_reason\"\xa8\x02\n\x08Training\x12\x0c\n\x04tier\x18\x01 \x01(\t\x12\x13\n\x06member\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x11\n\x04step\x18\x03 \x01(\x03H\x01\x88\x01\x01\x12\x12\n\x05steps\x18\x04 \x01(\x03H\x02\x88\x01\x01\x12\x11\n\x04loss\x18\x05 \x01(\x01H\x03\x88\x01\x01\x12\x1c\n\x0frows_per_second\x18\x06 \x01(\x01H\x04\x88\x01\x01\x12\x18\n\x0b\x65ta_seconds\x18\x07 \x01(\x01H\x05\x88\x01\x01\x12 \n\x06memory\x18\x08 \x01(\x0b\x32\x10.vr.v1.MemoryUse\x12\x11\n\x04\x62usy\x18\t \x01(\x01H\x06\x88\x01\x01\x42\t\n\x07_memberB\x07\n\x05_stepB\x08\n\x06_stepsB\x07\n\x05_lossB\x12\n\x10_rows_per_secondB\x0e\n\x0c_eta_secondsB\x07\n\x05_busy\"\x96\x01\n\x08Progress\x12\x1b\n\x05state\x18\x01 \x01(\x0e\x32\x0c.vr.v1.State\x12\r\n\x05stage\x18\x02 \x01(\t\x12\x0c\n\x04\x64one\x18\x03 \x01(\x01\x12\x12\n\x05total\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07message\x18\x05 \x01(\t\x12!\n\x08training\x18\x06 \x01(\x0b\x32\x0f.vr.v1.TrainingB\x08\n\x06_total*~\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_QUEUED\x10\x01\x12\x11\n\rSTATE_RUNNING\x10\x02\x12\x12\n\x0eSTATE_FINISHED\x10\x03\x12\x10\n\x0cSTATE_FAILED\x10\x04\x12\x13\n\x0fSTATE_CANCELLED\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0fvr/v1/job.proto\x12\x05vr.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\xe4\x01\n\x07\x44\x61taset\x12\x17\n\x03uri\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x08\x12*\n\x06\x66ormat\x18\x02 \x01(\tB\x1a\xbaH\x17r\x12\x32\x10^[a-z0-9]{1,16}$\xd8\x01\x01\x12\x66\n\x05types\x18\x03 \x03(\x0b\x32\x19.vr.v1.Dataset.TypesEntryB<\xbaH9\x9a\x01\x36\x10\xa0\x9c\x01*0r.R\x07numericR\x0b\x63\x61tegoricalR\x08\x64\x61tetimeR\x04textR\x06ignore\x1a,\n\nTypesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xf6\x01\n\x08Settings\x12,\n\x07\x63\x61scade\x18\x01 \x01(\tB\x1b\xbaH\x18r\x13\x32\x11^[a-z0-9_]{1,32}$\xd8\x01\x01\x12\x0c\n\x04seed\x18\x02 \x01(\r\x12\x87\x01\n\toverrides\x18\x03 \x03(\tBt\xbaHq\x92\x01n\x10@\"jrh\x18\x80\x02\x32\x63^(cascade|codec|detector|localization|recommendation|sample)\\.[a-z_.0-9]+=[A-Za-z0-9_.,+\\[\\]{}:-]*$\x12$\n\x07targets\x18\x04 \x03(\tB\x13\xbaH\x10\x92\x01\r\x10\n\x18\x01\"\x07r\x05\x10\x01\x18\x80\x02\"\xeb\x01\n\x03Job\x12)\n\tcandidate\x18\x01 \x01(\x0b\x32\x0e.vr.v1.DatasetB\x06\xbaH\x03\xc8\x01\x01\x12!\n\treference\x18\x02 \x01(\x0b\x32\x0e.vr.v1.Dataset\x12!\n\x08settings\x18\x03 \x01(\x0b\x32\x0f.vr.v1.Settings\x12:\n\x0fidempotency_key\x18\x04 \x01(\tB!\xbaH\x1er\x19\x32\x17^[A-Za-z0-9_.-]{1,128}$\xd8\x01\x01\x12\x37\n\ntime_limit\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationB\x08\xbaH\x05\xaa\x01\x02*\x00\"a\n\tMemoryUse\x12\x12\n\x05\x62ytes\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\x0f\n\x02of\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x13\n\x06reason\x18\x03 \x01(\tH\x02\x88\x01\x01\x42\x08\n\x06_bytesB\x05\n\x03_ofB\t\n\x07_reason\"\xa8\x02\n\x08Training\x12\x0c\n\x04tier\x18\x01 \x01(\t\x12\x13\n\x06member\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x11\n\x04step\x18\x03 \x01(\x03H\x01\x88\x01\x01\x12\x12\n\x05steps\x18\x04 \x01(\x03H\x02\x88\x01\x01\x12\x11\n\x04loss\x18\x05 \x01(\x01H\x03\x88\x01\x01\x12\x1c\n\x0frows_per_second\x18\x06 \x01(\x01H\x04\x88\x01\x01\x12\x18\n\x0b\x65ta_seconds\x18\x07 \x01(\x01H\x05\x88\x01\x01\x12 \n\x06memory\x18\x08 \x01(\x0b\x32\x10.vr.v1.MemoryUse\x12\x11\n\x04\x62usy\x18\t \x01(\x01H\x06\x88\x01\x01\x42\t\n\x07_memberB\x07\n\x05_stepB\x08\n\x06_stepsB\x07\n\x05_lossB\x12\n\x10_rows_per_secondB\x0e\n\x0c_eta_secondsB\x07\n\x05_busy\"\x96\x01\n\x08Progress\x12\x1b\n\x05state\x18\x01 \x01(\x0e\x32\x0c.vr.v1.State\x12\r\n\x05stage\x18\x02 \x01(\t\x12\x0c\n\x04\x64one\x18\x03 \x01(\x01\x12\x12\n\x05total\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07message\x18\x05 \x01(\t\x12!\n\x08training\x18\x06 \x01(\x0b\x32\x0f.vr.v1.TrainingB\x08\n\x06_total*~\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_QUEUED\x10\x01\x12\x11\n\rSTATE_RUNNING\x10\x02\x12\x12\n\x0eSTATE_FINISHED\x10\x03\x12\x10\n\x0cSTATE_FAILED\x10\x04\x12\x13\n\x0fSTATE_CANCELLED\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,26 +46,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SETTINGS'].fields_by_name['cascade']._serialized_options = b'\272H\030r\0232\021^[a-z0-9_]{1,32}$\330\001\001'
   _globals['_SETTINGS'].fields_by_name['overrides']._loaded_options = None
   _globals['_SETTINGS'].fields_by_name['overrides']._serialized_options = b'\272Hq\222\001n\020@\"jrh\030\200\0022c^(cascade|codec|detector|localization|recommendation|sample)\\.[a-z_.0-9]+=[A-Za-z0-9_.,+\\[\\]{}:-]*$'
+  _globals['_SETTINGS'].fields_by_name['targets']._loaded_options = None
+  _globals['_SETTINGS'].fields_by_name['targets']._serialized_options = b'\272H\020\222\001\r\020\n\030\001\"\007r\005\020\001\030\200\002'
   _globals['_JOB'].fields_by_name['candidate']._loaded_options = None
   _globals['_JOB'].fields_by_name['candidate']._serialized_options = b'\272H\003\310\001\001'
   _globals['_JOB'].fields_by_name['idempotency_key']._loaded_options = None
   _globals['_JOB'].fields_by_name['idempotency_key']._serialized_options = b'\272H\036r\0312\027^[A-Za-z0-9_.-]{1,128}$\330\001\001'
   _globals['_JOB'].fields_by_name['time_limit']._loaded_options = None
   _globals['_JOB'].fields_by_name['time_limit']._serialized_options = b'\272H\005\252\001\002*\000'
-  _globals['_STATE']._serialized_start=1318
-  _globals['_STATE']._serialized_end=1444
+  _globals['_STATE']._serialized_start=1356
+  _globals['_STATE']._serialized_end=1482
   _globals['_DATASET']._serialized_start=88
   _globals['_DATASET']._serialized_end=316
   _globals['_DATASET_TYPESENTRY']._serialized_start=272
   _globals['_DATASET_TYPESENTRY']._serialized_end=316
   _globals['_SETTINGS']._serialized_start=319
-  _globals['_SETTINGS']._serialized_end=527
-  _globals['_JOB']._serialized_start=530
-  _globals['_JOB']._serialized_end=765
-  _globals['_MEMORYUSE']._serialized_start=767
-  _globals['_MEMORYUSE']._serialized_end=864
-  _globals['_TRAINING']._serialized_start=867
-  _globals['_TRAINING']._serialized_end=1163
-  _globals['_PROGRESS']._serialized_start=1166
-  _globals['_PROGRESS']._serialized_end=1316
+  _globals['_SETTINGS']._serialized_end=565
+  _globals['_JOB']._serialized_start=568
+  _globals['_JOB']._serialized_end=803
+  _globals['_MEMORYUSE']._serialized_start=805
+  _globals['_MEMORYUSE']._serialized_end=902
+  _globals['_TRAINING']._serialized_start=905
+  _globals['_TRAINING']._serialized_end=1201
+  _globals['_PROGRESS']._serialized_start=1204
+  _globals['_PROGRESS']._serialized_end=1354
 # @@protoc_insertion_point(module_scope)

@@ -45,14 +45,16 @@ class Dataset(_message.Message):
     def __init__(self, uri: _Optional[str] = ..., format: _Optional[str] = ..., types: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Settings(_message.Message):
-    __slots__ = ("cascade", "seed", "overrides")
+    __slots__ = ("cascade", "seed", "overrides", "targets")
     CASCADE_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
     OVERRIDES_FIELD_NUMBER: _ClassVar[int]
+    TARGETS_FIELD_NUMBER: _ClassVar[int]
     cascade: str
     seed: int
     overrides: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, cascade: _Optional[str] = ..., seed: _Optional[int] = ..., overrides: _Optional[_Iterable[str]] = ...) -> None: ...
+    targets: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, cascade: _Optional[str] = ..., seed: _Optional[int] = ..., overrides: _Optional[_Iterable[str]] = ..., targets: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Job(_message.Message):
     __slots__ = ("candidate", "reference", "settings", "idempotency_key", "time_limit")
