@@ -17,7 +17,7 @@ from benchmarks.mending.predicted import Taken
 from vr.data.source import Source, open_source
 from vr.detector.remeasure import Changed
 from vr.localization.localize import Localized
-from vr.pipeline import advice
+from vr.pipeline import advice, preview
 from vr.pipeline.localization import localize_rows, row_evidence
 from vr.recommendation.actions import recommend
 from vr.recommendation.edits import Change, decide
@@ -92,7 +92,7 @@ def remedies(candidate: pa.Table, taken: Taken) -> list[Remedy]:
             result.append(Remedy(name, action, len(change.dropped), kept, change, Changed(side, kept[side.rows])))
     for clip, change in zip(clips, decided[len(actions) :], strict=True):
         if len(change.clipped):
-            moved = advice.clipped(clip, side, taken.intake)
+            moved = preview.clipped(clip, side, taken.intake)
             result.append(Remedy("clip", clip, len(change.clipped), every, change, Changed(moved, every[side.rows])))
     for share in SHARES:
         rows = round(n * share / (1.0 - share))

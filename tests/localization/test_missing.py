@@ -37,6 +37,8 @@ def test_a_planted_hole_is_named_with_its_share_and_examples():
         assert reference["age"][row].as_py() == int(cells["age"]) > 55
         assert cells["city"] == reference["city"][row].as_py() == "Lima"
         assert set(cells) == {"age", "city", "income"}
+    # The least frequent of three categories; codes that no reference row has are no part of it.
+    assert first.codes[1] == (3, 3)
 
 
 def test_a_fresh_sample_lacks_nothing():

@@ -55,6 +55,7 @@ def test_an_action_on_fewer_real_rows_than_it_asked_for_is_not_as_told():
             "rows_removed": 0,
             "cells_changed": 0,
             "rows_added": added,
+            "rows_short": 0 if status == "skipped" else 10 - added,
         }
         manifest = {"actions": [action], "output": {"fingerprint": "0123456789abcdef", "rows": 7}}
         found = fix_record(reject(), manifest)

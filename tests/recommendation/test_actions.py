@@ -3,7 +3,8 @@ import pytest
 from vr.detector.harm import Harm
 from vr.recommendation.actions import Effect, recommend, with_effects
 from vr.recommendation.ranges import Beyond
-from vr.recommendation.vocabulary import AddRealRows, Clip, Deduplicate, DropRows, GiveReference
+from vr.recommendation.regions import Condition, Gap, Region
+from vr.recommendation.vocabulary import AddRealRows, Clip, Deduplicate, DropRows, FillRegions, GiveReference
 
 FACTS = {
     "verdict": "approve",
@@ -50,6 +51,20 @@ def test_real_rows_are_asked_for_when_in_doubt(verdict, rows):
     assert found.affected_rows == rows
     assert found.action == AddRealRows(rows)
     assert "25%" in found.description
+
+
+def test_missing_regions_are_filled_when_in_doubt():
+    regions = [Region((Condition("a", lower=float(i)),), 0.1) for i in range(4)]
+    gaps = [Gap((f"a from {i}",), region, 0.01, 90 - i) for i, region in enumerate(regions)]
+    found = actions(verdict="review", gaps=gaps, num_missing=6)["fill_regions"]
+    assert found.action == FillRegions(tuple(regions))
+    assert found.affected_rows == found.cost["real_rows"] == 90 + 89 + 88 + 87
+    assert "a from 2 (10.0% of the reference, 1.0% here); and 1 more." in found.description
+    assert "2 more of localization.missing_regions cannot be filled" in found.description
+    alone = actions(verdict="review", gaps=gaps[:1], num_missing=1)["fill_regions"]
+    assert alone.title == "Fill a region that the candidate lacks with 90 real rows"
+    assert "cannot be filled" not in alone.description
+    assert "fill_regions" not in actions(gaps=gaps, num_missing=6)
 
 
 def test_without_a_reference_one_is_asked_for():

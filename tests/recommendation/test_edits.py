@@ -7,7 +7,8 @@ import pytest
 from vr.core.errors import DataError
 from vr.data.hashing import fingerprint_of, hash_batch
 from vr.recommendation.edits import decide, in_ranges
-from vr.recommendation.vocabulary import AddRealRows, Clip, Deduplicate, DropRows
+from vr.recommendation.regions import Condition, Region
+from vr.recommendation.vocabulary import AddRealRows, Clip, Deduplicate, DropRows, FillRegions
 
 
 def batches(table, size=7):
@@ -130,6 +131,17 @@ def test_what_cannot_be_done_is_refused():
     with pytest.raises(DataError, match="asks for row 3 of 2"):
         decided(table, DropRows(ranges=((0, 3),)))
     assert decided(table, AddRealRows(5)).changes[0].dropped.tolist() == []
+
+
+@pytest.mark.parametrize("size", [1, 7, 40])
+def test_regions_get_what_they_lack_of_their_shares(size):
+    low, high = (Region((Condition("x", lower=lower, below=lower + 1.0),), 0.25) for lower in (0.0, 77.0))
+    table = repeated_rows()
+    there = np.sum(table["x"].to_numpy() == 0)
+    (change,) = decided(table, FillRegions((low, high)), size=size).changes
+    assert (there + change.wanted[0]) / (40 + sum(change.wanted)) == pytest.approx(0.25, abs=0.01)
+    assert change.wanted[1] == there + change.wanted[0]
+    assert change.dropped.tolist() == change.clipped.tolist() == []
 
 
 def test_ranges_are_half_open():

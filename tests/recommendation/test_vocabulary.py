@@ -3,11 +3,13 @@ import json
 import pytest
 
 from vr.core.errors import DataError
+from vr.recommendation.regions import Condition, Region
 from vr.recommendation.vocabulary import (
     AddRealRows,
     Clip,
     Deduplicate,
     DropRows,
+    FillRegions,
     GiveReference,
     parse_action,
     to_document,
@@ -23,6 +25,7 @@ from vr.recommendation.vocabulary import (
         DropRows(ranges=((0, 3), (7, 9))),
         Clip("z", 0.0, 12.5),
         AddRealRows(429),
+        FillRegions((Region((Condition("z", lower=0.5), Condition("g", values=("low",))), 0.125),)),
         GiveReference(),
     ],
 )
@@ -30,6 +33,9 @@ def test_an_action_survives_json(action):
     document = json.loads(json.dumps(to_document(action)))
     assert document["version"] == 1
     assert parse_action(document, "here") == action
+
+
+REGION = {"share": 0.6, "conditions": [{"column": "z"}]}
 
 
 @pytest.mark.parametrize(
@@ -48,6 +54,8 @@ def test_an_action_survives_json(action):
         ({"version": 1, "kind": "clip", "column": "z", "lower": 2, "upper": 1}, "lower \\(2\\) lies above upper"),
         ({"version": 1, "kind": "clip", "column": "z", "lower": float("nan"), "upper": 1}, "lower must be a finite"),
         ({"version": 1, "kind": "add_real_rows", "rows": 0}, "rows must be 1 or more"),
+        ({"version": 1, "kind": "fill_regions", "regions": []}, "fill_regions: regions must be a list of them"),
+        ({"version": 1, "kind": "fill_regions", "regions": [REGION, REGION]}, "add up to less than 1, not 1.2"),
         ({"version": 1, "kind": "add_real_rows", "rows": 5, "from": "x"}, "has an unknown setting 'from'"),
     ],
 )

@@ -39,6 +39,7 @@ class MissingRegion:
       candidate_share: Of the candidate's.
       rows: Reference rows in it, by number, at most three.
       examples: Their cells, by column, in words.
+      codes: First and last code of each encoded column that the conditions are on, by its position.
     """
 
     conditions: tuple[str, ...]
@@ -47,6 +48,7 @@ class MissingRegion:
     candidate_share: float
     rows: tuple[int, ...]
     examples: tuple[dict[str, str], ...]
+    codes: dict[int, tuple[int, int]]
 
     @property
     def missing_share(self) -> float:
@@ -99,6 +101,7 @@ def find_missing(candidate: Side, reference: Side, columns: Columns, seed: int) 
                 shares[1],
                 tuple(int(row) for row in sides[0].rows[inside]),
                 tuple(_cells(sides[0], int(i), columns, sorted(limits)) for i in inside),
+                {j: _first_and_last(*limits[j], columns, sides[0].codes, j) for j in sorted(limits)},
             )
         )
     return sorted(found, key=lambda region: -region.missing_share)[:_MOST]
@@ -117,6 +120,13 @@ def _leaves(tree: object) -> Iterator[tuple[int, dict[int, tuple[float, float]]]
         low, high = limits.get(column, (-np.inf, np.inf))
         open_nodes.append((left, {**limits, column: (low, min(high, cut))}))
         open_nodes.append((right, {**limits, column: (max(low, cut), high)}))
+
+
+def _first_and_last(low: float, high: float, columns: Columns, reference: np.ndarray, j: int) -> tuple[int, int]:
+    """Returns the first and last code of column `j` above `low` and up to `high`; of categories, that occurs."""
+    codes = np.arange(int(columns.num_codes[j])) if columns.ordinal[j] else np.unique(reference[:, j])
+    inside = codes[(codes > low) & (codes <= high)]
+    return int(inside[0]), int(inside[-1])
 
 
 def _chance(counts: list[int], totals: list[int]) -> float:

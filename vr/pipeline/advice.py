@@ -7,30 +7,27 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from vr.data.codec import Coded
-from vr.data.encoders import NumericEncoder
-from vr.data.hashing import mix
 from vr.data.schema import ColumnKind
 from vr.data.source import Source
 from vr.detector.dimensions.generalization_gap import skill_test
 from vr.detector.forecast import Chain, forecast
 from vr.detector.harm import Harm, expected_harm
-from vr.detector.inputs import Inputs, Side
+from vr.detector.inputs import Inputs
 from vr.detector.metric import Feature, MetricSpec
 from vr.detector.mixes import harm_of_mixes, judge_mixes, measure_mixes
 from vr.detector.remeasure import Changed, remeasure
 from vr.detector.verdict import Judgement, judge
-from vr.localization.localize import Localized, Sampled
+from vr.localization.localize import Localized
 from vr.pipeline.config import Config
 from vr.pipeline.intake import Intake
+from vr.pipeline.preview import gaps_of, preview
 from vr.recommendation.actions import Action, Effect, recommend, with_effects, with_prices
 from vr.recommendation.correction import Correction, corrected
-from vr.recommendation.edits import in_ranges
 from vr.recommendation.mix_plan import MixPlan, plan_by_harm, plan_by_risk
 from vr.recommendation.ranges import Beyond, beyond_reference
-from vr.recommendation.vocabulary import AddRealRows, Clip, Deduplicate, DropRows, Executable
+from vr.recommendation.vocabulary import NEED_REAL_ROWS, FillRegions
 
-__all__ = ["Advice", "Together", "advise", "clipped"]
+__all__ = ["Advice", "Together", "advise"]
 
 # 5 % and 95 % quantile of the share of real rows that training found less the planned one, on datasets and generators
 # that the head had not seen: `errors` of benchmarks/results/mix_planner.json.
@@ -122,6 +119,8 @@ def advise(
         missing_mass=missing,
         reference_rows=None if intake.reference_profile is None else intake.reference_profile.rows,
         beyond=_beyond(intake),
+        gaps=gaps_of(found.missing, intake),
+        num_missing=len(found.missing),
         mix=mix,
         mix_by_harm=by_harm,
     )
@@ -135,12 +134,12 @@ def advise(
         return replace(_effect(after, [specs[name].label for name in again.held], changed, several), harm=harm)
 
     effects = []
-    for action in actions[: config.recommendation.measured]:
+    for action in actions[: _num_measured(actions, config)]:
         if judgement.probability is None or found.sampled is None:
             reason = judgement.reason if judgement.probability is None else intake.splits_reason
             effects.append(Effect(None, reason=reason or "needs a reference"))
             continue
-        changed = _changed([action.action], intake, found.sampled, found.num_repeated, config.seed)
+        changed = preview([action.action], intake, found.sampled, found.num_repeated, config.seed)
         if changed is None:
             effects.append(Effect(None, reason="it does nothing to the rows"))
             continue
@@ -154,7 +153,7 @@ def advise(
     for places in _sets(ordered):
         assert found.sampled is not None
         several = [ordered[i].action for i in places]
-        changed = _changed(several, intake, found.sampled, found.num_repeated, config.seed)
+        changed = preview(several, intake, found.sampled, found.num_repeated, config.seed)
         if changed is not None:
             together.append(Together(places, measured(changed, several=True)))
     priced = with_prices(
@@ -244,54 +243,25 @@ def _beyond(intake: Intake) -> list[Beyond]:
     )
 
 
+def _num_measured(actions: Sequence[Action], config: Config) -> int:
+    """Returns how many of the first actions are measured: those that fill regions do not count."""
+    wanted, others = config.recommendation.measured, 0
+    for number, action in enumerate(actions):
+        if others == wanted:
+            return number
+        others += not isinstance(action.action, FillRegions)
+    return len(actions)
+
+
 def _sets(actions: Sequence[Action]) -> list[tuple[int, ...]]:
     """Returns which actions to measure together: the first ones, and of these those that need no real rows."""
     able = [i for i, action in enumerate(actions) if action.effect.risk is not None]
     found: list[tuple[int, ...]] = []
     for number in range(2, len(able) + 1):
         first = tuple(able[:number])
-        without = tuple(i for i in first if not isinstance(actions[i].action, AddRealRows))
+        without = tuple(i for i in first if not isinstance(actions[i].action, NEED_REAL_ROWS))
         found += [places for places in (first, without) if len(places) > 1 and places not in found]
     return found
-
-
-def _changed(
-    actions: Sequence[Executable], intake: Intake, sampled: Sampled, num_repeated: int, seed: int
-) -> Changed | None:
-    """Returns the sample with actions done to it, as `vr fix` does them to the file; None if they do nothing."""
-    side, kept, real, does = intake.candidate, np.ones(len(intake.candidate), bool), 0, False
-    for action in actions:
-        if isinstance(action, Deduplicate) and not action.beside:
-            # Which repeats go is told by the hash of the row's number: the same share of them in the sample.
-            share = 1.0 - action.keep_repeats / max(1, num_repeated)
-            hashes = mix(side.rows.view(np.uint64) ^ mix(np.full(1, seed, np.uint64)))
-            kept &= ~(sampled.repeated & (hashes < share * 2.0**64))
-        elif isinstance(action, DropRows):
-            gone = in_ranges(side.rows, action.ranges)
-            if action.min_confidence is not None:
-                gone |= sampled.suspicious  # of the confidence that `recommend` asks for
-            kept &= ~gone
-        elif isinstance(action, Clip):
-            side = clipped(action, side, intake)
-        elif isinstance(action, AddRealRows):
-            real += action.rows
-        else:
-            continue
-        does = True
-    if not does:
-        return None
-    left = intake.candidate_profile.rows * float(kept.mean())
-    return Changed(side, kept, real_share=real / (real + left) if real else 0.0)
-
-
-def clipped(action: Clip, side: Side, intake: Intake) -> Side:
-    """Returns a sample of the candidate with a column's numbers moved into the action's range."""
-    codes, values = side.codes.copy(), side.values.copy()
-    for j, encoder in enumerate(intake.codec.encoders):
-        if encoder.source == action.column and isinstance(encoder, NumericEncoder):
-            values[:, j] = np.clip(values[:, j], action.lower, action.upper)
-            codes[:, j] = encoder.encode_floats(values[:, j])
-    return Side.of(Coded(codes, values), intake.embedding, side.rows)
 
 
 def _effect(after: Judgement, held: Sequence[str], changed: Changed, several: bool) -> Effect:
@@ -299,8 +269,8 @@ def _effect(after: Judgement, held: Sequence[str], changed: Changed, several: bo
         return Effect(None, reason=after.reason)
     done = "the actions done to the sample at once" if several else "the action done to the sample"
     basis = f"{done}, and what the verdict reads measured again"
-    if changed.real_share:
-        basis += f", with reference rows that judge nothing meanwhile as the real {changed.real_share:.0%}"
+    if changed.added_share:
+        basis += f", with reference rows that judge nothing meanwhile as the real {changed.added_share:.0%}"
     if held:
         basis += f"; held as it was, since proxies are not trained again: {', '.join(held)}"
     return Effect(100.0 * after.probability, 100.0 * after.lower, 100.0 * after.upper, basis=basis)

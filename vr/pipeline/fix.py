@@ -28,7 +28,8 @@ from vr.pipeline.real_rows import RealRows
 from vr.pipeline.report import ValidationReport
 from vr.pipeline.row_scores import RowScores
 from vr.recommendation.edits import Decided, decide
-from vr.recommendation.vocabulary import AddRealRows, Clip, DropRows
+from vr.recommendation.regions import Region
+from vr.recommendation.vocabulary import AddRealRows, Clip, DropRows, FillRegions
 
 __all__ = ["Fixed", "fix"]
 
@@ -90,12 +91,15 @@ def fix(
     told = RowScores.of(scores, report) if any(_goes_by_score(item) for item in chosen) else None
     decided = _decide(candidate, report, chosen, columns, told, tell)
     adds = next((i.action.rows for i in chosen if isinstance(i.action, AddRealRows) and not i.skipped), 0)
-    rows = None if real is None or not adds else RealRows.of(real, candidate, adds, report, columns)
+    regions = _regions(chosen, decided)
+    rows = None
+    if real is not None and (adds or regions):
+        rows = RealRows.of(real, candidate, adds, report, columns, regions)
     source = None if rows is None else rows.document
     identity = identity_of(report_digest, report.dataset.fingerprint, chosen, source, told and told.sha256)
     if not force and (there := place.finished(identity)) is not None:
         return Fixed(there, is_new=False)
-    done = outcomes(chosen, decided.changes, 0 if rows is None else rows.wanted)
+    done = outcomes(chosen, decided.changes, rows)
     if sum(len(outcome.removed) for outcome in done) == decided.rows and rows is None:
         raise DataError("has nothing left after these actions", where=candidate.uri, hint="give a smaller --top")
     edits = _edits(done, decided, chosen, rows, lambda n: tell(n, "written"))
@@ -159,6 +163,17 @@ def _goes_by_score(item: Chosen) -> bool:
     return isinstance(item.action, DropRows) and item.action.min_confidence is not None and not item.skipped
 
 
+def _regions(chosen: list[Chosen], decided: Decided) -> list[tuple[Region, int]]:
+    """Returns the regions to be filled, and how many real rows each is to get."""
+    actions = [item.action for item in chosen if not item.skipped]
+    return [
+        pair
+        for action, change in zip(actions, decided.changes, strict=True)
+        if isinstance(action, FillRegions)
+        for pair in zip(action.regions, change.wanted, strict=True)
+    ]
+
+
 def _edits(
     done: list[Outcome],
     decided: Decided,
@@ -209,7 +224,7 @@ def _check(
         expected = (expected + fingerprint_of(hash_batch(stay, same), at)) % 2**64
         at, begin = at + stay.num_rows, begin + batch.num_rows
         on_rows(begin)
-    wanted = kept + (0 if rows is None else rows.wanted)
+    wanted = kept + (0 if rows is None else rows.total)
     if (start, written, found) != (wanted, wanted, expected):
         raise VrError(
             f"the new file has {start:,} rows of {wanted:,}, or other values than its input; nothing was published",

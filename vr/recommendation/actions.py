@@ -12,12 +12,22 @@ from vr.recommendation.hindsight import NO_GAIN
 from vr.recommendation.mix_plan import MixPlan, real_rows_for
 from vr.recommendation.prices import Price, on_front, price_of
 from vr.recommendation.ranges import Beyond
-from vr.recommendation.vocabulary import AddRealRows, Clip, Deduplicate, DropRows, Executable, GiveReference
+from vr.recommendation.regions import Gap
+from vr.recommendation.vocabulary import (
+    AddRealRows,
+    Clip,
+    Deduplicate,
+    DropRows,
+    Executable,
+    FillRegions,
+    GiveReference,
+)
 
 __all__ = ["Action", "Effect", "recommend", "with_effects", "with_prices"]
 
 _MOST_CLIPS = 5
 _LEAST_MISSING = 0.005  # of the reference, to be worth words
+_NAMED_REGIONS = 3
 
 
 @dataclass(frozen=True)
@@ -76,6 +86,8 @@ def recommend(
     beyond: Sequence[Beyond] = (),
     mix: MixPlan | None = None,
     mix_by_harm: MixPlan | None = None,
+    gaps: Sequence[Gap] = (),
+    num_missing: int = 0,
 ) -> list[Action]:
     """Returns what to do, in the order in which effects are measured; empty where there is nothing to do.
 
@@ -93,12 +105,16 @@ def recommend(
       beyond: Columns with numbers outside of the reference's range.
       mix: The share of real rows that was found to be enough, where it was sought.
       mix_by_harm: The share at which the harm to expect is small, where that is known.
+      gaps: Missing regions that real rows can fill, the largest gap first.
+      num_missing: Missing regions that were found.
     """
     actions = []
     # Duplicates as frequent as the reference's own are how the data is.
     excess = round(num_repeated * (1.0 if duplicate_excess is None else duplicate_excess))
     if excess:
         actions.append(_deduplicate(excess, num_repeated, num_rows, duplicate_excess, columns, beside))
+    if gaps and verdict != "approve":
+        actions.append(_fill_regions(gaps, num_missing))
     if verdict != "approve" and reference_rows is not None:
         actions.append(_add_real_rows(verdict, num_rows, missing_mass, reference_rows, mix, mix_by_harm))
     if num_suspicious and num_suspicious < 0.5 * num_rows:
@@ -193,6 +209,31 @@ def _deduplicate(
     )
 
 
+def _fill_regions(gaps: Sequence[Gap], num_missing: int) -> Action:
+    wanted = sum(gap.rows for gap in gaps)
+    named = [
+        f"{' and '.join(gap.words)} ({gap.region.share:.1%} of the reference, {gap.candidate_share:.1%} here)"
+        for gap in gaps[:_NAMED_REGIONS]
+    ]
+    more = f"; and {len(gaps) - len(named)} more" if len(gaps) > len(named) else ""
+    left = num_missing - len(gaps)
+    apart = (
+        f" {left} more of localization.missing_regions cannot be filled: of texts, or of more rows than there are."
+        if left
+        else ""
+    )
+    regions = "a region" if len(gaps) == 1 else f"{len(gaps)} regions"
+    return Action(
+        "fill_regions",
+        f"Fill {regions} that the candidate lacks with {wanted:,} real rows",
+        f"The candidate has half or less of what the reference has where {'; where '.join(named)}{more}. Real rows "
+        f"that lie there are appended until each region has the reference's share.{apart}",
+        wanted,
+        FillRegions(tuple(gap.region for gap in gaps)),
+        {"real_rows": wanted},
+    )
+
+
 def _add_real_rows(
     verdict: str,
     num_rows: int,
@@ -266,7 +307,7 @@ def with_prices(
         if isinstance(each.action, GiveReference):
             priced.append(each)
             continue
-        added = each.action.rows if isinstance(each.action, AddRealRows) else 0
+        added = each.cost.get("real_rows", 0)
         removed = each.cost.get("rows_removed", 0)
         price = price_of(prices, num_rows=num_rows, num_columns=num_columns, added=added, removed=removed)
         priced.append(replace(each, price=price))

@@ -15,7 +15,8 @@ from vr.core.errors import DataError
 from vr.data.encoders import to_float
 from vr.data.hashing import fingerprint_of, hash_batch, mix
 from vr.data.repeats import Followers, Repeats
-from vr.recommendation.vocabulary import Clip, Deduplicate, DropRows, Executable
+from vr.recommendation.regions import region_of, rows_to_add
+from vr.recommendation.vocabulary import Clip, Deduplicate, DropRows, Executable, FillRegions
 
 __all__ = ["Change", "Decided", "decide", "in_ranges"]
 
@@ -30,12 +31,14 @@ class Change:
       dropped: int64 ascending, row numbers.
       clipped: int64 ascending, row numbers whose cell is moved to a bound.
       bounds: float64 of the same length, what each cell is moved to.
+      wanted: How many real rows each region is to get.
       note: What else is to be known of it.
     """
 
     dropped: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     clipped: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     bounds: np.ndarray = field(default_factory=lambda: np.empty(0))
+    wanted: tuple[int, ...] = ()
     note: str | None = None
 
 
@@ -74,11 +77,13 @@ def decide(
       on_batch: Told the number of rows done.
 
     Raises:
-      DataError: where a column to be clipped holds no numbers, or a range lies beyond the rows.
+      DataError: where a column to be clipped holds no numbers, a range lies beyond the rows, or a region asks for
+        another kind of values than a column holds.
     """
     repeats = {action.columns: Repeats() for action in actions if isinstance(action, Deduplicate)}
     repeated: dict[tuple[str, ...], list[np.ndarray]] = {key: [] for key in repeats}
     clipped: dict[Clip, list[tuple[np.ndarray, np.ndarray]]] = {a: [] for a in actions if isinstance(a, Clip)}
+    counts = {a: np.zeros(len(a.regions), int) for a in actions if isinstance(a, FillRegions)}
     suspicious = {
         action: _Suspicious(action)
         for action in actions
@@ -94,6 +99,9 @@ def decide(
             repeated[key].append(rows + np.flatnonzero(found))
         for action, found in clipped.items():
             found.append(_beyond(batch, action, rows))
+        for action, count in counts.items():
+            place = region_of(batch, action.regions)
+            count += np.bincount(place[place >= 0], minlength=len(count))
         if suspicious and (told := aligned.take(batch.num_rows)) is not None:
             for found in suspicious.values():
                 found.add(hashes, told, rows)
@@ -109,6 +117,9 @@ def decide(
         elif isinstance(action, Clip):
             where, bounds = zip(*clipped[action], strict=True) if clipped[action] else ([], [])
             changes.append(Change(clipped=_joined(where), bounds=np.concatenate([np.empty(0), *bounds])))
+        elif isinstance(action, FillRegions):
+            shares = np.array([region.share for region in action.regions])
+            changes.append(Change(wanted=tuple(rows_to_add(counts[action], rows, shares).tolist())))
         else:
             changes.append(Change())
     return Decided(rows, fingerprint, changes)

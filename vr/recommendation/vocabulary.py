@@ -5,6 +5,7 @@
     {"version": 1, "kind": "drop_rows", "ranges": [[100, 180]]}
     {"version": 1, "kind": "clip", "column": "z", "lower": 0.0, "upper": 12.5}
     {"version": 1, "kind": "add_real_rows", "rows": 429}
+    {"version": 1, "kind": "fill_regions", "regions": [{"share": 0.1, "conditions": [{"column": "a", "lower": 2.0}]}]}
     {"version": 1, "kind": "give_reference"}
 
 Every action says what state to reach rather than what to take away (`keep_repeats`, bounds), so that one that is done
@@ -17,14 +18,17 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from vr.core.errors import DataError
+from vr.recommendation.regions import Region, parse_region
 
 __all__ = [
+    "NEED_REAL_ROWS",
     "VERSION",
     "AddRealRows",
     "Clip",
     "Deduplicate",
     "DropRows",
     "Executable",
+    "FillRegions",
     "GiveReference",
     "parse_action",
     "to_document",
@@ -83,18 +87,33 @@ class AddRealRows:
 
 
 @dataclass(frozen=True)
+class FillRegions:
+    """Appends real rows that lie in `regions`, out of a file that the user gives, until each has its share of all rows.
+
+    Fewer where the file has not so many. No row is appended both for this and for `AddRealRows`.
+    """
+
+    kind: ClassVar[str] = "fill_regions"
+    regions: tuple[Region, ...]
+
+
+@dataclass(frozen=True)
 class GiveReference:
     """Asks for real rows to validate against; nothing that could be done to the candidate itself."""
 
     kind: ClassVar[str] = "give_reference"
 
 
-Executable = Deduplicate | DropRows | Clip | AddRealRows | GiveReference
+Executable = Deduplicate | DropRows | Clip | AddRealRows | FillRegions | GiveReference
+NEED_REAL_ROWS = (AddRealRows, FillRegions)
 
 
 def to_document(action: Executable) -> dict[str, Any]:
     """Returns the action as JSON-able values; what is not set is left out."""
-    settings = {name: _plain(value) for name, value in asdict(action).items() if value not in (None, ())}
+    if isinstance(action, FillRegions):
+        settings: dict[str, Any] = {"regions": [region.to_document() for region in action.regions]}
+    else:
+        settings = {name: _plain(value) for name, value in asdict(action).items() if value not in (None, ())}
     return {"version": VERSION, "kind": action.kind, **settings}
 
 
@@ -160,6 +179,16 @@ def _add_real_rows(given: dict[str, Any]) -> AddRealRows:
     return AddRealRows(rows)
 
 
+def _fill_regions(given: dict[str, Any]) -> FillRegions:
+    regions = given.pop("regions")
+    if not isinstance(regions, (list, tuple)) or not regions:
+        raise TypeError(f"regions must be a list of them, not {regions!r}")
+    found = tuple(parse_region(region) for region in regions)
+    if (total := sum(region.share for region in found)) >= 1.0:
+        raise ValueError(f"the regions' shares must add up to less than 1, not {total:g}")
+    return FillRegions(found)
+
+
 def _give_reference(given: dict[str, Any]) -> GiveReference:
     return GiveReference()
 
@@ -169,6 +198,7 @@ _READERS: dict[str, Callable[[dict[str, Any]], Executable]] = {
     DropRows.kind: _drop_rows,
     Clip.kind: _clip,
     AddRealRows.kind: _add_real_rows,
+    FillRegions.kind: _fill_regions,
     GiveReference.kind: _give_reference,
 }
 
