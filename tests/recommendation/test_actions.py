@@ -4,7 +4,8 @@ from vr.detector.harm import Harm
 from vr.recommendation.actions import Effect, recommend, with_effects
 from vr.recommendation.ranges import Beyond
 from vr.recommendation.regions import Condition, Gap, Region
-from vr.recommendation.vocabulary import AddRealRows, Clip, Deduplicate, DropRows, FillRegions, GiveReference
+from vr.recommendation.units import UnitError
+from vr.recommendation.vocabulary import AddRealRows, Clip, Deduplicate, DropRows, FillRegions, GiveReference, Repair
 
 FACTS = {
     "verdict": "approve",
@@ -65,6 +66,17 @@ def test_missing_regions_are_filled_when_in_doubt():
     assert alone.title == "Fill a region that the candidate lacks with 90 real rows"
     assert "cannot be filled" not in alone.description
     assert "fill_regions" not in actions(gaps=gaps, num_missing=6)
+
+
+def test_columns_in_another_unit_are_repaired_and_not_clipped():
+    errors = [UnitError(Repair("a", 0.01, 0.0, 9.0), 70), UnitError(Repair("b", 12.0, 0.0, 9.0, 2, ((0, 1_000),)), 990)]
+    beyond = [Beyond(name, 0.0, 7.0, 70, infinite=False) for name in ("a", "c")]
+    found = recommend(**FACTS, unit_errors=errors, beyond=beyond)
+    assert [action.action for action in found] == [errors[0].action, errors[1].action, Clip("c", 0.0, 7.0)]
+    assert found[0].title == "Divide 70 numbers of column 'a' by 1/100"
+    assert "the numbers outside of the reference's range are distributed" in found[0].description
+    assert found[1].title == "Divide 990 numbers of column 'b' by 12"
+    assert "all numbers are distributed" in found[1].description
 
 
 def test_without_a_reference_one_is_asked_for():

@@ -20,12 +20,12 @@ from vr.detector.verdict import Judgement, judge
 from vr.localization.localize import Localized
 from vr.pipeline.config import Config
 from vr.pipeline.intake import Intake
+from vr.pipeline.numbers import beyond_of, unit_errors_of
 from vr.pipeline.preview import gaps_of, preview
 from vr.recommendation.actions import Action, Effect, recommend, with_effects, with_prices
 from vr.recommendation.correction import Correction, corrected
 from vr.recommendation.mix_plan import MixPlan, plan_by_harm, plan_by_risk
-from vr.recommendation.ranges import Beyond, beyond_reference
-from vr.recommendation.vocabulary import NEED_REAL_ROWS, FillRegions
+from vr.recommendation.vocabulary import NEED_REAL_ROWS, FillRegions, Repair
 
 __all__ = ["Advice", "Together", "advise"]
 
@@ -118,7 +118,8 @@ def advise(
         num_suspicious=found.num_suspicious,
         missing_mass=missing,
         reference_rows=None if intake.reference_profile is None else intake.reference_profile.rows,
-        beyond=_beyond(intake),
+        beyond=beyond_of(intake),
+        unit_errors=unit_errors_of(intake, found.regions),
         gaps=gaps_of(found.missing, intake),
         num_missing=len(found.missing),
         mix=mix,
@@ -225,31 +226,13 @@ def _beside(candidate: Source, intake: Intake) -> list[str]:
     return [*candidate.unread, *(name for name in (*candidate.ignored, *candidate.schema.names) if name not in known)]
 
 
-def _beyond(intake: Intake) -> list[Beyond]:
-    """Returns the columns of numbers that leave the reference's range."""
-    if intake.reference_profile is None:
-        return []
-    numeric = {column.name for column in intake.codec.columns if column.kind is ColumnKind.numeric}
-    stored = intake.candidate_profile.sample.table.schema
-    columns = []
-    for j, encoder in enumerate(intake.codec.encoders):
-        if encoder.source not in numeric or pa.types.is_boolean(stored.field(encoder.source).type):
-            continue
-        moments, values = intake.reference_profile.moments[encoder.name], intake.candidate.values[:, j]
-        if np.isfinite([moments.low, moments.high]).all():
-            columns.append((encoder.source, values[~np.isnan(values)], moments.low, moments.high))
-    return beyond_reference(
-        columns, num_rows=intake.candidate_profile.rows, reference_rows=intake.reference_profile.rows
-    )
-
-
 def _num_measured(actions: Sequence[Action], config: Config) -> int:
-    """Returns how many of the first actions are measured: those that fill regions do not count."""
+    """Returns how many of the first actions are measured: those that mend what was found do not count."""
     wanted, others = config.recommendation.measured, 0
     for number, action in enumerate(actions):
         if others == wanted:
             return number
-        others += not isinstance(action.action, FillRegions)
+        others += not isinstance(action.action, (FillRegions, Repair))
     return len(actions)
 
 

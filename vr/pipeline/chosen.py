@@ -13,6 +13,7 @@ from vr.recommendation.vocabulary import (
     Deduplicate,
     Executable,
     GiveReference,
+    Repair,
     parse_action,
 )
 
@@ -94,13 +95,14 @@ def choose(report: ValidationReport, top: int | None, *, has_real: bool) -> list
         elif isinstance(action, NEED_REAL_ROWS) and not has_real:
             skipped = f"needs about {item.affected_rows:,} real rows: give them with --real FILE"
         chosen.append(Chosen(item, action, skipped))
-    once = [(a.kind, a.column if isinstance(a, Clip) else "") for a in (item.action for item in chosen)]
+    cells = (Clip, Repair)
+    once = [("", a.column) if isinstance(a, cells) else (a.kind, "") for a in (item.action for item in chosen)]
     if any(
-        isinstance(i.action, (Clip, *NEED_REAL_ROWS)) and once.count(key) > 1
+        isinstance(i.action, (*cells, *NEED_REAL_ROWS)) and once.count(key) > 1
         for i, key in zip(chosen, once, strict=True)
     ):
         raise DataError(
-            "adds real rows, fills regions, or clips one column, more than once",
+            "adds real rows, fills regions, or clips or repairs one column, more than once",
             where="--report",
             hint="make the report again",
         )

@@ -29,7 +29,7 @@ from vr.pipeline.report import ValidationReport
 from vr.pipeline.row_scores import RowScores
 from vr.recommendation.edits import Decided, decide
 from vr.recommendation.regions import Region
-from vr.recommendation.vocabulary import AddRealRows, Clip, DropRows, FillRegions
+from vr.recommendation.vocabulary import AddRealRows, Clip, DropRows, FillRegions, Repair
 
 __all__ = ["Fixed", "fix"]
 
@@ -184,9 +184,9 @@ def _edits(
     gone = np.sort(np.concatenate([np.empty(0, np.int64), *(outcome.removed for outcome in done)]))
     actions = [item.action for item in chosen if not item.skipped]
     cells = {
-        action.column: Cells(change.clipped, change.bounds)
+        action.column: Cells(change.changed, change.numbers)
         for action, change in zip(actions, decided.changes, strict=True)
-        if isinstance(action, Clip) and len(change.clipped)
+        if isinstance(action, (Clip, Repair)) and len(change.changed)
     }
     return Edits(gone, cells, tuple if rows is None else rows.batches, on_rows)
 

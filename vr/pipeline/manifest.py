@@ -80,7 +80,7 @@ def outcomes(chosen: Sequence[Chosen], changes: Sequence[Change], real: RealRows
         note = f"{short:,} more real rows were wanted than there are" if short else change.note
         removed = np.setdiff1d(change.dropped, before)
         before = np.union1d(before, removed)
-        result.append(Outcome(item, removed, np.setdiff1d(change.clipped, gone), adds, short, note))
+        result.append(Outcome(item, removed, np.setdiff1d(change.changed, gone), adds, short, note))
     return result
 
 

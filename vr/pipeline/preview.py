@@ -12,11 +12,20 @@ from vr.detector.remeasure import Changed, Filled
 from vr.localization.localize import Sampled
 from vr.localization.missing import MissingRegion
 from vr.pipeline.intake import Intake
-from vr.recommendation.edits import in_ranges
 from vr.recommendation.regions import Gap, Region, condition_of, region_of, rows_to_add
-from vr.recommendation.vocabulary import AddRealRows, Clip, Deduplicate, DropRows, Executable, FillRegions
+from vr.recommendation.units import repaired
+from vr.recommendation.vocabulary import (
+    AddRealRows,
+    Clip,
+    Deduplicate,
+    DropRows,
+    Executable,
+    FillRegions,
+    Repair,
+    in_ranges,
+)
 
-__all__ = ["clipped", "gaps_of", "preview"]
+__all__ = ["gaps_of", "preview", "with_cells"]
 
 
 def preview(
@@ -32,6 +41,12 @@ def preview(
       seed: Of the run.
     """
     side, kept, real, does = intake.candidate, np.ones(len(intake.candidate), bool), 0, False
+    mended = np.zeros(len(side), bool)
+    for action in actions:
+        if isinstance(action, (Clip, Repair)):
+            before, side, does = side, with_cells(action, side, intake), True
+            if isinstance(action, Repair):
+                mended |= (np.nan_to_num(before.values) != np.nan_to_num(side.values)).any(axis=1)
     filled: list[tuple[int, np.ndarray]] = []
     for action in actions:
         if isinstance(action, Deduplicate) and not action.beside:
@@ -42,10 +57,9 @@ def preview(
         elif isinstance(action, DropRows):
             gone = in_ranges(side.rows, action.ranges)
             if action.min_confidence is not None:
-                gone |= sampled.suspicious  # of the confidence that `recommend` asks for
+                # Of the confidence that `recommend` asks for; what is repaired is not what was scored.
+                gone |= sampled.suspicious & ~mended
             kept &= ~gone
-        elif isinstance(action, Clip):
-            side = clipped(action, side, intake)
         elif isinstance(action, AddRealRows):
             real += action.rows
         elif isinstance(action, FillRegions):
@@ -61,12 +75,15 @@ def preview(
     return Changed(side, kept, real / whole, tuple(Filled(rows / whole, where) for rows, where in filled if rows))
 
 
-def clipped(action: Clip, side: Side, intake: Intake) -> Side:
-    """Returns a sample of the candidate with a column's numbers moved into the action's range."""
+def with_cells(action: Clip | Repair, side: Side, intake: Intake) -> Side:
+    """Returns a sample of the candidate with a column's numbers changed as the action says."""
     codes, values = side.codes.copy(), side.values.copy()
     for j, encoder in enumerate(intake.codec.encoders):
         if encoder.source == action.column and isinstance(encoder, NumericEncoder):
-            values[:, j] = np.clip(values[:, j], action.lower, action.upper)
+            if isinstance(action, Clip):
+                values[:, j] = np.clip(values[:, j], action.lower, action.upper)
+            else:
+                values[:, j] = repaired(action, values[:, j], side.rows)
             codes[:, j] = encoder.encode_floats(values[:, j])
     return Side.of(Coded(codes, values), intake.embedding, side.rows)
 

@@ -13,6 +13,7 @@ from vr.recommendation.mix_plan import MixPlan, real_rows_for
 from vr.recommendation.prices import Price, on_front, price_of
 from vr.recommendation.ranges import Beyond
 from vr.recommendation.regions import Gap
+from vr.recommendation.units import UnitError
 from vr.recommendation.vocabulary import (
     AddRealRows,
     Clip,
@@ -25,7 +26,7 @@ from vr.recommendation.vocabulary import (
 
 __all__ = ["Action", "Effect", "recommend", "with_effects", "with_prices"]
 
-_MOST_CLIPS = 5
+_MOST_CLIPS = _MOST_REPAIRS = 5
 _LEAST_MISSING = 0.005  # of the reference, to be worth words
 _NAMED_REGIONS = 3
 
@@ -88,6 +89,7 @@ def recommend(
     mix_by_harm: MixPlan | None = None,
     gaps: Sequence[Gap] = (),
     num_missing: int = 0,
+    unit_errors: Sequence[UnitError] = (),
 ) -> list[Action]:
     """Returns what to do, in the order in which effects are measured; empty where there is nothing to do.
 
@@ -107,8 +109,9 @@ def recommend(
       mix_by_harm: The share at which the harm to expect is small, where that is known.
       gaps: Missing regions that real rows can fill, the largest gap first.
       num_missing: Missing regions that were found.
+      unit_errors: Columns with numbers in another unit than the reference's; these are not clipped.
     """
-    actions = []
+    actions = [_repair(error, num_rows) for error in unit_errors[:_MOST_REPAIRS]]
     # Duplicates as frequent as the reference's own are how the data is.
     excess = round(num_repeated * (1.0 if duplicate_excess is None else duplicate_excess))
     if excess:
@@ -130,7 +133,8 @@ def recommend(
             )
         )
     # Where the reference has one value alone there is no range: clipping would write that value into every row.
-    ranges = [column for column in beyond if column.lower < column.upper]
+    other = {error.action.column for error in unit_errors}
+    ranges = [column for column in beyond if column.lower < column.upper and column.column not in other]
     actions += [_clip(column, num_rows) for column in ranges[:_MOST_CLIPS]]
     if reference_rows is None:
         actions.append(
@@ -319,6 +323,26 @@ def with_prices(
         for i, best in zip(placed, front, strict=False):
             priced[i] = replace(priced[i], on_front=bool(best))
     return priced
+
+
+def _repair(found: UnitError, num_rows: int) -> Action:
+    action = found.action
+    unit = f"{action.factor:,.6g}" if action.factor >= 1.0 else f"1/{1.0 / action.factor:,.6g}"
+    if not action.ranges:
+        where = "the numbers outside of the reference's range"
+    elif action.ranges == ((0, num_rows),):
+        where = "all numbers"
+    else:
+        where = f"the numbers of rows {action.ranges[0][0]:,} to {action.ranges[0][1] - 1:,}"
+    return Action(
+        "repair",
+        f"Divide {found.rows:,} numbers of column '{action.column}' by {unit}",
+        f"Divided by {unit}, {where} are distributed as the reference's are, and by no other factor: they are in "
+        f"another unit. Those that lie within {action.lower:.6g} to {action.upper:.6g} after it are divided.",
+        found.rows,
+        action,
+        {"cells_changed": found.rows},
+    )
 
 
 def _clip(found: Beyond, num_rows: int) -> Action:

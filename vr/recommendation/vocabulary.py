@@ -4,6 +4,7 @@
     {"version": 1, "kind": "drop_rows", "min_confidence": 0.8, "except_defects": ["exact_duplicate"]}
     {"version": 1, "kind": "drop_rows", "ranges": [[100, 180]]}
     {"version": 1, "kind": "clip", "column": "z", "lower": 0.0, "upper": 12.5}
+    {"version": 1, "kind": "repair", "column": "z", "factor": 1000.0, "lower": 0.0, "upper": 15.0, "decimals": 2}
     {"version": 1, "kind": "add_real_rows", "rows": 429}
     {"version": 1, "kind": "fill_regions", "regions": [{"share": 0.1, "conditions": [{"column": "a", "lower": 2.0}]}]}
     {"version": 1, "kind": "give_reference"}
@@ -13,9 +14,11 @@ again changes nothing.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
+
+import numpy as np
 
 from vr.core.errors import DataError
 from vr.recommendation.regions import Region, parse_region
@@ -30,6 +33,8 @@ __all__ = [
     "Executable",
     "FillRegions",
     "GiveReference",
+    "Repair",
+    "in_ranges",
     "parse_action",
     "to_document",
 ]
@@ -79,6 +84,31 @@ class Clip:
 
 
 @dataclass(frozen=True)
+class Repair:
+    """Divides numbers of a column that are in another unit by the factor between the units.
+
+    These are the numbers of the rows in `ranges`, and where there are none those outside of `lower` to `upper`; of
+    either such as lie within after it.
+
+    Attributes:
+      column: Its name.
+      factor: Above 0 and not 1.
+      lower: Least number that there may be.
+      upper: Greatest.
+      decimals: To which what comes out is rounded where that only takes away the division's own rounding; None: not.
+      ranges: `(start, end)` row numbers of the candidate, the end exclusive, where all numbers are in the other unit.
+    """
+
+    kind: ClassVar[str] = "repair"
+    column: str
+    factor: float
+    lower: float
+    upper: float
+    decimals: int | None = None
+    ranges: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
 class AddRealRows:
     """Appends `rows` real rows out of a file that the user gives, all of them where it has fewer."""
 
@@ -104,7 +134,7 @@ class GiveReference:
     kind: ClassVar[str] = "give_reference"
 
 
-Executable = Deduplicate | DropRows | Clip | AddRealRows | FillRegions | GiveReference
+Executable = Deduplicate | DropRows | Clip | Repair | AddRealRows | FillRegions | GiveReference
 NEED_REAL_ROWS = (AddRealRows, FillRegions)
 
 
@@ -115,6 +145,14 @@ def to_document(action: Executable) -> dict[str, Any]:
     else:
         settings = {name: _plain(value) for name, value in asdict(action).items() if value not in (None, ())}
     return {"version": VERSION, "kind": action.kind, **settings}
+
+
+def in_ranges(rows: np.ndarray, ranges: Sequence[tuple[int, int]]) -> np.ndarray:
+    """Returns which row numbers lie in one of the half-open ranges, bool `[n]`."""
+    found = np.zeros(len(rows), bool)
+    for start, end in ranges:
+        found |= (rows >= start) & (rows < end)
+    return found
 
 
 def parse_action(document: Mapping[str, Any], where: str) -> Executable:
@@ -154,22 +192,24 @@ def _drop_rows(given: dict[str, Any]) -> DropRows:
     confidence = given.pop("min_confidence", None)
     if confidence is not None and not 0.0 < (confidence := _number(confidence, "min_confidence")) <= 1.0:
         raise ValueError(f"min_confidence must lie above 0, up to 1, not {confidence:g}")
-    ranges = tuple((_count(a, "ranges"), _count(b, "ranges")) for a, b in given.pop("ranges", ()))
-    if any(start >= end for start, end in ranges):
-        raise ValueError("ranges must each be [start, end) with start below end")
+    ranges = _ranges(given.pop("ranges", ()))
     if confidence is None and not ranges:
         raise ValueError("names no rows: it needs min_confidence or ranges")
     return DropRows(confidence, _names(given.pop("except_defects", ()), "except_defects", least=0), ranges)
 
 
 def _clip(given: dict[str, Any]) -> Clip:
-    column = given.pop("column")
-    if not isinstance(column, str):
-        raise TypeError(f"column must be a name, not {column!r}")
-    lower, upper = _number(given.pop("lower"), "lower"), _number(given.pop("upper"), "upper")
-    if lower > upper:
-        raise ValueError(f"lower ({lower:g}) lies above upper ({upper:g})")
-    return Clip(column, lower, upper)
+    return Clip(*_column_and_bounds(given))
+
+
+def _repair(given: dict[str, Any]) -> Repair:
+    column, lower, upper = _column_and_bounds(given)
+    if not 0.0 < (factor := _number(given.pop("factor"), "factor")) != 1.0:
+        raise ValueError(f"factor must be above 0 and not 1, not {factor:g}")
+    decimals = given.pop("decimals", None)
+    if decimals is not None:
+        _count(decimals, "decimals")
+    return Repair(column, factor, lower, upper, decimals, _ranges(given.pop("ranges", ())))
 
 
 def _add_real_rows(given: dict[str, Any]) -> AddRealRows:
@@ -197,10 +237,28 @@ _READERS: dict[str, Callable[[dict[str, Any]], Executable]] = {
     Deduplicate.kind: _deduplicate,
     DropRows.kind: _drop_rows,
     Clip.kind: _clip,
+    Repair.kind: _repair,
     AddRealRows.kind: _add_real_rows,
     FillRegions.kind: _fill_regions,
     GiveReference.kind: _give_reference,
 }
+
+
+def _column_and_bounds(given: dict[str, Any]) -> tuple[str, float, float]:
+    column = given.pop("column")
+    if not isinstance(column, str):
+        raise TypeError(f"column must be a name, not {column!r}")
+    lower, upper = _number(given.pop("lower"), "lower"), _number(given.pop("upper"), "upper")
+    if lower > upper:
+        raise ValueError(f"lower ({lower:g}) lies above upper ({upper:g})")
+    return column, lower, upper
+
+
+def _ranges(value: Any) -> tuple[tuple[int, int], ...]:
+    ranges = tuple((_count(a, "ranges"), _count(b, "ranges")) for a, b in value)
+    if any(start >= end for start, end in ranges):
+        raise ValueError("ranges must each be [start, end) with start below end")
+    return ranges
 
 
 def _names(value: Any, what: str, least: int = 1) -> tuple[str, ...]:
