@@ -3,9 +3,18 @@ import pytest
 from vr.detector.harm import Harm
 from vr.recommendation.actions import Effect, recommend, with_effects
 from vr.recommendation.ranges import Beyond
-from vr.recommendation.regions import Condition, Gap, Region
+from vr.recommendation.regions import Condition, Gap, Part, Region
 from vr.recommendation.units import UnitError
-from vr.recommendation.vocabulary import AddRealRows, Clip, Deduplicate, DropRows, FillRegions, GiveReference, Repair
+from vr.recommendation.vocabulary import (
+    AddRealRows,
+    Clip,
+    Deduplicate,
+    DropRows,
+    FillRegions,
+    GiveReference,
+    Repair,
+    Reweight,
+)
 
 FACTS = {
     "verdict": "approve",
@@ -66,6 +75,19 @@ def test_missing_regions_are_filled_when_in_doubt():
     assert alone.title == "Fill a region that the candidate lacks with 90 real rows"
     assert "cannot be filled" not in alone.description
     assert "fill_regions" not in actions(gaps=gaps, num_missing=6)
+
+
+def test_rows_are_weighed_when_in_doubt():
+    shares, have = (0.5, 0.3, 0.15, 0.05), (0.25, 0.4, 0.3, 0.05)
+    regions = [Region((Condition("a", lower=float(i), below=i + 1.0),), share) for i, share in enumerate(shares)]
+    strata = [Part((f"a is {i}",), *both) for i, both in enumerate(zip(regions, have, strict=True))]
+    found = actions(verdict="review", strata=strata)["reweight"]
+    assert found.action == Reweight(tuple(regions), 4.0)
+    assert "2 where a is 0 (50.0% of the reference, 25.0% here); 0.5 where a is 2" in found.description
+    assert "; and 1 more." in found.description
+    weights = [2.0, 0.75, 0.5, 1.0]
+    assert found.cost == {"effective_rows": round(1_000 / sum(h * w * w for h, w in zip(have, weights, strict=True)))}
+    assert "reweight" not in actions(strata=strata)
 
 
 def test_columns_in_another_unit_are_repaired_and_not_clipped():

@@ -8,7 +8,16 @@ from vr.core.errors import DataError
 from vr.data.hashing import fingerprint_of, hash_batch
 from vr.recommendation.edits import decide
 from vr.recommendation.regions import Condition, Region
-from vr.recommendation.vocabulary import AddRealRows, Clip, Deduplicate, DropRows, FillRegions, Repair, in_ranges
+from vr.recommendation.vocabulary import (
+    AddRealRows,
+    Clip,
+    Deduplicate,
+    DropRows,
+    FillRegions,
+    Repair,
+    Reweight,
+    in_ranges,
+)
 
 
 def batches(table, size=7):
@@ -159,6 +168,15 @@ def test_regions_get_what_they_lack_of_their_shares(size):
     assert (there + change.wanted[0]) / (40 + sum(change.wanted)) == pytest.approx(0.25, abs=0.01)
     assert change.wanted[1] == there + change.wanted[0]
     assert change.dropped.tolist() == change.changed.tolist() == []
+
+
+def test_strata_weigh_by_all_of_their_rows():
+    table = pa.table({"x": [1, 1, 1, 2, 2, 2, 2, 2, 2, 9]})
+    strata = [Region((Condition("x", lower=v, below=v + 1.0),), share) for v, share in ((1.0, 0.6), (2.0, 0.3))]
+    for size in (1, 4, 10):
+        (change,) = decided(table, Reweight(tuple(strata), 4.0), size=size).changes
+        assert change.weights == pytest.approx((0.6 / (3 / 9), 0.3 / (6 / 9)))
+        assert change.dropped.tolist() == change.changed.tolist() == []
 
 
 def test_ranges_are_half_open():

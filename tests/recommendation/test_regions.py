@@ -9,7 +9,7 @@ import pytest
 
 from vr.core.errors import DataError
 from vr.data.encoders import CategoricalEncoder, CyclicEncoder, NumericEncoder, TextEncoder
-from vr.recommendation.regions import Condition, Region, condition_of, parse_region, region_of, rows_to_add
+from vr.recommendation.regions import Condition, Region, condition_of, parse_region, region_of, rows_to_add, weights_of
 
 NUMBERS = pa.array([None, -3.0, np.nan, 0.0, 1.5, 2.0, 7.25, 1e9, np.inf, -np.inf])
 CITIES = pa.array(["Rome", "Oslo", None, "Lima", "Rome", "Bern", "Oslo", "Rome", "Cusco", "Bern"])
@@ -84,6 +84,17 @@ def test_rows_added_bring_each_region_to_its_share_and_no_further(counts, shares
     assert (after >= shares - 1e-3).all()
     # What is full gets nothing more.
     assert rows_to_add(counts + added, 1_000 + int(added.sum()), shares).sum() <= len(shares)
+
+
+def test_weights_give_strata_their_shares_within_bounds():
+    counts, shares = np.array([300, 600, 100]), np.array([0.5, 0.3, 0.2])
+    weights = weights_of(counts, shares, 4.0)
+    assert counts * weights / (counts * weights).sum() == pytest.approx(shares)
+    assert counts @ weights == pytest.approx(counts.sum())
+    assert weights_of(counts, shares, 1.5).tolist() == pytest.approx([1.5, 1 / 1.5, 1.5])
+    # Where there are no rows there is nothing to weigh.
+    assert weights_of(np.array([10, 0]), np.array([0.5, 0.5]), 4.0).tolist() == [0.5, 1.0]
+    assert weights_of(np.zeros(2), shares[:2], 4.0).tolist() == [1.0, 1.0]
 
 
 def test_a_region_survives_json():

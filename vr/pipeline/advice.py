@@ -21,11 +21,11 @@ from vr.localization.localize import Localized
 from vr.pipeline.config import Config
 from vr.pipeline.intake import Intake
 from vr.pipeline.numbers import beyond_of, unit_errors_of
-from vr.pipeline.preview import gaps_of, preview
-from vr.recommendation.actions import Action, Effect, recommend, with_effects, with_prices
+from vr.pipeline.preview import gaps_of, preview, strata_of
+from vr.recommendation.actions import Action, Effect, lowers, recommend, with_effects, with_prices
 from vr.recommendation.correction import Correction, corrected
 from vr.recommendation.mix_plan import MixPlan, plan_by_harm, plan_by_risk
-from vr.recommendation.vocabulary import NEED_REAL_ROWS, FillRegions, Repair
+from vr.recommendation.vocabulary import NEED_REAL_ROWS, FillRegions, Repair, Reweight
 
 __all__ = ["Advice", "Together", "advise"]
 
@@ -108,6 +108,9 @@ def advise(
     missing = None
     if coverage is not None and coverage.value is not None and coverage.null_mean is not None:
         missing = max(0.0, coverage.value - coverage.null_mean) or None
+    strata = []
+    if judgement.verdict != "approve" and found.sampled is not None:
+        strata = strata_of(intake, found.sampled, duplicate_excess, config.seed)
     actions = recommend(
         verdict=judgement.verdict,
         num_rows=intake.candidate_profile.rows,
@@ -122,6 +125,7 @@ def advise(
         unit_errors=unit_errors_of(intake, found.regions),
         gaps=gaps_of(found.missing, intake),
         num_missing=len(found.missing),
+        strata=strata,
         mix=mix,
         mix_by_harm=by_harm,
     )
@@ -150,7 +154,7 @@ def advise(
             effect = corrected(effect, None if known is None else Correction(**known))
         effects.append(effect)
     risk = None if judgement.probability is None else 100.0 * judgement.probability
-    ordered, together = with_effects(actions, effects, risk), []
+    ordered, together = with_effects(*_worth(actions, effects, risk), risk), []
     for places in _sets(ordered):
         assert found.sampled is not None
         several = [ordered[i].action for i in places]
@@ -226,13 +230,25 @@ def _beside(candidate: Source, intake: Intake) -> list[str]:
     return [*candidate.unread, *(name for name in (*candidate.ignored, *candidate.schema.names) if name not in known)]
 
 
+def _worth(
+    actions: Sequence[Action], effects: Sequence[Effect], risk: float | None
+) -> tuple[list[Action], list[Effect]]:
+    """Returns actions and effects without weights that were not measured to lower the risk."""
+    helps = [lowers(effect, risk) for effect in effects] + [False] * (len(actions) - len(effects))
+    stays = [not isinstance(action.action, Reweight) or good for action, good in zip(actions, helps, strict=True)]
+    return (
+        [action for action, stay in zip(actions, stays, strict=True) if stay],
+        [effect for effect, stay in zip(effects, stays, strict=False) if stay],
+    )
+
+
 def _num_measured(actions: Sequence[Action], config: Config) -> int:
     """Returns how many of the first actions are measured: those that mend what was found do not count."""
     wanted, others = config.recommendation.measured, 0
     for number, action in enumerate(actions):
         if others == wanted:
             return number
-        others += not isinstance(action.action, (FillRegions, Repair))
+        others += not isinstance(action.action, (FillRegions, Repair, Reweight))
     return len(actions)
 
 

@@ -14,6 +14,7 @@ from vr.recommendation.vocabulary import (
     Executable,
     GiveReference,
     Repair,
+    Reweight,
     parse_action,
 )
 
@@ -98,11 +99,11 @@ def choose(report: ValidationReport, top: int | None, *, has_real: bool) -> list
     cells = (Clip, Repair)
     once = [("", a.column) if isinstance(a, cells) else (a.kind, "") for a in (item.action for item in chosen)]
     if any(
-        isinstance(i.action, (*cells, *NEED_REAL_ROWS)) and once.count(key) > 1
+        isinstance(i.action, (*cells, *NEED_REAL_ROWS, Reweight)) and once.count(key) > 1
         for i, key in zip(chosen, once, strict=True)
     ):
         raise DataError(
-            "adds real rows, fills regions, or clips or repairs one column, more than once",
+            "adds real rows, fills regions, weighs rows, or clips or repairs one column, more than once",
             where="--report",
             hint="make the report again",
         )

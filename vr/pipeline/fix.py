@@ -27,9 +27,10 @@ from vr.pipeline.progress import Event, ProgressCallback
 from vr.pipeline.real_rows import RealRows
 from vr.pipeline.report import ValidationReport
 from vr.pipeline.row_scores import RowScores
+from vr.pipeline.weights import write_weights
 from vr.recommendation.edits import Decided, decide
 from vr.recommendation.regions import Region
-from vr.recommendation.vocabulary import AddRealRows, Clip, DropRows, FillRegions, Repair
+from vr.recommendation.vocabulary import AddRealRows, Clip, DropRows, FillRegions, Repair, Reweight
 
 __all__ = ["Fixed", "fix"]
 
@@ -99,7 +100,7 @@ def fix(
     identity = identity_of(report_digest, report.dataset.fingerprint, chosen, source, told and told.sha256)
     if not force and (there := place.finished(identity)) is not None:
         return Fixed(there, is_new=False)
-    done = outcomes(chosen, decided.changes, rows)
+    done = outcomes(chosen, decided.changes, rows, decided.rows)
     if sum(len(outcome.removed) for outcome in done) == decided.rows and rows is None:
         raise DataError("has nothing left after these actions", where=candidate.uri, hint="give a smaller --top")
     edits = _edits(done, decided, chosen, rows, lambda n: tell(n, "written"))
@@ -107,6 +108,7 @@ def fix(
         new = folder / place.name
         written = rewrite(candidate, edits, new)
         fingerprint = _check(candidate, new, columns, edits, written, report, rows, lambda n: tell(n, "checked"))
+        weights = _weights(candidate, chosen, decided, edits, rows, folder / place.weights)
         facts = {"name": place.name, "rows": written, "fingerprint": f"{fingerprint:016x}", "sha256": digest_of(new)}
         manifest = manifest_of(
             identity=identity,
@@ -118,10 +120,11 @@ def fix(
             done=done,
             real=source,
             output=facts,
+            weights=weights,
         )
         text = folder / place.manifest
         text.write_text(json.dumps(manifest, indent=1, allow_nan=False) + "\n")
-        place.publish(new, text, replace=force)
+        place.publish(new, text, None if weights is None else folder / place.weights, replace=force)
     return Fixed(manifest, is_new=True)
 
 
@@ -172,6 +175,17 @@ def _regions(chosen: list[Chosen], decided: Decided) -> list[tuple[Region, int]]
         if isinstance(action, FillRegions)
         for pair in zip(action.regions, change.wanted, strict=True)
     ]
+
+
+def _weights(
+    candidate: Source, chosen: list[Chosen], decided: Decided, edits: Edits, rows: RealRows | None, path: Path
+) -> dict[str, Any] | None:
+    """Writes the weights of the new file's rows, where an action asks for them, and returns what there is to say."""
+    actions = [item.action for item in chosen if not item.skipped]
+    for action, change in zip(actions, decided.changes, strict=True):
+        if isinstance(action, Reweight):
+            return write_weights(candidate, action, change.weights, edits, 0 if rows is None else rows.total, path)
+    return None
 
 
 def _edits(

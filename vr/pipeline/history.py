@@ -12,6 +12,7 @@ from vr.core.plain import to_plain
 from vr.detector.calibration import load_calibration
 from vr.pipeline.config import Config
 from vr.pipeline.report import DatasetSection, Interval, Recommendation, ValidationReport
+from vr.recommendation.vocabulary import Reweight
 from vr.signatures.config import SignaturesConfig
 from vr.signatures.records import TOGETHER, Applied, Fix, Judged, Prediction, Record, Validation
 
@@ -144,7 +145,8 @@ def _applied(action: dict[str, Any], prediction: Prediction) -> Applied:
     return Applied(
         prediction=prediction,
         status=action["status"],
-        as_told=action["status"] == "done" and not fewer,
+        # A validation reads no weights, so that it says nothing of what was measured with them.
+        as_told=action["status"] == "done" and not fewer and action["action"]["kind"] != Reweight.kind,
         rows_removed=action["rows_removed"],
         cells_changed=action["cells_changed"],
         rows_added=action["rows_added"],

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from vr.data.codec import Coded
-from vr.data.encoders import NumericEncoder
+from vr.data.encoders import NumericEncoder, TextEncoder
 from vr.data.hashing import mix
 from vr.detector.inputs import Side
 from vr.detector.remeasure import Changed, Filled
 from vr.localization.localize import Sampled
-from vr.localization.missing import MissingRegion
+from vr.localization.missing import MissingRegion, find_strata
 from vr.pipeline.intake import Intake
-from vr.recommendation.regions import Gap, Region, condition_of, region_of, rows_to_add
+from vr.recommendation.regions import Gap, Part, Region, condition_of, region_of, rows_to_add, weights_of
 from vr.recommendation.units import repaired
 from vr.recommendation.vocabulary import (
     AddRealRows,
@@ -22,10 +22,11 @@ from vr.recommendation.vocabulary import (
     Executable,
     FillRegions,
     Repair,
+    Reweight,
     in_ranges,
 )
 
-__all__ = ["gaps_of", "preview", "with_cells"]
+__all__ = ["gaps_of", "preview", "strata_of", "with_cells"]
 
 
 def preview(
@@ -41,7 +42,7 @@ def preview(
       seed: Of the run.
     """
     side, kept, real, does = intake.candidate, np.ones(len(intake.candidate), bool), 0, False
-    mended = np.zeros(len(side), bool)
+    mended, thinned = np.zeros(len(side), bool), np.ones(len(side), bool)
     for action in actions:
         if isinstance(action, (Clip, Repair)):
             before, side, does = side, with_cells(action, side, intake), True
@@ -65,6 +66,8 @@ def preview(
         elif isinstance(action, FillRegions):
             wanted = _wanted(action.regions, intake)
             filled += zip(wanted.tolist(), _reference_rows(action.regions, intake), strict=True)
+        elif isinstance(action, Reweight):
+            thinned &= _thinned(action, intake, seed)
         else:
             continue
         does = True
@@ -72,7 +75,9 @@ def preview(
         return None
     left = intake.candidate_profile.rows * float(kept.mean())
     whole = left + real + sum(rows for rows, _ in filled)
-    return Changed(side, kept, real / whole, tuple(Filled(rows / whole, where) for rows, where in filled if rows))
+    return Changed(
+        side, kept & thinned, real / whole, tuple(Filled(rows / whole, where) for rows, where in filled if rows)
+    )
 
 
 def with_cells(action: Clip | Repair, side: Side, intake: Intake) -> Side:
@@ -109,6 +114,41 @@ def gaps_of(missing: Sequence[MissingRegion], intake: Intake) -> list[Gap]:
         Gap(each.conditions, region, each.candidate_share, int(rows))
         for (each, region), rows in zip(found, taken, strict=True)
     ]
+
+
+def strata_of(intake: Intake, sampled: Sampled, duplicate_excess: float | None, seed: int) -> list[Part]:
+    """Returns parts that rows of any file can be asked for and that the candidate has in other shares.
+
+    Rows that are suspicious do not count, nor do repeats beyond the reference's own rate: these go and are not weighed.
+
+    Args:
+      intake: Both datasets.
+      sampled: What scoring found of the sample's rows.
+      duplicate_excess: Share of the repeats that the reference's own rate does not explain.
+      seed: Of the run.
+    """
+    if intake.reference is None:
+        return []
+    encoders = intake.codec.encoders
+    able = np.array([j for j, encoder in enumerate(encoders) if not isinstance(encoder, TextEncoder)], int)
+    found = []
+    sound = ~sampled.suspicious if not duplicate_excess else ~(sampled.suspicious | sampled.repeated)
+    candidate = intake.candidate.take(np.flatnonzero(sound))
+    for each in find_strata(candidate, intake.reference, intake.columns, seed, able):
+        conditions = [condition_of(encoders[j], first, last) for j, (first, last) in each.codes.items()]
+        told = tuple(condition for condition in conditions if condition is not None)
+        if told and 0.0 < each.reference_share < 1.0:
+            found.append(Part(each.conditions, Region(told, round(each.reference_share, 6)), each.candidate_share))
+    return found
+
+
+def _thinned(action: Reweight, intake: Intake, seed: int) -> np.ndarray:
+    """Returns the rows that are left, bool `[n]`, where each is as likely to stay as it weighs: no row stands twice."""
+    place = region_of(intake.candidate_profile.sample.table, action.strata)
+    counts = np.bincount(place[place >= 0], minlength=len(action.strata))
+    shares = np.array([region.share for region in action.strata])
+    weights = np.array([*weights_of(counts, shares, action.most), 1.0])[place]
+    return np.random.default_rng([seed, 19]).random(len(place)) < weights / weights.max()
 
 
 def _wanted(regions: Sequence[Region], intake: Intake) -> np.ndarray:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from vr.detector.harm import Harm
 from vr.localization.localize import CONFIDENT
 from vr.recommendation.config import PricesConfig
@@ -12,7 +14,7 @@ from vr.recommendation.hindsight import NO_GAIN
 from vr.recommendation.mix_plan import MixPlan, real_rows_for
 from vr.recommendation.prices import Price, on_front, price_of
 from vr.recommendation.ranges import Beyond
-from vr.recommendation.regions import Gap
+from vr.recommendation.regions import Gap, Part, weights_of
 from vr.recommendation.units import UnitError
 from vr.recommendation.vocabulary import (
     AddRealRows,
@@ -22,13 +24,15 @@ from vr.recommendation.vocabulary import (
     Executable,
     FillRegions,
     GiveReference,
+    Reweight,
 )
 
-__all__ = ["Action", "Effect", "recommend", "with_effects", "with_prices"]
+__all__ = ["Action", "Effect", "lowers", "recommend", "with_effects", "with_prices"]
 
 _MOST_CLIPS = _MOST_REPAIRS = 5
 _LEAST_MISSING = 0.005  # of the reference, to be worth words
 _NAMED_REGIONS = 3
+_MOST_WEIGHT = 4.0
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,7 @@ def recommend(
     gaps: Sequence[Gap] = (),
     num_missing: int = 0,
     unit_errors: Sequence[UnitError] = (),
+    strata: Sequence[Part] = (),
 ) -> list[Action]:
     """Returns what to do, in the order in which effects are measured; empty where there is nothing to do.
 
@@ -110,6 +115,7 @@ def recommend(
       gaps: Missing regions that real rows can fill, the largest gap first.
       num_missing: Missing regions that were found.
       unit_errors: Columns with numbers in another unit than the reference's; these are not clipped.
+      strata: Parts that the candidate has in other shares than the reference.
     """
     actions = [_repair(error, num_rows) for error in unit_errors[:_MOST_REPAIRS]]
     # Duplicates as frequent as the reference's own are how the data is.
@@ -118,6 +124,8 @@ def recommend(
         actions.append(_deduplicate(excess, num_repeated, num_rows, duplicate_excess, columns, beside))
     if gaps and verdict != "approve":
         actions.append(_fill_regions(gaps, num_missing))
+    if strata and verdict != "approve":
+        actions.append(_reweight(strata, num_rows))
     if verdict != "approve" and reference_rows is not None:
         actions.append(_add_real_rows(verdict, num_rows, missing_mass, reference_rows, mix, mix_by_harm))
     if num_suspicious and num_suspicious < 0.5 * num_rows:
@@ -178,6 +186,11 @@ def with_effects(actions: Sequence[Action], effects: Sequence[Effect], risk: flo
     return sorted(measured, key=lambda action: _usefulness(action, risk)) + unknown
 
 
+def lowers(effect: Effect, risk: float | None) -> bool:
+    """Returns whether an effect was measured to take half a point of risk or more away."""
+    return risk is not None and effect.risk is not None and _points(effect, risk) > 0
+
+
 def _points(effect: Effect, risk: float) -> int:
     """Returns the whole points of risk that an effect takes away, half a point counting as one."""
     assert effect.risk is not None
@@ -235,6 +248,30 @@ def _fill_regions(gaps: Sequence[Gap], num_missing: int) -> Action:
         wanted,
         FillRegions(tuple(gap.region for gap in gaps)),
         {"real_rows": wanted},
+    )
+
+
+def _reweight(strata: Sequence[Part], num_rows: int) -> Action:
+    shares = np.array([part.region.share for part in strata])
+    have = np.array([part.candidate_share for part in strata])
+    weights = weights_of(have * num_rows, shares, _MOST_WEIGHT)
+    weights /= have @ weights / have.sum()
+    # Those first whose share moves most.
+    order = np.argsort(-np.round(np.abs(have * weights - have), 6), kind="stable")[:_NAMED_REGIONS]
+    named = [
+        f"{weights[i]:.2g} where {' and '.join(strata[i].words)} ({shares[i]:.1%} of the reference, {have[i]:.1%} here)"
+        for i in order
+    ]
+    more = f"; and {len(strata) - len(named)} more" if len(strata) > len(named) else ""
+    effective = round(num_rows * float(have @ weights) ** 2 / float(have @ weights**2) / float(have.sum()))
+    return Action(
+        "reweight",
+        "Weigh the rows as the reference mixes them",
+        f"The candidate has what the reference has, in other shares. Its rows stay and get weights, in a file beside "
+        f"the new one: {'; '.join(named)}{more}. They tell as much as {effective:,} rows of equal weight.",
+        num_rows,
+        Reweight(tuple(part.region for part in strata), _MOST_WEIGHT),
+        {"effective_rows": effective},
     )
 
 

@@ -15,13 +15,23 @@ from vr.core.errors import DataError
 from vr.data.encoders import to_float
 from vr.data.hashing import fingerprint_of, hash_batch, mix
 from vr.data.repeats import Followers, Repeats
-from vr.recommendation.regions import region_of, rows_to_add
+from vr.recommendation.regions import Region, region_of, rows_to_add, weights_of
 from vr.recommendation.units import repaired
-from vr.recommendation.vocabulary import Clip, Deduplicate, DropRows, Executable, FillRegions, Repair, in_ranges
+from vr.recommendation.vocabulary import (
+    Clip,
+    Deduplicate,
+    DropRows,
+    Executable,
+    FillRegions,
+    Repair,
+    Reweight,
+    in_ranges,
+)
 
 __all__ = ["Change", "Decided", "decide"]
 
 _REPEAT = "exact_duplicate"
+_BY_REGION = (FillRegions, Reweight)
 _DONE = {Clip.kind: "clipped", Repair.kind: "repaired"}
 
 
@@ -34,6 +44,7 @@ class Change:
       changed: int64 ascending, row numbers whose cell gets another number.
       numbers: float64 of the same length, which.
       wanted: How many real rows each region is to get.
+      weights: Of each stratum's rows, not yet normalised.
       note: What else is to be known of it.
     """
 
@@ -41,6 +52,7 @@ class Change:
     changed: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     numbers: np.ndarray = field(default_factory=lambda: np.empty(0))
     wanted: tuple[int, ...] = ()
+    weights: tuple[float, ...] = ()
     note: str | None = None
 
 
@@ -86,7 +98,8 @@ def decide(
     repeated: dict[tuple[str, ...], list[np.ndarray]] = {key: [] for key in repeats}
     cells: dict[Clip | Repair, list[tuple[np.ndarray, np.ndarray]]]
     cells = {action: [] for action in actions if isinstance(action, (Clip, Repair))}
-    counts = {a: np.zeros(len(a.regions), int) for a in actions if isinstance(a, FillRegions)}
+    asked = {a: a.strata if isinstance(a, Reweight) else a.regions for a in actions if isinstance(a, _BY_REGION)}
+    counts = {action: np.zeros(len(regions), int) for action, regions in asked.items()}
     suspicious = {
         action: _Suspicious(action)
         for action in actions
@@ -103,7 +116,7 @@ def decide(
         for action, found in cells.items():
             found.append(_changed(batch, action, rows))
         for action, count in counts.items():
-            place = region_of(batch, action.regions)
+            place = region_of(batch, asked[action])
             count += np.bincount(place[place >= 0], minlength=len(count))
         if suspicious and (told := aligned.take(batch.num_rows)) is not None:
             for found in suspicious.values():
@@ -121,11 +134,18 @@ def decide(
             where, numbers = zip(*cells[action], strict=True) if cells[action] else ([], [])
             changes.append(Change(changed=_joined(where), numbers=np.concatenate([np.empty(0), *numbers])))
         elif isinstance(action, FillRegions):
-            shares = np.array([region.share for region in action.regions])
-            changes.append(Change(wanted=tuple(rows_to_add(counts[action], rows, shares).tolist())))
+            wanted = rows_to_add(counts[action], rows, _shares(action.regions))
+            changes.append(Change(wanted=tuple(wanted.tolist())))
+        elif isinstance(action, Reweight):
+            weights = weights_of(counts[action], _shares(action.strata), action.most)
+            changes.append(Change(weights=tuple(weights.tolist())))
         else:
             changes.append(Change())
     return Decided(rows, fingerprint, _spared(actions, changes))
+
+
+def _shares(regions: Sequence[Region]) -> np.ndarray:
+    return np.array([region.share for region in regions])
 
 
 def _spared(actions: Sequence[Executable], changes: list[Change]) -> list[Change]:

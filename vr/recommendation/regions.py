@@ -16,7 +16,17 @@ import pyarrow.compute as pc
 from vr.core.errors import DataError
 from vr.data.encoders import CategoricalEncoder, CyclicEncoder, Encoder, NumericEncoder, as_strings, to_float
 
-__all__ = ["Condition", "Gap", "Region", "condition_of", "parse_region", "region_of", "rows_to_add"]
+__all__ = [
+    "Condition",
+    "Gap",
+    "Part",
+    "Region",
+    "condition_of",
+    "parse_region",
+    "region_of",
+    "rows_to_add",
+    "weights_of",
+]
 
 _PARTS = ("hour", "weekday", "month")
 
@@ -106,19 +116,28 @@ class Region:
 
 
 @dataclass(frozen=True)
-class Gap:
-    """A region that the candidate does not cover as the reference does.
+class Part:
+    """A part of both datasets.
 
     Attributes:
       words: Its conditions, for a reader.
       region: The same as rows can be asked, with the reference's share.
       candidate_share: Of the candidate's rows that lie there.
-      rows: Real rows that it takes, beside those for the other gaps.
     """
 
     words: tuple[str, ...]
     region: Region
     candidate_share: float
+
+
+@dataclass(frozen=True)
+class Gap(Part):
+    """A part that the candidate does not cover as the reference does.
+
+    Attributes:
+      rows: Real rows that it takes, beside those for the other gaps.
+    """
+
     rows: int
 
 
@@ -186,6 +205,21 @@ def rows_to_add(counts: np.ndarray, num_rows: int, shares: np.ndarray) -> np.nda
         if wanted.sum() - added.sum() < 0.01:
             return np.rint(wanted).astype(int)
         added = wanted
+
+
+def weights_of(counts: np.ndarray, shares: np.ndarray, most: float) -> np.ndarray:
+    """Returns the weight of a row of each stratum, float `[k]`, that gives all of them their shares.
+
+    Post-stratification (Holt and Smith 1979). Between 1 / `most` and `most`, and 1 where a stratum has no rows to
+    weigh; their mean over rows is not yet 1.
+
+    Args:
+      counts: `[k]`, rows that lie in each.
+      shares: `[k]`, that they should have.
+      most: 1 or more.
+    """
+    have = counts / max(1, counts.sum())
+    return np.where(counts > 0, np.clip(shares / np.where(counts > 0, have, 1.0), 1.0 / most, most), 1.0)
 
 
 def parse_region(given: Mapping[str, Any]) -> Region:

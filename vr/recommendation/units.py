@@ -19,14 +19,14 @@ __all__ = ["Numbers", "UnitError", "find_unit_errors", "repaired"]
 # Powers of ten; inches, feet, miles and pounds; months, minutes, seconds and hours; km/h.
 _UNITS = (10.0, 100.0, 1e3, 1e6, 1e9, 2.54, 30.48, 3.28084, 1.609344, 2.20462262, 12.0, 60.0, 3600.0, 24.0, 3.6)
 _FACTORS = (*_UNITS, *(1.0 / unit for unit in _UNITS))
-_LEAST = 8  # numbers that a factor is told by
+_LEAST = 16  # numbers that a factor is told by
 _OFF = 0.5  # distance from the reference from which numbers are in another unit at all
 _BACK = 0.15  # and up to which they are back on it, or as far as chance goes
 _LEVEL, _CRITICAL = 0.01, 1.63  # of chance, and of the distance at it, times the root of 1/n + 1/m
 _MARGIN = 1.25  # times the reference's range, where fresh rows may lie
 _MOST_DECIMALS = 6
 _ON_GRAIN = 0.95  # of the numbers, for their decimals to tell a factor
-_ROUNDING = 1e-9  # relative
+_ROUNDING = 1e-13  # relative, of a product and a quotient
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@
     {"version": 1, "kind": "repair", "column": "z", "factor": 1000.0, "lower": 0.0, "upper": 15.0, "decimals": 2}
     {"version": 1, "kind": "add_real_rows", "rows": 429}
     {"version": 1, "kind": "fill_regions", "regions": [{"share": 0.1, "conditions": [{"column": "a", "lower": 2.0}]}]}
+    {"version": 1, "kind": "reweight", "most": 4.0, "strata": [{"share": 0.3, "conditions": [...]}, ...]}
     {"version": 1, "kind": "give_reference"}
 
 Every action says what state to reach rather than what to take away (`keep_repeats`, bounds), so that one that is done
@@ -34,6 +35,7 @@ __all__ = [
     "FillRegions",
     "GiveReference",
     "Repair",
+    "Reweight",
     "in_ranges",
     "parse_action",
     "to_document",
@@ -128,13 +130,27 @@ class FillRegions:
 
 
 @dataclass(frozen=True)
+class Reweight:
+    """Gives each row a weight, so that `strata` have their shares; the rows stay as they are.
+
+    Attributes:
+      strata: Disjoint parts of the table, and the share that each should have.
+      most: No weight is beyond `most`, or 1 / `most`, before their mean is made 1.
+    """
+
+    kind: ClassVar[str] = "reweight"
+    strata: tuple[Region, ...]
+    most: float
+
+
+@dataclass(frozen=True)
 class GiveReference:
     """Asks for real rows to validate against; nothing that could be done to the candidate itself."""
 
     kind: ClassVar[str] = "give_reference"
 
 
-Executable = Deduplicate | DropRows | Clip | Repair | AddRealRows | FillRegions | GiveReference
+Executable = Deduplicate | DropRows | Clip | Repair | AddRealRows | FillRegions | Reweight | GiveReference
 NEED_REAL_ROWS = (AddRealRows, FillRegions)
 
 
@@ -142,6 +158,8 @@ def to_document(action: Executable) -> dict[str, Any]:
     """Returns the action as JSON-able values; what is not set is left out."""
     if isinstance(action, FillRegions):
         settings: dict[str, Any] = {"regions": [region.to_document() for region in action.regions]}
+    elif isinstance(action, Reweight):
+        settings = {"most": action.most, "strata": [region.to_document() for region in action.strata]}
     else:
         settings = {name: _plain(value) for name, value in asdict(action).items() if value not in (None, ())}
     return {"version": VERSION, "kind": action.kind, **settings}
@@ -220,13 +238,24 @@ def _add_real_rows(given: dict[str, Any]) -> AddRealRows:
 
 
 def _fill_regions(given: dict[str, Any]) -> FillRegions:
-    regions = given.pop("regions")
-    if not isinstance(regions, (list, tuple)) or not regions:
-        raise TypeError(f"regions must be a list of them, not {regions!r}")
-    found = tuple(parse_region(region) for region in regions)
+    found = _regions(given, "regions")
     if (total := sum(region.share for region in found)) >= 1.0:
         raise ValueError(f"the regions' shares must add up to less than 1, not {total:g}")
     return FillRegions(found)
+
+
+def _reweight(given: dict[str, Any]) -> Reweight:
+    strata = _regions(given, "strata")
+    if (most := _number(given.pop("most"), "most")) < 1.0:
+        raise ValueError(f"most must be 1 or more, not {most:g}")
+    return Reweight(strata, most)
+
+
+def _regions(given: dict[str, Any], what: str) -> tuple[Region, ...]:
+    regions = given.pop(what)
+    if not isinstance(regions, (list, tuple)) or not regions:
+        raise TypeError(f"{what} must be a list of regions, not {regions!r}")
+    return tuple(parse_region(region) for region in regions)
 
 
 def _give_reference(given: dict[str, Any]) -> GiveReference:
@@ -240,6 +269,7 @@ _READERS: dict[str, Callable[[dict[str, Any]], Executable]] = {
     Repair.kind: _repair,
     AddRealRows.kind: _add_real_rows,
     FillRegions.kind: _fill_regions,
+    Reweight.kind: _reweight,
     GiveReference.kind: _give_reference,
 }
 
