@@ -212,11 +212,12 @@ def _leaves(tree: object) -> Iterator[tuple[int, dict[int, tuple[float, float]]]
 def _codes(
     limits: dict[int, tuple[float, float]], columns: Columns, reference: np.ndarray | None
 ) -> dict[int, tuple[int, int]]:
-    """Returns the first and last code that the limits leave each column; of categories, that `reference` has."""
+    """Returns the first and last code that the limits leave each column; of categories, that occurs in `reference`."""
     found = {}
     for j, (low, high) in sorted(limits.items()):
-        every = reference is None or columns.ordinal[j]
-        codes = np.arange(int(columns.num_codes[j])) if every else np.unique(reference[:, j])
+        codes = np.arange(int(columns.num_codes[j]))
+        if reference is not None and not columns.ordinal[j]:
+            codes = np.unique(reference[:, j])
         inside = codes[(codes > low) & (codes <= high)]
         found[j] = int(inside[0]), int(inside[-1])
     return found
