@@ -19,8 +19,8 @@ from vr.detector.remeasure import Changed
 from vr.localization.localize import Localized
 from vr.pipeline import numbers, preview
 from vr.pipeline.localization import localize_rows, row_evidence
-from vr.recommendation.actions import recommend
 from vr.recommendation.edits import Change, decide
+from vr.recommendation.proposals import recommend
 from vr.recommendation.vocabulary import AddRealRows, Clip, Deduplicate, DropRows, Executable
 
 __all__ = ["CONFIDENCES", "SHARES", "Remedy", "mended", "remedies"]

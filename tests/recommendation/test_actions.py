@@ -1,7 +1,8 @@
 import pytest
 
 from vr.detector.harm import Harm
-from vr.recommendation.actions import Effect, recommend, with_effects
+from vr.recommendation.actions import Effect, with_effects
+from vr.recommendation.proposals import recommend
 from vr.recommendation.ranges import Beyond
 from vr.recommendation.regions import Condition, Gap, Part, Region
 from vr.recommendation.units import UnitError

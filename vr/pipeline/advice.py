@@ -22,9 +22,10 @@ from vr.pipeline.config import Config
 from vr.pipeline.intake import Intake
 from vr.pipeline.numbers import beyond_of, unit_errors_of
 from vr.pipeline.preview import gaps_of, preview, strata_of
-from vr.recommendation.actions import Action, Effect, lowers, recommend, with_effects, with_prices
+from vr.recommendation.actions import Action, Effect, lowers, with_effects, with_prices
 from vr.recommendation.correction import Correction, corrected
 from vr.recommendation.mix_plan import MixPlan, plan_by_harm, plan_by_risk
+from vr.recommendation.proposals import recommend
 from vr.recommendation.vocabulary import NEED_REAL_ROWS, FillRegions, Repair, Reweight
 
 __all__ = ["Advice", "Together", "advise"]
