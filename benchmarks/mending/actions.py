@@ -17,10 +17,10 @@ from benchmarks.mending.predicted import Taken
 from vr.data.source import Source, open_source
 from vr.detector.remeasure import Changed
 from vr.localization.localize import Localized
-from vr.pipeline import advice
+from vr.pipeline import numbers, preview
 from vr.pipeline.localization import localize_rows, row_evidence
-from vr.recommendation.actions import recommend
 from vr.recommendation.edits import Change, decide
+from vr.recommendation.proposals import recommend
 from vr.recommendation.vocabulary import AddRealRows, Clip, Deduplicate, DropRows, Executable
 
 __all__ = ["CONFIDENCES", "SHARES", "Remedy", "mended", "remedies"]
@@ -91,9 +91,9 @@ def remedies(candidate: pa.Table, taken: Taken) -> list[Remedy]:
         if len(change.dropped) and kept.any() and not twice:
             result.append(Remedy(name, action, len(change.dropped), kept, change, Changed(side, kept[side.rows])))
     for clip, change in zip(clips, decided[len(actions) :], strict=True):
-        if len(change.clipped):
-            moved = advice.clipped(clip, side, taken.intake)
-            result.append(Remedy("clip", clip, len(change.clipped), every, change, Changed(moved, every[side.rows])))
+        if len(change.changed):
+            moved = preview.with_cells(clip, side, taken.intake)
+            result.append(Remedy("clip", clip, len(change.changed), every, change, Changed(moved, every[side.rows])))
     for share in SHARES:
         rows = round(n * share / (1.0 - share))
         changed = Changed(side, every[side.rows], real_share=rows / (rows + n))
@@ -117,7 +117,7 @@ def mended(candidate: pa.Table, remedy: Remedy, real: pa.Table, rng: np.random.G
         j = table.column_names.index(remedy.action.column)
         type_ = table.schema.field(j).type
         values = table[remedy.action.column].to_numpy(zero_copy_only=False).copy()
-        values[remedy.change.clipped] = remedy.change.bounds
+        values[remedy.change.changed] = remedy.change.numbers
         mask = pc.is_null(table[remedy.action.column]).to_numpy(zero_copy_only=False)
         table = table.set_column(j, table.schema.field(j), pa.array(values, mask=mask).cast(type_, safe=False))
     return table.filter(pa.array(remedy.kept))
@@ -135,7 +135,7 @@ def _recommended(source: Source, taken: Taken, found: Localized, excess: float |
         num_suspicious=found.num_suspicious,
         missing_mass=None,
         reference_rows=intake.reference_profile.rows,
-        beyond=advice._beyond(intake),
+        beyond=numbers.beyond_of(intake),
     )
     return [action.action for action in actions]
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from vr.data.source import open_source
@@ -11,7 +12,7 @@ from vr.detector.calibration import load_calibration
 from vr.detector.inputs import Inputs
 from vr.detector.metric import Feature
 from vr.detector.registry import DIMENSIONS
-from vr.detector.remeasure import Changed, remeasure
+from vr.detector.remeasure import Changed, Filled, remeasure
 from vr.pipeline import assemble
 from vr.pipeline.config import Config
 from vr.pipeline.intake import take_in
@@ -85,6 +86,23 @@ def test_real_rows_in_the_mix_bring_every_number_nearer_to_its_null(broken):
     again = remeasure(inputs, features, "untrained", half, 1).features
     for name in ("generalization_gap.skill_lost_trees", "statistical_consistency.classifier_auroc"):
         assert again[name].value - features[name].null_mean < 0.8 * (features[name].value - features[name].null_mean)
+
+
+def test_a_region_that_comes_back_is_as_if_it_had_never_been_missing():
+    full = table(ROWS * 2, 1)
+    inputs, features = measured(full.filter(pc.less(full["x0"], 0.8)).slice(0, ROWS))
+    reference = table(1_600, 0)["x0"].to_numpy()
+    inside = np.flatnonzero(reference >= 0.8)
+    share = len(inside) / len(reference)
+    filled = Changed(inputs.candidate, everything(inputs), filled=(Filled(share, inside),))
+    assert filled.added_share == share
+    again = remeasure(inputs, features, "untrained", filled, 2).features
+    _, anew = measured(table(ROWS, 1))
+    for name in read_by_head():
+        spread = np.hypot(features[name].null_std or 0.0, 0.02)
+        assert again[name].value == pytest.approx(anew[name].value, abs=4 * spread), name
+    auroc = "statistical_consistency.classifier_auroc"
+    assert again[auroc].value - features[auroc].null_mean < 0.3 * (features[auroc].value - features[auroc].null_mean)
 
 
 def test_hardly_any_real_rows_change_hardly_any_skill(broken):

@@ -3,9 +3,10 @@
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pytest
 
 from vr.data.source import open_source
-from vr.localization.missing import find_missing
+from vr.localization.missing import find_missing, find_strata
 from vr.pipeline.config import Config
 from vr.pipeline.intake import take_in
 
@@ -37,6 +38,8 @@ def test_a_planted_hole_is_named_with_its_share_and_examples():
         assert reference["age"][row].as_py() == int(cells["age"]) > 55
         assert cells["city"] == reference["city"][row].as_py() == "Lima"
         assert set(cells) == {"age", "city", "income"}
+    # The least frequent of three categories; codes that no reference row has are no part of it.
+    assert first.codes[1] == (3, 3)
 
 
 def test_a_fresh_sample_lacks_nothing():
@@ -49,6 +52,36 @@ def test_a_lost_category_is_named():
     found, _ = regions(rows.filter(pc.not_equal(rows["city"], "Oslo")), table(2_000, 0))
     assert found[0].conditions[0] == "city is Oslo" or any("city is Oslo" in words for words in found[0].conditions)
     assert sum(region.reference_share for region in found) > 0.25
+
+
+def strata(candidate, reference, able=None):
+    intake = take_in(open_source(candidate), open_source(reference), Config(), 1, lambda *_: None)
+    return find_strata(intake.candidate, intake.reference, intake.columns, 0, able), intake
+
+
+def test_parts_in_other_shares_are_disjoint_and_hold_every_row():
+    rows = table(4_000, 1)
+    # Every second row of Rome is missing.
+    stays = pc.or_(pc.not_equal(rows["city"], "Rome"), pa.array(np.arange(4_000) % 2 == 0))
+    found, intake = strata(rows.filter(stays), table(3_000, 0))
+    assert sum(each.reference_share for each in found) == pytest.approx(1.0)
+    assert sum(each.candidate_share for each in found) == pytest.approx(1.0)
+    codes = intake.candidate.codes
+    inside = [
+        np.all([(codes[:, j] >= a) & (codes[:, j] <= b) for j, (a, b) in each.codes.items()], axis=0) for each in found
+    ]
+    assert (np.sum(inside, axis=0) == 1).all()
+    rome = [each for each in found if 1 in each.codes and each.codes[1][1] == 1]
+    assert sum(each.reference_share for each in rome) == pytest.approx(0.5, abs=0.05)
+    assert sum(each.candidate_share for each in rome) == pytest.approx(1 / 3, abs=0.05)
+    # Where conditions may not be on the city, the others do not tell.
+    assert strata(rows.filter(stays), table(3_000, 0), np.array([0, 2]))[0] == []
+
+
+def test_a_fresh_sample_has_no_parts_in_other_shares():
+    for seed in range(1, 6):
+        assert strata(table(2_000, seed), table(2_000, 0))[0] == []
+    assert strata(table(60, 1), table(60, 0))[0] == []
 
 
 def test_few_rows_tell_nothing():

@@ -18,7 +18,7 @@ from vr.data.rewrite.rewrite import rewrite
 from vr.data.source import open_source
 from vr.data.store.publish import digest_of
 from vr.localization.localize import Sampled
-from vr.pipeline import advice
+from vr.pipeline import advice, preview
 from vr.pipeline.chosen import load_report
 from vr.pipeline.config import Config
 from vr.pipeline.fix import fix
@@ -193,13 +193,13 @@ def test_the_first_ones_are_measured_at_once_too(case):
 def test_what_is_measured_at_once_is_what_becomes_of_the_file(case, tmp_path, monkeypatch):
     """The sample of a short file is the file: just as many rows stay, and the mix has as many real ones."""
     asked: list[tuple] = []
-    made = advice._changed
+    made = preview.preview
 
     def changed(actions, *rest):
         asked.append((actions, made(actions, *rest)))
         return asked[-1][1]
 
-    monkeypatch.setattr(advice, "_changed", changed)
+    monkeypatch.setattr(advice, "preview", changed)
     candidate, reference = (open_source(case / name) for name in ("candidate.parquet", "reference.parquet"))
     told = validate(candidate, reference, Config(cascade=preset("none")), output=tmp_path / "again", html=False)
     actions, measured = max(asked, key=lambda each: len(each[0]))
@@ -221,7 +221,7 @@ def test_clipping_at_once_with_others_moves_the_columns(case):
     clips = [action for item in told.recommendations if isinstance(action := parse_action(item.action, "x"), Clip)]
     assert len(clips) == 2
     rows = len(intake.candidate)
-    changed = advice._changed(clips, intake, Sampled.none_yet(rows), 0, 0)
+    changed = preview.preview(clips, intake, Sampled.none_yet(rows), 0, 0)
     assert changed is not None
     assert changed.kept.all()
     for clip in clips:

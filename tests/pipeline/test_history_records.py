@@ -55,8 +55,24 @@ def test_an_action_on_fewer_real_rows_than_it_asked_for_is_not_as_told():
             "rows_removed": 0,
             "cells_changed": 0,
             "rows_added": added,
+            "rows_short": 0 if status == "skipped" else 10 - added,
         }
         manifest = {"actions": [action], "output": {"fingerprint": "0123456789abcdef", "rows": 7}}
         found = fix_record(reject(), manifest)
         assert found.applied[0].as_told is as_told
         assert (found.output, found.output_rows) == ("0123456789abcdef", 7)
+
+
+def test_weights_are_not_held_against_a_validation_that_reads_none():
+    action = {
+        "priority": 1,
+        "action": {"version": 1, "kind": "reweight"},
+        "status": "done",
+        "rows_removed": 0,
+        "cells_changed": 0,
+        "rows_added": 0,
+        "rows_short": 0,
+    }
+    found = fix_record(reject(), {"actions": [action], "output": {"fingerprint": "0123456789abcdef", "rows": 7}})
+    assert found.applied[0].as_told is False
+    assert found.foretold is None

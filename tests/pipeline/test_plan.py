@@ -10,6 +10,8 @@ import pytest
 import vr
 from vr.pipeline import advice
 from vr.pipeline.report import Status
+from vr.recommendation.actions import Action, Effect
+from vr.recommendation.vocabulary import DropRows, Reweight
 
 MEASURED = Path(__file__).parents[2] / "benchmarks" / "results" / "mix_planner.json"
 
@@ -82,3 +84,13 @@ def test_nothing_is_planned_unless_asked():
     assert "plan=mix" in report.remedies.mix.reason
     assert report.remedies.forecast.status is Status.not_measured
     assert report.remedies.expected_skill_loss is not None
+
+
+def test_weights_are_recommended_only_where_they_were_measured_to_help():
+    drop, weigh = (Action("", "", "", 0, each) for each in (DropRows(0.8), Reweight((), 4.0)))
+    better, same = Effect(30.0), Effect(59.6)
+    assert advice._worth([weigh, drop], [better, same], 60.0) == ([weigh, drop], [better, same])
+    assert advice._worth([weigh, drop], [same, better], 60.0) == ([drop], [better])
+    assert advice._worth([weigh, drop], [Effect(None, reason="too few"), better], 60.0) == ([drop], [better])
+    assert advice._worth([drop, weigh], [], 60.0) == ([drop], [])
+    assert advice._worth([weigh], [better], None) == ([], [])

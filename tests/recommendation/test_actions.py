@@ -1,9 +1,21 @@
 import pytest
 
 from vr.detector.harm import Harm
-from vr.recommendation.actions import Effect, recommend, with_effects
+from vr.recommendation.actions import Effect, with_effects
+from vr.recommendation.proposals import recommend
 from vr.recommendation.ranges import Beyond
-from vr.recommendation.vocabulary import AddRealRows, Clip, Deduplicate, DropRows, GiveReference
+from vr.recommendation.regions import Condition, Gap, Part, Region
+from vr.recommendation.units import UnitError
+from vr.recommendation.vocabulary import (
+    AddRealRows,
+    Clip,
+    Deduplicate,
+    DropRows,
+    FillRegions,
+    GiveReference,
+    Repair,
+    Reweight,
+)
 
 FACTS = {
     "verdict": "approve",
@@ -50,6 +62,44 @@ def test_real_rows_are_asked_for_when_in_doubt(verdict, rows):
     assert found.affected_rows == rows
     assert found.action == AddRealRows(rows)
     assert "25%" in found.description
+
+
+def test_missing_regions_are_filled_when_in_doubt():
+    regions = [Region((Condition("a", lower=float(i)),), 0.1) for i in range(4)]
+    gaps = [Gap((f"a from {i}",), region, 0.01, 90 - i) for i, region in enumerate(regions)]
+    found = actions(verdict="review", gaps=gaps, num_missing=6)["fill_regions"]
+    assert found.action == FillRegions(tuple(regions))
+    assert found.affected_rows == found.cost["real_rows"] == 90 + 89 + 88 + 87
+    assert "a from 2 (10.0% of the reference, 1.0% here); and 1 more." in found.description
+    assert "2 more of localization.missing_regions cannot be filled" in found.description
+    alone = actions(verdict="review", gaps=gaps[:1], num_missing=1)["fill_regions"]
+    assert alone.title == "Fill a region that the candidate lacks with 90 real rows"
+    assert "cannot be filled" not in alone.description
+    assert "fill_regions" not in actions(gaps=gaps, num_missing=6)
+
+
+def test_rows_are_weighed_when_in_doubt():
+    shares, have = (0.5, 0.3, 0.15, 0.05), (0.25, 0.4, 0.3, 0.05)
+    regions = [Region((Condition("a", lower=float(i), below=i + 1.0),), share) for i, share in enumerate(shares)]
+    strata = [Part((f"a is {i}",), *both) for i, both in enumerate(zip(regions, have, strict=True))]
+    found = actions(verdict="review", strata=strata)["reweight"]
+    assert found.action == Reweight(tuple(regions), 4.0)
+    assert "2 where a is 0 (50.0% of the reference, 25.0% here); 0.5 where a is 2" in found.description
+    assert "; and 1 more." in found.description
+    weights = [2.0, 0.75, 0.5, 1.0]
+    assert found.cost == {"effective_rows": round(1_000 / sum(h * w * w for h, w in zip(have, weights, strict=True)))}
+    assert "reweight" not in actions(strata=strata)
+
+
+def test_columns_in_another_unit_are_repaired_and_not_clipped():
+    errors = [UnitError(Repair("a", 0.01, 0.0, 9.0), 70), UnitError(Repair("b", 12.0, 0.0, 9.0, 2, ((0, 1_000),)), 990)]
+    beyond = [Beyond(name, 0.0, 7.0, 70, infinite=False) for name in ("a", "c")]
+    found = recommend(**FACTS, unit_errors=errors, beyond=beyond)
+    assert [action.action for action in found] == [errors[0].action, errors[1].action, Clip("c", 0.0, 7.0)]
+    assert found[0].title == "Divide 70 numbers of column 'a' by 1/100"
+    assert "the numbers outside of the reference's range are distributed" in found[0].description
+    assert found[1].title == "Divide 990 numbers of column 'b' by 12"
+    assert "all numbers are distributed" in found[1].description
 
 
 def test_without_a_reference_one_is_asked_for():

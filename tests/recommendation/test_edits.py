@@ -6,8 +6,18 @@ import pytest
 
 from vr.core.errors import DataError
 from vr.data.hashing import fingerprint_of, hash_batch
-from vr.recommendation.edits import decide, in_ranges
-from vr.recommendation.vocabulary import AddRealRows, Clip, Deduplicate, DropRows
+from vr.recommendation.edits import decide
+from vr.recommendation.regions import Condition, Region
+from vr.recommendation.vocabulary import (
+    AddRealRows,
+    Clip,
+    Deduplicate,
+    DropRows,
+    FillRegions,
+    Repair,
+    Reweight,
+    in_ranges,
+)
 
 
 def batches(table, size=7):
@@ -51,7 +61,7 @@ def test_what_is_decided_does_not_depend_on_batches():
     assert (first.rows, first.fingerprint) == (second.rows, second.fingerprint) == (40, second.fingerprint)
     for a, b in zip(first.changes, second.changes, strict=True):
         assert a.dropped.tolist() == b.dropped.tolist()
-        assert a.clipped.tolist() == b.clipped.tolist()
+        assert a.changed.tolist() == b.changed.tolist()
     assert first.changes[2].dropped.tolist() == [2, 3, 4, 5, 6, 7, 8]
 
 
@@ -98,11 +108,11 @@ def test_copies_of_a_dropped_row_go_with_it(size, spared):
 def test_numbers_beyond_the_bounds_are_moved_to_them():
     table = pa.table({"x": [1.0, -np.inf, np.nan, None, 9.0, np.inf, -2.0], "w": [-5, 0, 7, None, 2, 3, 4]})
     by_x, by_w = decided(table, Clip("x", 0.0, 8.5), Clip("w", -1.5, 3.5)).changes
-    assert by_x.clipped.tolist() == [1, 4, 5, 6]
-    assert by_x.bounds.tolist() == [0.0, 8.5, 8.5, 0.0]
+    assert by_x.changed.tolist() == [1, 4, 5, 6]
+    assert by_x.numbers.tolist() == [0.0, 8.5, 8.5, 0.0]
     # A column of whole numbers is moved to whole numbers.
-    assert by_w.clipped.tolist() == [0, 2, 6]
-    assert by_w.bounds.tolist() == [-1.0, 3.0, 3.0]
+    assert by_w.changed.tolist() == [0, 2, 6]
+    assert by_w.numbers.tolist() == [-1.0, 3.0, 3.0]
 
 
 @pytest.mark.parametrize("type_", [pa.float16(), pa.float32(), pa.float64()])
@@ -111,25 +121,62 @@ def test_numbers_that_were_moved_are_not_moved_again(type_, lower, upper):
     numbers = np.array([-np.inf, -3.0, 0.25, -0.25, 3.0, np.inf])
     table = pa.table({"x": pa.array(numbers.astype(type_.to_pandas_dtype()), type_)})
     (change,) = decided(table, Clip("x", lower, upper)).changes
-    assert len(change.clipped) > 0
-    numbers[change.clipped] = change.bounds
+    assert len(change.changed) > 0
+    numbers[change.changed] = change.numbers
     moved = numbers.astype(type_.to_pandas_dtype())
     assert np.isfinite(moved).all()
     if lower < upper:
         assert lower <= moved.astype(float).min() <= moved.astype(float).max() <= upper
     again = pa.table({"x": pa.array(moved, type_)})
-    assert decided(again, Clip("x", lower, upper)).changes[0].clipped.tolist() == []
+    assert decided(again, Clip("x", lower, upper)).changes[0].changed.tolist() == []
+
+
+@pytest.mark.parametrize("size", [1, 4, 9])
+def test_numbers_in_another_unit_are_divided_and_their_rows_are_not_dropped_for_their_scores(size):
+    table = pa.table({"x": [5, 5_000, 7_000, 5_500, None, 3, 90_000, 2, 4], "y": [0.5] * 9})
+    told = scores([0.1, 0.9, 0.1, 0.9, 0.1, 0.9, 0.9, 0.1, 0.9], ["outlier"] * 9)
+    drop = DropRows(min_confidence=0.8, ranges=((2, 3),))
+    repair, dropped = decided(table, Repair("x", 1_000.0, 1.0, 10.0), drop, scores=told, size=size).changes
+    # Whole numbers alone where the column has no others, and what lies within after it.
+    assert repair.changed.tolist() == [1, 2]
+    assert repair.numbers.tolist() == [5.0, 7.0]
+    # Those that were asked for by number go all the same.
+    assert dropped.dropped.tolist() == [2, 3, 5, 6, 8]
+    stretch = Repair("y", 0.5, 0.0, 10.0, ranges=((3, 5), (8, 9)))
+    assert decided(table, stretch, size=size).changes[0].changed.tolist() == [3, 4, 8]
 
 
 def test_what_cannot_be_done_is_refused():
     table = pa.table({"x": [1, 2], "s": ["a", "b"]})
     with pytest.raises(DataError, match="column 's': holds string and cannot be clipped"):
         decided(table, Clip("s", 0, 1))
+    with pytest.raises(DataError, match="column 's': holds string and cannot be repaired"):
+        decided(table, Repair("s", 2.0, 0.0, 1.0))
     with pytest.raises(DataError, match=r"column 'z': is not among"):
         decided(table, Clip("z", 0, 1))
     with pytest.raises(DataError, match="asks for row 3 of 2"):
         decided(table, DropRows(ranges=((0, 3),)))
     assert decided(table, AddRealRows(5)).changes[0].dropped.tolist() == []
+
+
+@pytest.mark.parametrize("size", [1, 7, 40])
+def test_regions_get_what_they_lack_of_their_shares(size):
+    low, high = (Region((Condition("x", lower=lower, below=lower + 1.0),), 0.25) for lower in (0.0, 77.0))
+    table = repeated_rows()
+    there = np.sum(table["x"].to_numpy() == 0)
+    (change,) = decided(table, FillRegions((low, high)), size=size).changes
+    assert (there + change.wanted[0]) / (40 + sum(change.wanted)) == pytest.approx(0.25, abs=0.01)
+    assert change.wanted[1] == there + change.wanted[0]
+    assert change.dropped.tolist() == change.changed.tolist() == []
+
+
+def test_strata_weigh_by_all_of_their_rows():
+    table = pa.table({"x": [1, 1, 1, 2, 2, 2, 2, 2, 2, 9]})
+    strata = [Region((Condition("x", lower=v, below=v + 1.0),), share) for v, share in ((1.0, 0.6), (2.0, 0.3))]
+    for size in (1, 4, 10):
+        (change,) = decided(table, Reweight(tuple(strata), 4.0), size=size).changes
+        assert change.weights == pytest.approx((0.6 / (3 / 9), 0.3 / (6 / 9)))
+        assert change.dropped.tolist() == change.changed.tolist() == []
 
 
 def test_ranges_are_half_open():

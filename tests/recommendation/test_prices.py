@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from vr.core.errors import ConfigError
-from vr.recommendation.actions import Action, Effect, recommend, with_effects, with_prices
+from vr.recommendation.actions import Action, Effect, with_effects, with_prices
 from vr.recommendation.config import PricesConfig
 from vr.recommendation.mix_plan import plan_by_harm, plan_by_risk
 from vr.recommendation.prices import on_front, price_of
+from vr.recommendation.proposals import recommend
 from vr.recommendation.vocabulary import AddRealRows, DropRows, GiveReference
 
 TABLE = PricesConfig("EUR", real_row=2.0, made_row=0.5, core_hour=36.0, cells_per_core_second=1_000.0)

@@ -129,3 +129,15 @@ def test_no_row_of_the_mix_judges_what_it_taught(rng):
     # As if there were a tenth of skill to lose: none is found, and so all of it is lost.
     test = replace(test, losses=0.9 * test.prior)
     assert test.lost_in_mix(noise, 1.0) > 1.0
+    every = np.ones(len(noise), bool)
+    assert test.lost_in_mix(noise, 0.0, some=[(0.5, every), (0.5, every)]) > 1.0
+
+
+def test_some_of_the_real_rows_alone_can_be_in_the_mix(rng):
+    test, candidate = prepare(sample(rng, 600), 300), sample(rng, 300, independent=0.9)
+    every = np.ones(len(test.codes), bool)
+    # Of all of them it is what real rows from anywhere are.
+    assert test.lost_in_mix(candidate, 0.0, some=[(0.5, every)]) == test.lost_in_mix(candidate, 0.5)
+    low = test.codes[:, 0] < np.median(test.codes[:, 0])
+    assert test.lost_in_mix(candidate, 0.5) < test.lost_in_mix(candidate, 0.0, some=[(0.5, low)])
+    assert test.lost_in_mix(candidate, 0.0, some=[(0.5, ~every)]) == pytest.approx(test.lost(candidate).share, abs=0.15)

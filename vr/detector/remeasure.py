@@ -15,10 +15,23 @@ from vr.detector.harm import harm_model_of
 from vr.detector.inputs import Inputs, Side, Split
 from vr.detector.metric import Feature
 
-__all__ = ["Changed", "Remeasured", "remeasure"]
+__all__ = ["Changed", "Filled", "Remeasured", "remeasure"]
 
 _FORESTS = ("generalization_gap.skill_lost_trees", "generalization_gap.skill_lost_targets")
 _ENOUGH = 0.5  # of the rows that were measured before
+
+
+@dataclass(frozen=True)
+class Filled:
+    """Real rows of one region in the mix.
+
+    Attributes:
+      share: Of the mix.
+      rows: int64, the numbers of the reference's rows that lie in the region.
+    """
+
+    share: float
+    rows: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -28,12 +41,19 @@ class Changed:
     Attributes:
       side: The sample, rows in file order, its cells changed or not, no row taken out.
       kept: bool `[n]`, which of its rows are left.
-      real_share: Of real rows that the candidate has not had, in the mix of them and the rows left; 0 to 1.
+      real_share: Of real rows that the candidate has not had, in the mix of all added rows and the rows left; 0 to 1.
+      filled: Real rows of some regions alone that are in the mix beside these.
     """
 
     side: Side
     kept: np.ndarray
     real_share: float = 0.0
+    filled: tuple[Filled, ...] = ()
+
+    @property
+    def added_share(self) -> float:
+        """Share of the mix that is real rows, whichever they are."""
+        return self.real_share + sum(each.share for each in self.filled)
 
 
 @dataclass(frozen=True)
@@ -101,15 +121,20 @@ def _side(split: Split, changed: Changed) -> Side | None:
     """
     size = len(split.candidate)
     num_real = round(changed.real_share * size)
+    added = [np.arange(num_real)]
+    for each in changed.filled:
+        inside = num_real + np.flatnonzero(np.isin(split.fresh.rows[num_real:], each.rows))
+        added.append(inside[: round(each.share * size)])
+    fresh = np.concatenate(added)
     own = np.searchsorted(changed.side.rows, split.candidate.rows)
     others = np.ones(len(changed.side), bool)
     others[own] = False
     rest = np.random.default_rng(size).permutation(np.flatnonzero(others & changed.kept))
     left = np.concatenate([own[changed.kept[own]], rest])
-    if len(left) < _ENOUGH * (size - num_real):
+    if len(left) < _ENOUGH * (size - len(fresh)):
         return None
-    made = changed.side.take(left[: size - num_real])
-    return _joined(made, split.fresh.take(np.arange(num_real))) if num_real else made
+    made = changed.side.take(left[: size - len(fresh)])
+    return _joined(made, split.fresh.take(fresh)) if len(fresh) else made
 
 
 def _joined(a: Side, b: Side) -> Side:
@@ -125,16 +150,19 @@ def _change_of_skill(inputs: Inputs, before: float, changed: Changed, draw: int)
     if test is None:
         return None
     codes = changed.side.codes[changed.kept][:, inputs.pair_columns]
-    if changed.real_share:
+    if added := changed.added_share:
         # Judged by folds, whose share lost is not quite that of `lost`. Their difference falls out as far as the
         # candidate makes the mix, so that no real rows change nothing, and real rows alone lose nothing.
-        mixed = test.lost_in_mix(codes, changed.real_share, inputs.threads, draw)
+        assert inputs.reference is not None
+        numbers = inputs.reference.rows[test.rows]
+        some = [(each.share, np.isin(numbers, each.rows)) for each in changed.filled]
+        mixed = test.lost_in_mix(codes, changed.real_share, inputs.threads, draw, some)
         unmixed = inputs.observed.setdefault("skill_unmixed", [])
         known = [each["lost"] for each in unmixed if each["draw"] == draw]
         if not known:
             known = [test.lost_in_mix(inputs.candidate.codes[:, inputs.pair_columns], 0.0, inputs.threads, draw)]
             unmixed.append({"draw": draw, "lost": known[0]})
-        return mixed - before + (1.0 - changed.real_share) * (before - known[0])
+        return mixed - before + (1.0 - added) * (before - known[0])
     if len(codes) < _ENOUGH * test.train_rows:
         return None
     observed, whole = inputs.observed["skill"], inputs.candidate.codes[:, inputs.pair_columns]

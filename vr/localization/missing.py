@@ -15,11 +15,12 @@ import numpy as np
 
 from vr.detector.inputs import Columns, Side
 
-__all__ = ["MissingRegion", "find_missing"]
+__all__ = ["MissingRegion", "Stratum", "find_missing", "find_strata"]
 
 _DEPTH = 4
 _MOST_ROWS = 10_000  # of either side
 _LEAST_SHARE = 0.005  # of the reference, for a region to be worth words
+_LEAST_STRATUM = 0.05  # of both sides' rows together, as much of either, for a part to have a weight of its own
 _COVERED = 0.5  # of its share that the candidate has at most
 _LEVEL = 0.01  # chance of any false region in a report
 _MOST = 20
@@ -39,6 +40,7 @@ class MissingRegion:
       candidate_share: Of the candidate's.
       rows: Reference rows in it, by number, at most three.
       examples: Their cells, by column, in words.
+      codes: First and last code of each encoded column that the conditions are on, by its position.
     """
 
     conditions: tuple[str, ...]
@@ -47,11 +49,29 @@ class MissingRegion:
     candidate_share: float
     rows: tuple[int, ...]
     examples: tuple[dict[str, str], ...]
+    codes: dict[int, tuple[int, int]]
 
     @property
     def missing_share(self) -> float:
         """Share of the candidate's rows that it would take for the region to be covered as the reference has it."""
         return self.reference_share - self.candidate_share
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """A part of both datasets.
+
+    Attributes:
+      conditions: In words, one a column; all hold.
+      codes: First and last code of each encoded column that they are on, by its position.
+      reference_share: Of the reference's rows that lie in it.
+      candidate_share: Of the candidate's.
+    """
+
+    conditions: tuple[str, ...]
+    codes: dict[int, tuple[int, int]]
+    reference_share: float
+    candidate_share: float
 
 
 def find_missing(candidate: Side, reference: Side, columns: Columns, seed: int) -> list[MissingRegion]:
@@ -63,45 +83,115 @@ def find_missing(candidate: Side, reference: Side, columns: Columns, seed: int) 
       columns: The encoded columns.
       seed: Of the halves.
     """
-    from sklearn.tree import DecisionTreeClassifier
-
-    rng = np.random.default_rng([seed, 17])
-    sides = [side.take(np.sort(rng.permutation(len(side))[:_MOST_ROWS])) for side in (reference, candidate)]
-    if min(len(side) for side in sides) < 40:
+    parted = _parted(candidate, reference, seed, np.arange(len(columns.names)), _LEAST_SHARE / 2)
+    if parted is None:
         return []
-    halves = [rng.permutation(len(side)) % 2 for side in sides]
-    learn = [side.codes[half == 0] for side, half in zip(sides, halves, strict=True)]
-    judge = [side.codes[half == 1] for side, half in zip(sides, halves, strict=True)]
-    rows = np.concatenate(learn)
-    labels = np.repeat([1, 0], [len(part) for part in learn])
-    # Both sides weigh the same, whatever their numbers of rows.
-    weights = np.repeat([0.5 / len(part) for part in learn], [len(part) for part in learn])
-    tree = DecisionTreeClassifier(
-        max_depth=_DEPTH, min_weight_fraction_leaf=_LEAST_SHARE / 2, min_samples_leaf=5, random_state=0
-    ).fit(rows.astype(np.float32), labels, sample_weight=weights / weights.sum())
-    places = [tree.apply(part.astype(np.float32)) for part in judge]
-    leaves = list(_leaves(tree.tree_))
     found = []
-    for leaf, limits in leaves:
-        counts = [int((place == leaf).sum()) for place in places]
-        shares = [count / len(place) for count, place in zip(counts, places, strict=True)]
+    for leaf in parted.leaves:
+        shares = [count / total for count, total in zip(leaf.counts, parted.totals, strict=True)]
         if shares[0] < _LEAST_SHARE or shares[1] > _COVERED * shares[0]:
             continue
-        if _chance(counts, [len(place) for place in places]) * len(leaves) > _LEVEL:
+        if _chance(leaf.counts, parted.totals) * len(parted.leaves) > _LEVEL:
             continue
-        names, conditions = _in_words(limits, columns, sides[0].codes)
-        inside = np.flatnonzero(tree.apply(sides[0].codes.astype(np.float32)) == leaf)[:_EXAMPLES]
+        whole = parted.reference
+        names, conditions = _in_words(leaf.limits, columns, whole.codes)
+        inside = np.flatnonzero(parted.place == leaf.node)[:_EXAMPLES]
         found.append(
             MissingRegion(
                 conditions,
                 names,
                 shares[0],
                 shares[1],
-                tuple(int(row) for row in sides[0].rows[inside]),
-                tuple(_cells(sides[0], int(i), columns, sorted(limits)) for i in inside),
+                tuple(int(row) for row in whole.rows[inside]),
+                tuple(_cells(whole, int(i), columns, sorted(leaf.limits)) for i in inside),
+                _codes(leaf.limits, columns, whole.codes),
             )
         )
     return sorted(found, key=lambda region: -region.missing_share)[:_MOST]
+
+
+def find_strata(
+    candidate: Side, reference: Side, columns: Columns, seed: int, able: np.ndarray | None = None
+) -> list[Stratum]:
+    """Returns parts that both sides fall into at other shares beyond chance; none where they do not, or are too small.
+
+    They are disjoint and hold every row that lies where the reference has some.
+
+    Args:
+      candidate: Its sample.
+      reference: Its sample.
+      columns: The encoded columns.
+      seed: Of the halves.
+      able: Positions of the columns that conditions may be on; None: all.
+    """
+    from scipy.stats import chi2_contingency
+
+    able = np.arange(len(columns.names)) if able is None else able
+    parted = _parted(candidate, reference, seed, able, _LEAST_STRATUM)
+    if parted is None or len(parted.leaves) < 2:
+        return []
+    counts = np.array([leaf.counts for leaf in parted.leaves])
+    if chi2_contingency(counts[counts.sum(axis=1) > 0]).pvalue > _LEVEL:
+        return []
+    return [
+        Stratum(
+            _in_words(leaf.limits, columns, parted.reference.codes)[1],
+            _codes(leaf.limits, columns, None),
+            *(count / total for count, total in zip(leaf.counts, parted.totals, strict=True)),
+        )
+        for leaf in parted.leaves
+        if leaf.counts[0]
+    ]
+
+
+@dataclass(frozen=True)
+class _Leaf:
+    """A leaf, the limits that it asks of codes, and the rows of the judging halves in it, reference first."""
+
+    node: int
+    limits: dict[int, tuple[float, float]]
+    counts: list[int]
+
+
+@dataclass(frozen=True)
+class _Parted:
+    """A tree's leaves, the rows of either judging half, and where the reference's rows fall."""
+
+    leaves: list[_Leaf]
+    totals: list[int]
+    reference: Side
+    place: np.ndarray
+
+
+def _parted(candidate: Side, reference: Side, seed: int, able: np.ndarray, least: float) -> _Parted | None:
+    """Returns the leaves of a tree that parts the reference from the candidate, None where there are too few rows."""
+    from sklearn.tree import DecisionTreeClassifier
+
+    rng = np.random.default_rng([seed, 17])
+    sides = [side.take(np.sort(rng.permutation(len(side))[:_MOST_ROWS])) for side in (reference, candidate)]
+    if min(len(side) for side in sides) < 40 or not len(able):
+        return None
+    halves = [rng.permutation(len(side)) % 2 for side in sides]
+    learn = [side.codes[half == 0] for side, half in zip(sides, halves, strict=True)]
+    judge = [side.codes[half == 1] for side, half in zip(sides, halves, strict=True)]
+    rows = np.concatenate(learn)[:, able]
+    labels = np.repeat([1, 0], [len(part) for part in learn])
+    # Both sides weigh the same, whatever their numbers of rows.
+    weights = np.repeat([0.5 / len(part) for part in learn], [len(part) for part in learn])
+    tree = DecisionTreeClassifier(
+        max_depth=_DEPTH, min_weight_fraction_leaf=least, min_samples_leaf=5, random_state=0
+    ).fit(rows.astype(np.float32), labels, sample_weight=weights / weights.sum())
+    places = [tree.apply(part[:, able].astype(np.float32)) for part in judge]
+    leaves = [
+        _Leaf(
+            node,
+            {int(able[j]): limit for j, limit in limits.items()},
+            [int((place == node).sum()) for place in places],
+        )
+        for node, limits in _leaves(tree.tree_)
+    ]
+    place = tree.apply(sides[0].codes[:, able].astype(np.float32))
+    return _Parted(leaves, [len(place) for place in places], sides[0], place)
 
 
 def _leaves(tree: object) -> Iterator[tuple[int, dict[int, tuple[float, float]]]]:
@@ -117,6 +207,20 @@ def _leaves(tree: object) -> Iterator[tuple[int, dict[int, tuple[float, float]]]
         low, high = limits.get(column, (-np.inf, np.inf))
         open_nodes.append((left, {**limits, column: (low, min(high, cut))}))
         open_nodes.append((right, {**limits, column: (max(low, cut), high)}))
+
+
+def _codes(
+    limits: dict[int, tuple[float, float]], columns: Columns, reference: np.ndarray | None
+) -> dict[int, tuple[int, int]]:
+    """Returns the first and last code that the limits leave each column; of categories, that occurs in `reference`."""
+    found = {}
+    for j, (low, high) in sorted(limits.items()):
+        codes = np.arange(int(columns.num_codes[j]))
+        if reference is not None and not columns.ordinal[j]:
+            codes = np.unique(reference[:, j])
+        inside = codes[(codes > low) & (codes <= high)]
+        found[j] = int(inside[0]), int(inside[-1])
+    return found
 
 
 def _chance(counts: list[int], totals: list[int]) -> float:

@@ -7,30 +7,28 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from vr.data.codec import Coded
-from vr.data.encoders import NumericEncoder
-from vr.data.hashing import mix
 from vr.data.schema import ColumnKind
 from vr.data.source import Source
 from vr.detector.dimensions.generalization_gap import skill_test
 from vr.detector.forecast import Chain, forecast
 from vr.detector.harm import Harm, expected_harm
-from vr.detector.inputs import Inputs, Side
+from vr.detector.inputs import Inputs
 from vr.detector.metric import Feature, MetricSpec
 from vr.detector.mixes import harm_of_mixes, judge_mixes, measure_mixes
 from vr.detector.remeasure import Changed, remeasure
 from vr.detector.verdict import Judgement, judge
-from vr.localization.localize import Localized, Sampled
+from vr.localization.localize import Localized
 from vr.pipeline.config import Config
 from vr.pipeline.intake import Intake
-from vr.recommendation.actions import Action, Effect, recommend, with_effects, with_prices
+from vr.pipeline.numbers import beyond_of, unit_errors_of
+from vr.pipeline.preview import gaps_of, preview, strata_of
+from vr.recommendation.actions import Action, Effect, lowers, with_effects, with_prices
 from vr.recommendation.correction import Correction, corrected
-from vr.recommendation.edits import in_ranges
 from vr.recommendation.mix_plan import MixPlan, plan_by_harm, plan_by_risk
-from vr.recommendation.ranges import Beyond, beyond_reference
-from vr.recommendation.vocabulary import AddRealRows, Clip, Deduplicate, DropRows, Executable
+from vr.recommendation.proposals import recommend
+from vr.recommendation.vocabulary import NEED_REAL_ROWS, FillRegions, Repair, Reweight
 
-__all__ = ["Advice", "Together", "advise", "clipped"]
+__all__ = ["Advice", "Together", "advise"]
 
 # 5 % and 95 % quantile of the share of real rows that training found less the planned one, on datasets and generators
 # that the head had not seen: `errors` of benchmarks/results/mix_planner.json.
@@ -111,6 +109,9 @@ def advise(
     missing = None
     if coverage is not None and coverage.value is not None and coverage.null_mean is not None:
         missing = max(0.0, coverage.value - coverage.null_mean) or None
+    strata = []
+    if judgement.verdict != "approve" and found.sampled is not None:
+        strata = strata_of(intake, found.sampled, duplicate_excess, config.seed)
     actions = recommend(
         verdict=judgement.verdict,
         num_rows=intake.candidate_profile.rows,
@@ -121,7 +122,11 @@ def advise(
         num_suspicious=found.num_suspicious,
         missing_mass=missing,
         reference_rows=None if intake.reference_profile is None else intake.reference_profile.rows,
-        beyond=_beyond(intake),
+        beyond=beyond_of(intake),
+        unit_errors=unit_errors_of(intake, found.regions),
+        gaps=gaps_of(found.missing, intake),
+        num_missing=len(found.missing),
+        strata=strata,
         mix=mix,
         mix_by_harm=by_harm,
     )
@@ -135,12 +140,12 @@ def advise(
         return replace(_effect(after, [specs[name].label for name in again.held], changed, several), harm=harm)
 
     effects = []
-    for action in actions[: config.recommendation.measured]:
+    for action in actions[: _num_measured(actions, config)]:
         if judgement.probability is None or found.sampled is None:
             reason = judgement.reason if judgement.probability is None else intake.splits_reason
             effects.append(Effect(None, reason=reason or "needs a reference"))
             continue
-        changed = _changed([action.action], intake, found.sampled, found.num_repeated, config.seed)
+        changed = preview([action.action], intake, found.sampled, found.num_repeated, config.seed)
         if changed is None:
             effects.append(Effect(None, reason="it does nothing to the rows"))
             continue
@@ -150,11 +155,11 @@ def advise(
             effect = corrected(effect, None if known is None else Correction(**known))
         effects.append(effect)
     risk = None if judgement.probability is None else 100.0 * judgement.probability
-    ordered, together = with_effects(actions, effects, risk), []
+    ordered, together = with_effects(*_worth(actions, effects, risk), risk), []
     for places in _sets(ordered):
         assert found.sampled is not None
         several = [ordered[i].action for i in places]
-        changed = _changed(several, intake, found.sampled, found.num_repeated, config.seed)
+        changed = preview(several, intake, found.sampled, found.num_repeated, config.seed)
         if changed is not None:
             together.append(Together(places, measured(changed, several=True)))
     priced = with_prices(
@@ -226,22 +231,26 @@ def _beside(candidate: Source, intake: Intake) -> list[str]:
     return [*candidate.unread, *(name for name in (*candidate.ignored, *candidate.schema.names) if name not in known)]
 
 
-def _beyond(intake: Intake) -> list[Beyond]:
-    """Returns the columns of numbers that leave the reference's range."""
-    if intake.reference_profile is None:
-        return []
-    numeric = {column.name for column in intake.codec.columns if column.kind is ColumnKind.numeric}
-    stored = intake.candidate_profile.sample.table.schema
-    columns = []
-    for j, encoder in enumerate(intake.codec.encoders):
-        if encoder.source not in numeric or pa.types.is_boolean(stored.field(encoder.source).type):
-            continue
-        moments, values = intake.reference_profile.moments[encoder.name], intake.candidate.values[:, j]
-        if np.isfinite([moments.low, moments.high]).all():
-            columns.append((encoder.source, values[~np.isnan(values)], moments.low, moments.high))
-    return beyond_reference(
-        columns, num_rows=intake.candidate_profile.rows, reference_rows=intake.reference_profile.rows
+def _worth(
+    actions: Sequence[Action], effects: Sequence[Effect], risk: float | None
+) -> tuple[list[Action], list[Effect]]:
+    """Returns actions and effects without weights that were not measured to lower the risk."""
+    helps = [lowers(effect, risk) for effect in effects] + [False] * (len(actions) - len(effects))
+    stays = [not isinstance(action.action, Reweight) or good for action, good in zip(actions, helps, strict=True)]
+    return (
+        [action for action, stay in zip(actions, stays, strict=True) if stay],
+        [effect for effect, stay in zip(effects, stays, strict=False) if stay],
     )
+
+
+def _num_measured(actions: Sequence[Action], config: Config) -> int:
+    """Returns how many of the first actions are measured: those that mend what was found do not count."""
+    wanted, others = config.recommendation.measured, 0
+    for number, action in enumerate(actions):
+        if others == wanted:
+            return number
+        others += not isinstance(action.action, (FillRegions, Repair, Reweight))
+    return len(actions)
 
 
 def _sets(actions: Sequence[Action]) -> list[tuple[int, ...]]:
@@ -250,48 +259,9 @@ def _sets(actions: Sequence[Action]) -> list[tuple[int, ...]]:
     found: list[tuple[int, ...]] = []
     for number in range(2, len(able) + 1):
         first = tuple(able[:number])
-        without = tuple(i for i in first if not isinstance(actions[i].action, AddRealRows))
+        without = tuple(i for i in first if not isinstance(actions[i].action, NEED_REAL_ROWS))
         found += [places for places in (first, without) if len(places) > 1 and places not in found]
     return found
-
-
-def _changed(
-    actions: Sequence[Executable], intake: Intake, sampled: Sampled, num_repeated: int, seed: int
-) -> Changed | None:
-    """Returns the sample with actions done to it, as `vr fix` does them to the file; None if they do nothing."""
-    side, kept, real, does = intake.candidate, np.ones(len(intake.candidate), bool), 0, False
-    for action in actions:
-        if isinstance(action, Deduplicate) and not action.beside:
-            # Which repeats go is told by the hash of the row's number: the same share of them in the sample.
-            share = 1.0 - action.keep_repeats / max(1, num_repeated)
-            hashes = mix(side.rows.view(np.uint64) ^ mix(np.full(1, seed, np.uint64)))
-            kept &= ~(sampled.repeated & (hashes < share * 2.0**64))
-        elif isinstance(action, DropRows):
-            gone = in_ranges(side.rows, action.ranges)
-            if action.min_confidence is not None:
-                gone |= sampled.suspicious  # of the confidence that `recommend` asks for
-            kept &= ~gone
-        elif isinstance(action, Clip):
-            side = clipped(action, side, intake)
-        elif isinstance(action, AddRealRows):
-            real += action.rows
-        else:
-            continue
-        does = True
-    if not does:
-        return None
-    left = intake.candidate_profile.rows * float(kept.mean())
-    return Changed(side, kept, real_share=real / (real + left) if real else 0.0)
-
-
-def clipped(action: Clip, side: Side, intake: Intake) -> Side:
-    """Returns a sample of the candidate with a column's numbers moved into the action's range."""
-    codes, values = side.codes.copy(), side.values.copy()
-    for j, encoder in enumerate(intake.codec.encoders):
-        if encoder.source == action.column and isinstance(encoder, NumericEncoder):
-            values[:, j] = np.clip(values[:, j], action.lower, action.upper)
-            codes[:, j] = encoder.encode_floats(values[:, j])
-    return Side.of(Coded(codes, values), intake.embedding, side.rows)
 
 
 def _effect(after: Judgement, held: Sequence[str], changed: Changed, several: bool) -> Effect:
@@ -299,8 +269,8 @@ def _effect(after: Judgement, held: Sequence[str], changed: Changed, several: bo
         return Effect(None, reason=after.reason)
     done = "the actions done to the sample at once" if several else "the action done to the sample"
     basis = f"{done}, and what the verdict reads measured again"
-    if changed.real_share:
-        basis += f", with reference rows that judge nothing meanwhile as the real {changed.real_share:.0%}"
+    if changed.added_share:
+        basis += f", with reference rows that judge nothing meanwhile as the real {changed.added_share:.0%}"
     if held:
         basis += f"; held as it was, since proxies are not trained again: {', '.join(held)}"
     return Effect(100.0 * after.probability, 100.0 * after.lower, 100.0 * after.upper, basis=basis)

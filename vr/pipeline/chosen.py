@@ -7,7 +7,16 @@ from pathlib import Path
 
 from vr.core.errors import ConfigError, DataError
 from vr.pipeline.report import SCHEMA_VERSION, Recommendation, ValidationReport
-from vr.recommendation.vocabulary import AddRealRows, Clip, Deduplicate, Executable, GiveReference, parse_action
+from vr.recommendation.vocabulary import (
+    NEED_REAL_ROWS,
+    Clip,
+    Deduplicate,
+    Executable,
+    GiveReference,
+    Repair,
+    Reweight,
+    parse_action,
+)
 
 __all__ = ["Chosen", "choose", "load_report"]
 
@@ -84,15 +93,19 @@ def choose(report: ValidationReport, top: int | None, *, has_real: bool) -> list
                 f"cannot be done: rows that look alike may differ in columns that were not compared "
                 f"({', '.join(action.beside[:3])}{', ...' if len(action.beside) > 3 else ''})"
             )
-        elif isinstance(action, AddRealRows) and not has_real:
-            skipped = f"needs about {action.rows:,} real rows: give them with --real FILE"
+        elif isinstance(action, NEED_REAL_ROWS) and not has_real:
+            skipped = f"needs about {item.affected_rows:,} real rows: give them with --real FILE"
         chosen.append(Chosen(item, action, skipped))
-    once = [(a.kind, a.column if isinstance(a, Clip) else "") for a in (item.action for item in chosen)]
+    cells = (Clip, Repair)
+    once = [("", a.column) if isinstance(a, cells) else (a.kind, "") for a in (item.action for item in chosen)]
     if any(
-        isinstance(i.action, (Clip, AddRealRows)) and once.count(key) > 1 for i, key in zip(chosen, once, strict=True)
+        isinstance(i.action, (*cells, *NEED_REAL_ROWS, Reweight)) and once.count(key) > 1
+        for i, key in zip(chosen, once, strict=True)
     ):
         raise DataError(
-            "adds real rows, or clips one column, more than once", where="--report", hint="make the report again"
+            "adds real rows, fills regions, weighs rows, or clips or repairs one column, more than once",
+            where="--report",
+            hint="make the report again",
         )
     if all(item.skipped for item in chosen):
         raise ConfigError(

@@ -27,8 +27,10 @@ from vr.pipeline.progress import Event, ProgressCallback
 from vr.pipeline.real_rows import RealRows
 from vr.pipeline.report import ValidationReport
 from vr.pipeline.row_scores import RowScores
+from vr.pipeline.weights import write_weights
 from vr.recommendation.edits import Decided, decide
-from vr.recommendation.vocabulary import AddRealRows, Clip, DropRows
+from vr.recommendation.regions import Region
+from vr.recommendation.vocabulary import AddRealRows, Clip, DropRows, FillRegions, Repair, Reweight
 
 __all__ = ["Fixed", "fix"]
 
@@ -90,12 +92,15 @@ def fix(
     told = RowScores.of(scores, report) if any(_goes_by_score(item) for item in chosen) else None
     decided = _decide(candidate, report, chosen, columns, told, tell)
     adds = next((i.action.rows for i in chosen if isinstance(i.action, AddRealRows) and not i.skipped), 0)
-    rows = None if real is None or not adds else RealRows.of(real, candidate, adds, report, columns)
+    regions = _regions(chosen, decided)
+    rows = None
+    if real is not None and (adds or regions):
+        rows = RealRows.of(real, candidate, adds, report, columns, regions)
     source = None if rows is None else rows.document
     identity = identity_of(report_digest, report.dataset.fingerprint, chosen, source, told and told.sha256)
     if not force and (there := place.finished(identity)) is not None:
         return Fixed(there, is_new=False)
-    done = outcomes(chosen, decided.changes, 0 if rows is None else rows.wanted)
+    done = outcomes(chosen, decided.changes, rows, decided.rows)
     if sum(len(outcome.removed) for outcome in done) == decided.rows and rows is None:
         raise DataError("has nothing left after these actions", where=candidate.uri, hint="give a smaller --top")
     edits = _edits(done, decided, chosen, rows, lambda n: tell(n, "written"))
@@ -103,6 +108,7 @@ def fix(
         new = folder / place.name
         written = rewrite(candidate, edits, new)
         fingerprint = _check(candidate, new, columns, edits, written, report, rows, lambda n: tell(n, "checked"))
+        weights = _weights(candidate, chosen, decided, edits, rows, folder / place.weights)
         facts = {"name": place.name, "rows": written, "fingerprint": f"{fingerprint:016x}", "sha256": digest_of(new)}
         manifest = manifest_of(
             identity=identity,
@@ -114,10 +120,11 @@ def fix(
             done=done,
             real=source,
             output=facts,
+            weights=weights,
         )
         text = folder / place.manifest
         text.write_text(json.dumps(manifest, indent=1, allow_nan=False) + "\n")
-        place.publish(new, text, replace=force)
+        place.publish(new, text, None if weights is None else folder / place.weights, replace=force)
     return Fixed(manifest, is_new=True)
 
 
@@ -159,6 +166,28 @@ def _goes_by_score(item: Chosen) -> bool:
     return isinstance(item.action, DropRows) and item.action.min_confidence is not None and not item.skipped
 
 
+def _regions(chosen: list[Chosen], decided: Decided) -> list[tuple[Region, int]]:
+    """Returns the regions to be filled, and how many real rows each is to get."""
+    actions = [item.action for item in chosen if not item.skipped]
+    return [
+        pair
+        for action, change in zip(actions, decided.changes, strict=True)
+        if isinstance(action, FillRegions)
+        for pair in zip(action.regions, change.wanted, strict=True)
+    ]
+
+
+def _weights(
+    candidate: Source, chosen: list[Chosen], decided: Decided, edits: Edits, rows: RealRows | None, path: Path
+) -> dict[str, Any] | None:
+    """Writes the weights of the new file's rows, where an action asks for them, and returns what there is to say."""
+    actions = [item.action for item in chosen if not item.skipped]
+    for action, change in zip(actions, decided.changes, strict=True):
+        if isinstance(action, Reweight):
+            return write_weights(candidate, action, change.weights, edits, 0 if rows is None else rows.total, path)
+    return None
+
+
 def _edits(
     done: list[Outcome],
     decided: Decided,
@@ -169,9 +198,9 @@ def _edits(
     gone = np.sort(np.concatenate([np.empty(0, np.int64), *(outcome.removed for outcome in done)]))
     actions = [item.action for item in chosen if not item.skipped]
     cells = {
-        action.column: Cells(change.clipped, change.bounds)
+        action.column: Cells(change.changed, change.numbers)
         for action, change in zip(actions, decided.changes, strict=True)
-        if isinstance(action, Clip) and len(change.clipped)
+        if isinstance(action, (Clip, Repair)) and len(change.changed)
     }
     return Edits(gone, cells, tuple if rows is None else rows.batches, on_rows)
 
@@ -209,7 +238,7 @@ def _check(
         expected = (expected + fingerprint_of(hash_batch(stay, same), at)) % 2**64
         at, begin = at + stay.num_rows, begin + batch.num_rows
         on_rows(begin)
-    wanted = kept + (0 if rows is None else rows.wanted)
+    wanted = kept + (0 if rows is None else rows.total)
     if (start, written, found) != (wanted, wanted, expected):
         raise VrError(
             f"the new file has {start:,} rows of {wanted:,}, or other values than its input; nothing was published",

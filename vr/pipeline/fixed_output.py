@@ -1,4 +1,4 @@
-"""Where a new dataset goes: one file and its manifest, in a folder or in an object store."""
+"""Where a new dataset goes: one file, its rows' weights where it has some, and its manifest, in a folder or a store."""
 
 import json
 import tempfile
@@ -14,6 +14,7 @@ from vr.data.store.publish import Store, digest_of, open_store, publish
 from vr.pipeline.manifest import manifest_name
 from vr.pipeline.remote_output import RemoteOutput
 from vr.pipeline.run_folder import refuse_inside
+from vr.pipeline.weights import weights_name
 
 __all__ = ["FixedOutput", "writing"]
 
@@ -25,6 +26,7 @@ class FixedOutput:
       shown: The place as messages may have it.
       name: The file's name.
       manifest: The name of its manifest, beside it.
+      weights: The name of its rows' weights, likewise.
       store: What both are published to.
     """
 
@@ -38,7 +40,7 @@ class FixedOutput:
             if not self.name:
                 raise ConfigError("names a bucket, not an object", where=self.shown, hint="give the new file a name")
             folder = f"{address.scheme}://{address.bucket}/{parent}".rstrip("/")
-            self._remote = RemoteOutput(folder, self.manifest, [self.name])
+            self._remote = RemoteOutput(folder, self.manifest, [self.name, weights_name(self.name)])
             self.store: Store = open_store(folder)
         else:
             self._path = Path(local_path(output)).expanduser()
@@ -46,6 +48,7 @@ class FixedOutput:
                 raise ConfigError("is a folder", where=self.shown, hint="give the new file a name")
             self.name, self.manifest = self._path.name, manifest_name(self._path.name)
             self.store = open_store(str(self._path.parent))
+        self.weights = weights_name(self.name)
 
     def refuse_files(self, paths: Sequence[str | Path]) -> None:
         """Refuses to write over files that a fix reads beside its datasets.
@@ -54,26 +57,31 @@ class FixedOutput:
           ConfigError: if it is one of `paths`, its manifest included.
         """
         for path in map(str, paths):
-            if self._is(path) or (self._remote is None and self._is(path, self.manifest)):
+            beside = (self.manifest, self.weights) if self._remote is None else ()
+            if self._is(path) or any(self._is(path, name) for name in beside):
                 raise ConfigError(
                     f"would be written over {shown(path)}, which is needed as it is",
                     where=self.shown,
                     hint="give another --output",
                 )
 
-    def publish(self, new: Path, manifest: Path, *, replace: bool) -> None:
-        """Publishes the new file, and last its manifest; with `replace` what is there stays until these are whole.
+    def publish(self, new: Path, manifest: Path, weights: Path | None = None, *, replace: bool) -> None:
+        """Publishes the new file and its weights, and last its manifest; with `replace` what is there stays until then.
 
         Raises:
           AlreadyPublishedError: if something else is there.
           StoreError: if the store refuses or fails for too long.
         """
+        parts = {self.name: new} if weights is None else {self.name: new, self.weights: weights}
         if not replace:
-            publish(self.store, {self.name: new}, (self.manifest, manifest))
+            without = [self.weights] if weights is None else []
+            publish(self.store, parts, (self.manifest, manifest), without=without)
             return
         # A manifest speaks of its file by its digest, so that the old one beside the new file says nothing wrong.
-        for name, path in ((self.name, new), (self.manifest, manifest)):
+        for name, path in (*parts.items(), (self.manifest, manifest)):
             self.store.create(name, path, digest_of(path), replace=True)
+        if weights is None and self.store.digest(self.weights) is not None:
+            self.store.remove(self.weights)
 
     def refuse_inputs(self, sources: Sequence[Source | None]) -> None:
         """Refuses to write over a dataset, or where one would be read from.
@@ -84,7 +92,7 @@ class FixedOutput:
         if self._remote is not None:
             self._remote.refuse_inside(sources)
         else:
-            refuse_inside(self._path.parent, sources, (self.name, self.manifest))
+            refuse_inside(self._path.parent, sources, (self.name, self.weights, self.manifest))
         for source in sources:
             if source is not None and any(self._is(path) for path, _ in source.files):
                 raise ConfigError(
@@ -102,7 +110,10 @@ class FixedOutput:
             known, digest = manifest["identity"], manifest["output"]["sha256"]
         except (ValueError, KeyError, TypeError):
             return None
-        return manifest if known == identity and self.store.digest(self.name) == digest else None
+        weights = manifest.get("weights")
+        whole = self.store.digest(self.name) == digest
+        whole = whole and (weights is None or self.store.digest(self.weights) == weights["sha256"])
+        return manifest if known == identity and whole else None
 
     def write_manifest(self, manifest: dict[str, Any]) -> None:
         """Replaces the manifest."""

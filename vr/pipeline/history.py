@@ -12,7 +12,7 @@ from vr.core.plain import to_plain
 from vr.detector.calibration import load_calibration
 from vr.pipeline.config import Config
 from vr.pipeline.report import DatasetSection, Interval, Recommendation, ValidationReport
-from vr.recommendation.vocabulary import AddRealRows
+from vr.recommendation.vocabulary import Reweight
 from vr.signatures.config import SignaturesConfig
 from vr.signatures.records import TOGETHER, Applied, Fix, Judged, Prediction, Record, Validation
 
@@ -140,13 +140,13 @@ def _prediction(told: Recommendation) -> Prediction:
 
 
 def _applied(action: dict[str, Any], prediction: Prediction) -> Applied:
-    asked = action["action"]
     # Of a file with fewer real rows than were asked for all are added, which the prediction is not of.
-    fewer = asked["kind"] == AddRealRows.kind and action["rows_added"] < asked["rows"]
+    fewer = action["rows_short"] > 0
     return Applied(
         prediction=prediction,
         status=action["status"],
-        as_told=action["status"] == "done" and not fewer,
+        # A validation reads no weights, so that it says nothing of what was measured with them.
+        as_told=action["status"] == "done" and not fewer and action["action"]["kind"] != Reweight.kind,
         rows_removed=action["rows_removed"],
         cells_changed=action["cells_changed"],
         rows_added=action["rows_added"],

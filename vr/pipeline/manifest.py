@@ -12,9 +12,10 @@ import pyarrow as pa
 
 from vr.data.source import Source
 from vr.pipeline.chosen import Chosen
+from vr.pipeline.real_rows import RealRows
 from vr.pipeline.report import ValidationReport
 from vr.recommendation.edits import Change
-from vr.recommendation.vocabulary import AddRealRows
+from vr.recommendation.vocabulary import AddRealRows, FillRegions
 from vr.signatures.records import TOGETHER, Prediction
 
 __all__ = [
@@ -28,7 +29,7 @@ __all__ = [
     "validation_of",
 ]
 
-MANIFEST_VERSION = "1.2.0"
+MANIFEST_VERSION = "1.3.0"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Outcome:
       removed: int64 ascending, rows that it removed and none before it did.
       changed: int64 ascending, rows that stay with a cell changed.
       added: Rows appended.
+      weighed: Rows that stay and have a weight.
+      short: Rows that were to be appended besides, and that the file of real rows does not have.
       note: What else is to be known.
     """
 
@@ -47,6 +50,8 @@ class Outcome:
     removed: np.ndarray
     changed: np.ndarray
     added: int = 0
+    weighed: int = 0
+    short: int = 0
     note: str | None = None
 
 
@@ -55,13 +60,16 @@ def manifest_name(name: str) -> str:
     return f"{name}.manifest.json"
 
 
-def outcomes(chosen: Sequence[Chosen], changes: Sequence[Change], added: int) -> list[Outcome]:
+def outcomes(
+    chosen: Sequence[Chosen], changes: Sequence[Change], real: RealRows | None, num_rows: int
+) -> list[Outcome]:
     """Returns what each action does, a row that several remove being the first one's.
 
     Args:
       chosen: Actions, in order.
       changes: One for each of those that are not skipped.
-      added: Real rows that are appended.
+      real: Real rows that are appended.
+      num_rows: Rows of the input.
     """
     left = iter(changes)
     of = [Change() if item.skipped else next(left) for item in chosen]
@@ -69,10 +77,16 @@ def outcomes(chosen: Sequence[Chosen], changes: Sequence[Change], added: int) ->
     before = np.empty(0, np.int64)
     result = []
     for item, change in zip(chosen, of, strict=True):
-        adds = added if isinstance(item.action, AddRealRows) and not item.skipped else 0
+        adds = short = 0
+        if real is not None and not item.skipped and isinstance(item.action, AddRealRows):
+            adds, short = real.even, item.action.rows - real.even
+        elif real is not None and not item.skipped and isinstance(item.action, FillRegions):
+            adds, short = sum(real.filled), sum(change.wanted) - sum(real.filled)
+        weighed = num_rows - len(gone) if change.weights else 0
+        note = f"{short:,} more real rows were wanted than there are" if short else change.note
         removed = np.setdiff1d(change.dropped, before)
         before = np.union1d(before, removed)
-        result.append(Outcome(item, removed, np.setdiff1d(change.clipped, gone), adds, change.note))
+        result.append(Outcome(item, removed, np.setdiff1d(change.changed, gone), adds, weighed, short, note))
     return result
 
 
@@ -123,6 +137,7 @@ def manifest_of(
     done: Sequence[Outcome],
     real: dict[str, Any] | None,
     output: dict[str, Any],
+    weights: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Returns the manifest as JSON-able values; `validation` is filled in by who validates the new file.
 
@@ -136,6 +151,7 @@ def manifest_of(
       done: What became of each action.
       real: Where added rows came from.
       output: The new file's name, rows, fingerprint and SHA-256.
+      weights: Of its rows, see `vr.pipeline.weights.write_weights`; None where they have none.
     """
     return {
         "schema_version": MANIFEST_VERSION,
@@ -158,6 +174,7 @@ def manifest_of(
         "actions": [_action(outcome) for outcome in done],
         "real": real,
         "output": output,
+        "weights": weights,
         "versions": {"vr": importlib.metadata.version("vr"), "pyarrow": pa.__version__},
         "validation": None,
     }
@@ -192,7 +209,7 @@ def _skill_lost(report: ValidationReport) -> float | None:
 
 def _action(outcome: Outcome) -> dict[str, Any]:
     told, skipped = outcome.chosen.recommendation, outcome.chosen.skipped
-    did = len(outcome.removed) or len(outcome.changed) or outcome.added
+    did = len(outcome.removed) or len(outcome.changed) or outcome.added or outcome.weighed
     expected = told.expected_risk_score
     return {
         "priority": told.priority,
@@ -206,5 +223,7 @@ def _action(outcome: Outcome) -> dict[str, Any]:
         "cells_changed": len(outcome.changed),
         "changed": compact(outcome.changed),
         "rows_added": outcome.added,
+        "rows_short": outcome.short,
+        "rows_weighed": outcome.weighed,
         "expected_risk_score": None if expected is None else expected.model_dump(mode="json"),
     }

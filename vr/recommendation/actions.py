@@ -1,4 +1,4 @@
-"""What to do about the findings, as actions that `vr fix` can execute."""
+"""Recommended actions with what they buy and cost, and the order in which that puts them."""
 
 import math
 from collections.abc import Sequence
@@ -6,18 +6,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vr.detector.harm import Harm
-from vr.localization.localize import CONFIDENT
 from vr.recommendation.config import PricesConfig
 from vr.recommendation.hindsight import NO_GAIN
-from vr.recommendation.mix_plan import MixPlan, real_rows_for
 from vr.recommendation.prices import Price, on_front, price_of
-from vr.recommendation.ranges import Beyond
-from vr.recommendation.vocabulary import AddRealRows, Clip, Deduplicate, DropRows, Executable, GiveReference
+from vr.recommendation.vocabulary import Executable, GiveReference
 
-__all__ = ["Action", "Effect", "recommend", "with_effects", "with_prices"]
-
-_MOST_CLIPS = 5
-_LEAST_MISSING = 0.005  # of the reference, to be worth words
+__all__ = ["Action", "Effect", "lowers", "with_effects", "with_prices"]
 
 
 @dataclass(frozen=True)
@@ -62,75 +56,6 @@ class Action:
     on_front: bool | None = None
 
 
-def recommend(
-    *,
-    verdict: str,
-    num_rows: int,
-    columns: Sequence[str],
-    beside: Sequence[str] = (),
-    num_repeated: int,
-    duplicate_excess: float | None,
-    num_suspicious: int,
-    missing_mass: float | None,
-    reference_rows: int | None,
-    beyond: Sequence[Beyond] = (),
-    mix: MixPlan | None = None,
-    mix_by_harm: MixPlan | None = None,
-) -> list[Action]:
-    """Returns what to do, in the order in which effects are measured; empty where there is nothing to do.
-
-    Args:
-      verdict: approve, review or reject.
-      num_rows: Rows of the candidate.
-      columns: Those that rows were compared in.
-      beside: Those that the candidate has beside them, names of rows left out: rows that repeat may differ in these.
-      num_repeated: Rows that repeat an earlier row.
-      duplicate_excess: Share of the repeats that the reference's own rate, at equal size, does not explain, 0 to 1;
-        None where there is no reference to know it by.
-      num_suspicious: Rows with a confidence of 0.8 or more for what they are, and the exact repeats of these.
-      missing_mass: Share of reference rows that the candidate does not cover beyond what chance does not, or None.
-      reference_rows: Rows of the reference, None without one.
-      beyond: Columns with numbers outside of the reference's range.
-      mix: The share of real rows that was found to be enough, where it was sought.
-      mix_by_harm: The share at which the harm to expect is small, where that is known.
-    """
-    actions = []
-    # Duplicates as frequent as the reference's own are how the data is.
-    excess = round(num_repeated * (1.0 if duplicate_excess is None else duplicate_excess))
-    if excess:
-        actions.append(_deduplicate(excess, num_repeated, num_rows, duplicate_excess, columns, beside))
-    if verdict != "approve" and reference_rows is not None:
-        actions.append(_add_real_rows(verdict, num_rows, missing_mass, reference_rows, mix, mix_by_harm))
-    if num_suspicious and num_suspicious < 0.5 * num_rows:
-        actions.append(
-            Action(
-                "drop_rows",
-                f"Drop {num_suspicious:,} suspicious rows",
-                f"{num_suspicious:,} rows are rarer, farther off or closer to each other than real rows are "
-                f"(confidence {CONFIDENT:.0%} or more), or repeat such a row exactly; row_scores.parquet lists them.",
-                num_suspicious,
-                DropRows(min_confidence=CONFIDENT, except_defects=("exact_duplicate",)),
-                {"rows_removed": num_suspicious},
-            )
-        )
-    # Where the reference has one value alone there is no range: clipping would write that value into every row.
-    ranges = [column for column in beyond if column.lower < column.upper]
-    actions += [_clip(column, num_rows) for column in ranges[:_MOST_CLIPS]]
-    if reference_rows is None:
-        actions.append(
-            Action(
-                "add_reference",
-                "Validate against real rows",
-                "Without a reference only duplicates and drift can be seen. A few hundred real rows are enough to "
-                "measure the rest.",
-                0,
-                GiveReference(),
-                {"real_rows": 500},
-            )
-        )
-    return actions
-
-
 def with_effects(actions: Sequence[Action], effects: Sequence[Effect], risk: float | None) -> list[Action]:
     """Returns the actions with their measured effects, the greatest first, then those that were not measured.
 
@@ -158,6 +83,11 @@ def with_effects(actions: Sequence[Action], effects: Sequence[Effect], risk: flo
     return sorted(measured, key=lambda action: _usefulness(action, risk)) + unknown
 
 
+def lowers(effect: Effect, risk: float | None) -> bool:
+    """Returns whether an effect was measured to take half a point of risk or more away."""
+    return risk is not None and effect.risk is not None and _points(effect, risk) > 0
+
+
 def _points(effect: Effect, risk: float) -> int:
     """Returns the whole points of risk that an effect takes away, half a point counting as one."""
     assert effect.risk is not None
@@ -167,86 +97,6 @@ def _points(effect: Effect, risk: float) -> int:
 def _usefulness(action: Action, risk: float) -> tuple[float, float, int]:
     harm = action.effect.harm
     return -_points(action.effect, risk), math.inf if harm is None else round(harm.value, 3), action.affected_rows
-
-
-def _deduplicate(
-    excess: int,
-    num_repeated: int,
-    num_rows: int,
-    duplicate_excess: float | None,
-    columns: Sequence[str],
-    beside: Sequence[str],
-) -> Action:
-    why = "" if duplicate_excess is None else f"; the reference's own rate explains {1.0 - duplicate_excess:.0%} of it"
-    title, how, cost = f"Remove {excess:,} exact duplicates", "exactly", {"rows_removed": excess}
-    if beside:
-        title, how = f"Look at {excess:,} rows that may be duplicates", "in every column that was compared"
-        named = ", ".join(f"'{name}'" for name in beside[:3]) + (", ..." if len(beside) > 3 else "")
-        why, cost = f"{why}; they may differ in {named}, so `vr fix` removes none", {}
-    return Action(
-        "deduplicate",
-        title,
-        f"{num_repeated:,} of {num_rows:,} rows repeat an earlier row {how}{why}.",
-        excess,
-        Deduplicate(tuple(columns), keep_repeats=num_repeated - excess, beside=tuple(beside)),
-        cost,
-    )
-
-
-def _add_real_rows(
-    verdict: str,
-    num_rows: int,
-    missing_mass: float | None,
-    reference_rows: int,
-    mix: MixPlan | None,
-    mix_by_harm: MixPlan | None,
-) -> Action:
-    title = ""
-    if mix is not None and mix.share:
-        wanted = max(1, real_rows_for(mix.share, num_rows))
-        title = f"Mix in {wanted:,} real rows"
-        what = (
-            f"A mix that is {mix.share:.0%} real is the first that would be approved by statistics alone (by training "
-            f"{_ends(mix)} is enough, at {mix.level:.0%}), at as many rows as there are: {wanted:,} real rows beside "
-            f"all of these, or {1_000 * (1.0 - mix.share) / mix.share:,.0f} of these for every 1,000 real ones."
-        )
-        if mix_by_harm is not None and mix_by_harm.share is not None and mix_by_harm.share < mix.share:
-            # The verdict is careful: it asks for more than training does.
-            what += f" By the skill that training is expected to lose {mix_by_harm.share:.0%} may do."
-    elif verdict == "review":
-        # Rows that make the mix 30 % real.
-        wanted = max(1, round(num_rows * 0.3 / 0.7))
-        title = f"Add about {wanted:,} real rows"
-        what = f"Mixed with {wanted:,} real rows the data would be 30 % real: a place to start."
-    else:
-        # As many as the candidate has where it is to be replaced.
-        wanted = num_rows
-        title = "Train on real rows instead, or mix them in"
-        what = (
-            "What is missing from the whole candidate does not come back by dropping rows of it: train on real rows, "
-            f"or on a mix with as many of them ({wanted:,}) at least."
-        )
-    if mix is not None and mix.share == 0.0:
-        what = (
-            f"{what} By statistics alone it would be approved as it is; proxies, which hold it back, do not see mixes."
-        )
-    if mix is not None and mix.reason:
-        what = f"{what} No share that was measured is enough: {mix.reason}."
-    missing = f" {missing_mass or 0.0:.0%} of the reference lies where the candidate has nothing."
-    missing = missing if missing_mass and missing_mass >= _LEAST_MISSING else ""
-    return Action(
-        "add_real_rows",
-        title,
-        f"{what}{missing} The reference has {reference_rows:,} rows; take others, or nothing is left to judge by.",
-        wanted,
-        AddRealRows(wanted),
-        {"real_rows": wanted},
-    )
-
-
-def _ends(mix: MixPlan) -> str:
-    lower = 0.0 if mix.lower is None else mix.lower
-    return f"{lower:.0%} or more" if mix.upper is None else f"{lower:.0%} to {mix.upper:.0%}"
 
 
 def with_prices(
@@ -266,7 +116,7 @@ def with_prices(
         if isinstance(each.action, GiveReference):
             priced.append(each)
             continue
-        added = each.action.rows if isinstance(each.action, AddRealRows) else 0
+        added = each.cost.get("real_rows", 0)
         removed = each.cost.get("rows_removed", 0)
         price = price_of(prices, num_rows=num_rows, num_columns=num_columns, added=added, removed=removed)
         priced.append(replace(each, price=price))
@@ -278,16 +128,3 @@ def with_prices(
         for i, best in zip(placed, front, strict=False):
             priced[i] = replace(priced[i], on_front=bool(best))
     return priced
-
-
-def _clip(found: Beyond, num_rows: int) -> Action:
-    what = "infinite numbers or numbers" if found.infinite else "numbers"
-    return Action(
-        "clip",
-        f"Clip column '{found.column}' to {found.lower:.6g} to {found.upper:.6g}",
-        f"About {found.rows:,} of {num_rows:,} rows have {what} outside of the reference's range; they are moved to "
-        "its nearer end.",
-        found.rows,
-        Clip(found.column, found.lower, found.upper),
-        {"cells_changed": found.rows},
-    )

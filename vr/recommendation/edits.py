@@ -5,7 +5,7 @@ of two is said to have removed a row.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -15,11 +15,24 @@ from vr.core.errors import DataError
 from vr.data.encoders import to_float
 from vr.data.hashing import fingerprint_of, hash_batch, mix
 from vr.data.repeats import Followers, Repeats
-from vr.recommendation.vocabulary import Clip, Deduplicate, DropRows, Executable
+from vr.recommendation.regions import Region, region_of, rows_to_add, weights_of
+from vr.recommendation.units import repaired
+from vr.recommendation.vocabulary import (
+    Clip,
+    Deduplicate,
+    DropRows,
+    Executable,
+    FillRegions,
+    Repair,
+    Reweight,
+    in_ranges,
+)
 
-__all__ = ["Change", "Decided", "decide", "in_ranges"]
+__all__ = ["Change", "Decided", "decide"]
 
 _REPEAT = "exact_duplicate"
+_BY_REGION = (FillRegions, Reweight)
+_DONE = {Clip.kind: "clipped", Repair.kind: "repaired"}
 
 
 @dataclass(frozen=True)
@@ -28,14 +41,18 @@ class Change:
 
     Attributes:
       dropped: int64 ascending, row numbers.
-      clipped: int64 ascending, row numbers whose cell is moved to a bound.
-      bounds: float64 of the same length, what each cell is moved to.
+      changed: int64 ascending, row numbers whose cell gets another number.
+      numbers: float64 of the same length, which.
+      wanted: How many real rows each region is to get.
+      weights: Of each stratum's rows, not yet normalised.
       note: What else is to be known of it.
     """
 
     dropped: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
-    clipped: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
-    bounds: np.ndarray = field(default_factory=lambda: np.empty(0))
+    changed: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    numbers: np.ndarray = field(default_factory=lambda: np.empty(0))
+    wanted: tuple[int, ...] = ()
+    weights: tuple[float, ...] = ()
     note: str | None = None
 
 
@@ -74,11 +91,15 @@ def decide(
       on_batch: Told the number of rows done.
 
     Raises:
-      DataError: where a column to be clipped holds no numbers, or a range lies beyond the rows.
+      DataError: where a column to be clipped or repaired holds no numbers, a range lies beyond the rows, or a
+        region asks for another kind of values than a column holds.
     """
     repeats = {action.columns: Repeats() for action in actions if isinstance(action, Deduplicate)}
     repeated: dict[tuple[str, ...], list[np.ndarray]] = {key: [] for key in repeats}
-    clipped: dict[Clip, list[tuple[np.ndarray, np.ndarray]]] = {a: [] for a in actions if isinstance(a, Clip)}
+    cells: dict[Clip | Repair, list[tuple[np.ndarray, np.ndarray]]]
+    cells = {action: [] for action in actions if isinstance(action, (Clip, Repair))}
+    asked = {a: a.strata if isinstance(a, Reweight) else a.regions for a in actions if isinstance(a, _BY_REGION)}
+    counts = {action: np.zeros(len(regions), int) for action, regions in asked.items()}
     suspicious = {
         action: _Suspicious(action)
         for action in actions
@@ -92,8 +113,11 @@ def decide(
         for key, seen in repeats.items():
             found = seen.mark(hashes if key == tuple(columns) else hash_batch(batch, key))
             repeated[key].append(rows + np.flatnonzero(found))
-        for action, found in clipped.items():
-            found.append(_beyond(batch, action, rows))
+        for action, found in cells.items():
+            found.append(_changed(batch, action, rows))
+        for action, count in counts.items():
+            place = region_of(batch, asked[action])
+            count += np.bincount(place[place >= 0], minlength=len(count))
         if suspicious and (told := aligned.take(batch.num_rows)) is not None:
             for found in suspicious.values():
                 found.add(hashes, told, rows)
@@ -106,23 +130,37 @@ def decide(
             changes.append(_deduplicated(action, _joined(repeated[action.columns]), repeats[action.columns], seed))
         elif isinstance(action, DropRows):
             changes.append(_dropped(action, suspicious.get(action), rows))
-        elif isinstance(action, Clip):
-            where, bounds = zip(*clipped[action], strict=True) if clipped[action] else ([], [])
-            changes.append(Change(clipped=_joined(where), bounds=np.concatenate([np.empty(0), *bounds])))
+        elif isinstance(action, (Clip, Repair)):
+            where, numbers = zip(*cells[action], strict=True) if cells[action] else ([], [])
+            changes.append(Change(changed=_joined(where), numbers=np.concatenate([np.empty(0), *numbers])))
+        elif isinstance(action, FillRegions):
+            wanted = rows_to_add(counts[action], rows, _shares(action.regions))
+            changes.append(Change(wanted=tuple(wanted.tolist())))
+        elif isinstance(action, Reweight):
+            weights = weights_of(counts[action], _shares(action.strata), action.most)
+            changes.append(Change(weights=tuple(weights.tolist())))
         else:
             changes.append(Change())
-    return Decided(rows, fingerprint, changes)
+    return Decided(rows, fingerprint, _spared(actions, changes))
 
 
-def in_ranges(rows: np.ndarray, ranges: Sequence[tuple[int, int]]) -> np.ndarray:
-    """Returns which row numbers lie in one of the half-open ranges, bool `[n]`."""
-    found = np.zeros(len(rows), bool)
-    for start, end in ranges:
-        found |= (rows >= start) & (rows < end)
-    return found
+def _shares(regions: Sequence[Region]) -> np.ndarray:
+    return np.array([region.share for region in regions])
 
 
-def _beyond(batch: pa.RecordBatch, action: Clip, row_start: int) -> tuple[np.ndarray, np.ndarray]:
+def _spared(actions: Sequence[Executable], changes: list[Change]) -> list[Change]:
+    """Returns the changes, no row dropped for its score that is repaired: its score is of the cells as they were."""
+    mended = _joined(c.changed for a, c in zip(actions, changes, strict=True) if isinstance(a, Repair))
+    return [
+        replace(change, dropped=np.setdiff1d(change.dropped, mended[~in_ranges(mended, action.ranges)]))
+        if isinstance(action, DropRows) and len(mended)
+        else change
+        for action, change in zip(actions, changes, strict=True)
+    ]
+
+
+def _changed(batch: pa.RecordBatch, action: Clip | Repair, row_start: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the rows whose cell changes, and the numbers that they get."""
     if action.column not in batch.schema.names:
         raise DataError(
             "is not among the columns that were compared", where=f"column '{action.column}'", hint="validate again"
@@ -130,11 +168,19 @@ def _beyond(batch: pa.RecordBatch, action: Clip, row_start: int) -> tuple[np.nda
     column = batch.column(action.column)
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         raise DataError(
-            f"holds {column.type} and cannot be clipped", where=f"column '{action.column}'", hint="only numbers can"
+            f"holds {column.type} and cannot be {_DONE[action.kind]}",
+            where=f"column '{action.column}'",
+            hint="only numbers can",
         )
-    values, (lower, upper) = to_float(column), _bounds(action, column.type)
-    outside = np.flatnonzero((values < lower) | (values > upper))
-    return row_start + outside, np.clip(values[outside], lower, upper)
+    values = to_float(column)
+    if isinstance(action, Clip):
+        made = np.clip(values, *_bounds(action, column.type))
+    else:
+        made = repaired(action, values, np.arange(row_start, row_start + len(values)))
+        if pa.types.is_integer(column.type):
+            made = np.where(made == np.rint(made), made, values)
+    changed = np.flatnonzero((made != values) & ~np.isnan(values))
+    return row_start + changed, made[changed]
 
 
 def _bounds(action: Clip, type_: pa.DataType) -> tuple[float, float]:

@@ -58,6 +58,7 @@ class SkillTest:
 
     Attributes:
       codes: Unsigned `[n, d]`, the real rows.
+      rows: int `[n]`, their positions among the rows that were given.
       basis: Of their columns.
       columns: int `[p]`, those that are predicted.
       train_rows: Rows that every forest is fitted to, of either arm.
@@ -71,6 +72,7 @@ class SkillTest:
     """
 
     codes: np.ndarray
+    rows: np.ndarray
     basis: ColumnBasis
     columns: np.ndarray
     train_rows: int
@@ -117,7 +119,14 @@ class SkillTest:
         by_column = _per_prior(gaps.mean(axis=1), self.prior)
         return SkillLost(float(np.mean(shares)), float(np.std(shares)), shares, by_column)
 
-    def lost_in_mix(self, codes: np.ndarray, real_share: float, threads: int = 1, draw: int = 0) -> float:
+    def lost_in_mix(
+        self,
+        codes: np.ndarray,
+        real_share: float,
+        threads: int = 1,
+        draw: int = 0,
+        some: Sequence[tuple[float, np.ndarray]] = (),
+    ) -> float:
         """Returns the share of skill lost by learning from a mix of `codes` and real rows.
 
         Each fold is judged by forests that are fitted to candidate rows and to real rows of the other folds, so that no
@@ -128,14 +137,19 @@ class SkillTest:
           real_share: Of real rows in the mix, 0 to 1.
           threads: Columns at a time.
           draw: Other ones take other rows of both sides.
+          some: Shares of the mix, beside `real_share`, that are real rows out of some alone, bool `[n]`.
         """
         fold = _folds(len(self.codes), self.num_folds, self.seed)
         num_real = round(real_share * self.train_rows)
         train, test = [], []
         for k in range(self.num_folds):
             rng = np.random.default_rng([self.seed, 4, k, draw] if draw else [self.seed, 4, k])
-            made = rng.permutation(len(codes))[: self.train_rows - num_real]
-            real = rng.permutation(np.flatnonzero(fold != k))[:num_real]
+            made = rng.permutation(len(codes))
+            rest = rng.permutation(np.flatnonzero(fold != k))
+            real, rest = rest[:num_real], rest[num_real:]
+            picked = [rest[among[rest]][: round(share * self.train_rows)] for share, among in some]
+            real = np.concatenate([real, *picked])
+            made = made[: self.train_rows - len(real)]
             train.append(np.concatenate([codes[made], self.codes[real]]))
             test.append(self.codes[fold == k])
 
@@ -181,7 +195,8 @@ def prepare_skill_test(
     num_rows = min(len(codes), most_rows)
     if min(num_rows, train_rows) < _MIN_ROWS:
         return None
-    codes = codes[np.random.default_rng([seed, 0]).permutation(len(codes))[:num_rows]]
+    rows = np.random.default_rng([seed, 0]).permutation(len(codes))[:num_rows]
+    codes = codes[rows]
     basis = fit_column_basis(codes, ordinal, num_codes)
     columns, of_targets = _predictable(basis, codes), bool(len(targets))
     if len(columns) < 2:
@@ -215,6 +230,7 @@ def prepare_skill_test(
     by_column = np.array([_per_prior(gap, prior) for gap in gaps.T])
     return SkillTest(
         codes=codes,
+        rows=rows,
         basis=basis,
         columns=columns,
         train_rows=size,

@@ -23,6 +23,8 @@ def fixed_lines(manifest: dict[str, Any], *, place: str) -> list[str]:
     if manifest["real"] is not None and manifest["real"].get("note"):
         lines.append(f"     note: {manifest['real']['note']}")
     lines += ["", f"manifest       {place}.manifest.json"]
+    if (weights := manifest.get("weights")) is not None:
+        lines.append(f"weights        {place.removesuffix(manifest['output']['name'])}{weights['name']}")
     if (found := manifest["validation"]) is not None:
         lines.append(f"report         {place}.report/report.html")
         was, now = (_risk(found[key]) for key in ("risk_score_before", "risk_score"))
@@ -49,8 +51,8 @@ def print_fixed(manifest: dict[str, Any], *, place: str) -> None:
 def _done(action: dict[str, Any]) -> str:
     if action["status"] == "skipped":
         return f"skipped: {action['note']}"
-    counts = (("rows_removed", "removed"), ("rows_added", "added"))
-    said = [f"{action[key]:,} rows {word}" for key, word in counts if action[key]]
+    counts = (("rows_removed", "removed"), ("rows_added", "added"), ("rows_weighed", "weighed"))
+    said = [f"{action[key]:,} rows {word}" for key, word in counts if action.get(key)]
     if action["cells_changed"]:
         said.append(f"{action['cells_changed']:,} cells changed")
     return (", ".join(said) or "nothing to do") + (f"; {action['note']}" if action["note"] else "")
