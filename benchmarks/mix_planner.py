@@ -125,8 +125,10 @@ def judge(id: str) -> dict[str, Any]:
     """Returns what heads that saw nothing of a planned lineage, and the shipped ones, say of its mixes."""
     case, planned = lineages()[id], done(FOLDER / "planned", [id])[id]
     apart, said = apart_calibration(case.dataset, case.source), {}
-    for suffix, of_targets in (("", False), ("_of_targets", True)):
+    for suffix in ("", "_of_targets"):
         mixes = planned[f"mixes{suffix}"]
+        # As in a report: targets without skill to lose leave the judgement to all columns.
+        of_targets = from_row(mixes[0][0])[_SKILL_OF_TARGETS].value is not None
         model = apart_harm(case.dataset, case.source, of_targets=of_targets)
         said[f"apart{suffix}"] = judged(mixes, apart, model)
         said[f"shipped{suffix}"] = judged(mixes, load_calibration(), load_harm_model(of_targets=of_targets))

@@ -85,21 +85,21 @@ def main() -> None:
     everything, table = load_cases(["features", "targets", "reference_free"], seen=True, noise=RULED_OUT_NOISE)
     teaches = teaching(table)
     cases = everything.take(teaches)
-    # They judge the heads for targets, and teach none.
+    # They judge, and teach no head.
     singles, of_case = by_single_targets(everything, table)
-    together, pupils = everything.joined(singles), np.concatenate([teaches, np.zeros(len(singles), bool)])
+    together, mask = everything.joined(singles), np.concatenate([teaches, np.zeros(len(singles), bool)])
     heads, said = {}, {}
     for situation, names in HEADS.items():
-        for_targets = situation.endswith("_for_targets")
-        judged = (together, pupils) if for_targets else (everything, teaches)
-        every = answer(judged[0], names, args.workers, judged[1])
+        with_reference = situation != "without_reference"
+        judged, teaching_mask = (together, mask) if with_reference else (everything, teaches)
+        every = answer(judged, names, args.workers, teaching_mask)
         answers = every.take(np.arange(len(everything)))
         fitted = fit_calibrated(cases, names)
         found = card(cases, answers.take(teaches))
         if max(found["abstaining"].get(kind, [0.0])[0] for kind in ("fpr", "fnr")) > _MOST_ERRORS:
             fitted, answers = fitted.reviewing_only(), _reviewing(answers)
         found = _card(everything, table, answers)
-        if for_targets:
+        if with_reference:
             settled = np.flatnonzero(teaches[of_case])
             found["one_target"] = card(singles.take(settled), every.take(len(everything) + settled))["clear"]
         heads[situation] = replace(fitted, card=found)

@@ -390,6 +390,8 @@ def _configured(
     for name, (uri, kind) in (("data", data), ("reference", reference)):
         given = {key: value for key, value in (("uri", uri), ("format", kind)) if value is not None}
         sections[name] = replace(getattr(config, name), **given)
+    if targets and config.targets:
+        raise ConfigError("are given as targets=[...] too", where="--target", hint="use one of the two")
     if targets:
         sections["targets"] = targets
     return replace(config, **sections)

@@ -5,7 +5,7 @@ would be the luck of the draw, and changes that found nothing to change.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,7 @@ MAX_NOISE = 0.1 / 3
 # Up to here cases are judged too, on a line of their own, and teach nothing; beyond it a label says too little.
 RULED_OUT_NOISE = 0.05
 SKILL_LOST_TARGETS = "generalization_gap.skill_lost_targets"
+WORST_TARGET = "generalization_gap.skill_lost_worst_target"
 _BY_TARGET = ["case", "by_target"]
 # Real rows as they are, in another order or fewer of them: one source, or each would train what judges the others.
 _REAL_ROWS = ("real", "permute_rows", "permute_columns", "subsample")
@@ -72,6 +73,7 @@ def load_cases(
         if not is_settled(row, noise) or None in parts or (row["seen"] and not seen):
             continue
         measured = {name: value for part in parts if part is not None for name, value in part.items()}
+        measured |= _worst_target(json.loads(measured.get("by_target") or "{}"))
         rows.append(row)
         values.append(_variables(measured) | {name: _number(measured[name]) for name in columns})
     names = sorted({name for each in values for name in each})
@@ -96,7 +98,7 @@ def by_single_targets(cases: Cases, table: pa.Table, results: Path = RESULTS) ->
       The cases, and int `[m]`, which of `cases` each is.
     """
     measured = dict(zip(*(pq.read_table(results / "targets.parquet")[c].to_pylist() for c in _BY_TARGET), strict=True))
-    ids, positions, harms, shares = [], [], [], []
+    ids, positions, harms, lost = [], [], [], []
     for i, row in enumerate(table.select(_BY_TARGET).to_pylist()):
         found = json.loads(measured[row["case"]] or "{}")
         for name, (s, s_tail) in json.loads(row["by_target"]).items():
@@ -104,10 +106,12 @@ def by_single_targets(cases: Cases, table: pa.Table, results: Path = RESULTS) ->
                 ids.append(f"{row['case']}/{name}")
                 positions.append(i)
                 harms.append(float(np.fmax(s, s_tail / 2)))
-                shares.append(found[name][0])
+                share, null, _ = found[name]
+                alone = Feature(share, None, 0.0, null)
+                lost.append(variables({SKILL_LOST_TARGETS: alone, WORST_TARGET: alone}, SPECS))
     at = np.array(positions, int)
     singles = cases.take(at)
-    features = dict(singles.features) | {f"{SKILL_LOST_TARGETS}:shift": np.array(shares)}
+    features = dict(singles.features) | {name: np.array([each[name] for each in lost]) for name in lost[0]}
     return Cases(np.array(ids), singles.datasets, singles.sources, np.array(harms), features), at
 
 
@@ -132,6 +136,15 @@ def _variables(row: dict) -> dict[str, float]:
                 value, *(row.get(f"{name}:{part}") for part in ("spread", "null_mean", "null_std"))
             )
     return variables(features, SPECS)
+
+
+def _worst_target(found: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """Returns the columns of the metric on the target that loses most; `found` has a target's share and its null."""
+    if not found:
+        return {}
+    share, null, _ = max(found.values())
+    values = {"": share, ":null_mean": 0.0, ":null_std": null}
+    return {f"{WORST_TARGET}{part}": value for part, value in values.items()}
 
 
 def _number(value: float | None) -> float:

@@ -9,7 +9,7 @@ from benchmarks.collapse.evidence import SKILL_LOST_TARGETS
 from benchmarks.collapse.fitting import fit_calibrated
 from benchmarks.collapse.protocol import Cases, cluster_intervals, figures, leave_both_out
 from vr.detector.calibration import metrics_of
-from vr.detector.verdict import knows_the_reference
+from vr.detector.verdict import knows_the_reference, loses_a_target
 
 __all__ = ["Answers", "answer", "by_group", "card", "differences"]
 
@@ -65,6 +65,8 @@ def answer(cases: Cases, names: Sequence[str], workers: int = 2, teach: np.ndarr
             p = fitted.probability(testing.features)
             knows = knows_the_reference(testing.features, of_targets=of_targets)
             approve = (p < fitted.approve_below) & ~knows
+            if of_targets:
+                approve &= ~loses_a_target(testing.features)
             return np.column_stack([p, p >= fitted.detected_from, approve, p >= fitted.reject_from])
 
         return say

@@ -215,7 +215,8 @@ def test_the_words_of_a_verdict_go_with_its_risk():
 
 def test_the_line_of_the_card_says_what_being_made_from_the_reference_costs():
     heads = load_calibration().heads
-    assert "made from the reference itself" in heads["trained"].line
+    assert "made from the reference itself" in heads["trained"].line()
     share = 100 * heads["trained"].card["from_reference"]["collapsed_approved"][0]
-    assert f"itself, {share:.1f} %" in heads["trained"].line
-    assert "made from the reference" not in heads["without_reference"].line
+    assert f"itself, {share:.1f} %" in heads["trained"].line()
+    assert "made from the reference" not in heads["without_reference"].line()
+    assert "clear cases of one target of" in heads["trained_for_targets"].line("one_target")

@@ -87,7 +87,7 @@ def common_columns(
     ]
     if not names:
         raise DataError(
-            f"no column in common: the reference has {_some(reference.names)}, the candidate {_some(candidate.names)}",
+            f"no column in common: the reference has {some(reference.names)}, the candidate {some(candidate.names)}",
             where=where,
             hint=next((note for note in notes if "compares it" in note), "both files must name their columns alike"),
         )
@@ -108,7 +108,7 @@ def infer_columns(sample: pa.Table, types: Mapping[str, str], config: CodecConfi
             raise DataError(
                 "no such column",
                 where=f"data.types.{name}",
-                hint=f"there are {_some(sample.column_names)}",
+                hint=f"there are {some(sample.column_names)}",
             )
     return [
         Column(name, ColumnKind(types[name])) if name in types else _infer(name, sample[name], config)
@@ -174,6 +174,7 @@ def _family(type_: pa.DataType) -> str:
     return "string"
 
 
-def _some(names: list[str], limit: int = 6) -> str:
+def some(names: list[str], limit: int = 6) -> str:
+    """Returns the first names in words, and how many more there are."""
     shown = ", ".join(f"'{name}'" for name in names[:limit])
     return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"

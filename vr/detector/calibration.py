@@ -80,17 +80,18 @@ class Calibrated:
         """Returns the same head with every answer a `review`, for one whose other answers were too often wrong."""
         return replace(self, approve_below=0.0, detected_from=1.0, reject_from=1.0)
 
-    @property
-    def line(self) -> str:
-        """The error card in one sentence, on clear cases, those included whose label is not as sure."""
-        clear = self.card["any_label"]
+    def line(self, cases: str = "any_label") -> str:
+        """Returns the error card in one sentence, on clear cases, by default with those whose label is not as sure."""
+        clear = self.card[cases]
 
         def percent(name: str, cases: Mapping[str, Any] = clear) -> str:
             value, low, high = (100 * x for x in cases[name])
             return f"{value:.1f} % ({low:.1f} to {high:.1f})"
 
+        alone = cases == "one_target"
+        kind, datasets = ("clear cases of one target", "datasets") if alone else ("clear cases", "judged_datasets")
         line = (
-            f"on {clear['cases'][0]:,} clear cases of {self.card['judged_datasets']} real datasets, by heads that had "
+            f"on {clear['cases'][0]:,} {kind} of {self.card[datasets]} real datasets, by heads that had "
             f"seen neither a case's dataset nor its generator: {percent('collapsed_approved')} of the collapsed "
             f"approved, {percent('healthy_rejected')} of the healthy rejected, {percent('review_share')} left to review"
         )

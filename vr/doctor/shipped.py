@@ -13,20 +13,23 @@ if TYPE_CHECKING:
 
 __all__ = ["calibration", "signatures"]
 
-_SITUATIONS = ("trained", "untrained", "without_reference")
+_SITUATIONS = ("trained", "untrained", "trained_for_targets", "untrained_for_targets", "without_reference")
 _TRIED, _SAME = 20, 0.999
 _AGAIN = "pip install --force-reinstall vr"
 
 
 def calibration() -> Iterator[Finding]:
-    """Yields whether the verdict's calibration and the pre-screen's are there and whole."""
+    """Yields whether the calibrations of verdict, expected harm and pre-screen are there and whole."""
     from vr.detector.calibration import load_calibration
+    from vr.detector.harm import load_harm_model
     from vr.signatures.prescreen import load_prescreen
 
     path = files("vr.detector").joinpath("calibration.json")
     try:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         found, screen = load_calibration(), load_prescreen()
+        for of_targets in (False, True):
+            load_harm_model(of_targets=of_targets)
     except (OSError, ValueError, KeyError, TypeError) as err:
         yield Finding("calibration", BROKEN, f"cannot be read ({type(err).__name__}: {err})", _AGAIN)
         return

@@ -345,16 +345,16 @@ def calibration_section(judgement: Judgement, targets: Sequence[str] = ()) -> Ca
     """Returns the head that judged, its error card and its thresholds; `targets` are what it judged by alone."""
     calibration = load_calibration()
     fitted = calibration.heads[judgement.situation]
-    card = fitted.card
+    card, own = fitted.card, "one_target" if len(targets) == 1 else "any_label"
     return CalibrationSection(
         version=calibration.version,
         situation=judgement.situation,  # type: ignore[arg-type]
-        line=fitted.line,
+        line=fitted.line(own),
         datasets=card["datasets"],
         sources=card["sources"],
         errors={
             kind: {name: found for name, found in card[kind].items() if len(found) == 3}
-            for kind in ("all", "clear", "abstaining")
+            for kind in ("all", "clear", "abstaining", *(["one_target"] if len(targets) == 1 else []))
         },
         cases={kind: card[kind]["cases"][0] for kind in ("all", "clear")},
         review_from=round(judgement.review_from, 3),

@@ -93,6 +93,8 @@ class Config:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if isinstance(self.targets, str):
+            raise ConfigError("must be a list of columns", where="targets", hint=f"[{self.targets}]")
         if len(self.targets) > MOST_TARGETS:
             raise ConfigError(f"names {len(self.targets)} columns", where="targets", hint=f"{MOST_TARGETS} at most")
         if twice := [name for name in self.targets if self.targets.count(name) > 1]:

@@ -80,7 +80,7 @@ def corrections_of(config: Config) -> dict[str, dict[str, Any]]:
     # Errors of another head, or of other proxies, are not this run's.
     question = _question_of(
         load_calibration().version,
-        "trained" if config.cascade.tiers else "untrained",
+        ("trained" if config.cascade.tiers else "untrained") + ("_for_targets" if config.targets else ""),
         config.cascade.preset,
         to_plain(config),
     )
@@ -168,6 +168,8 @@ def _question_of(version: str, situation: str, preset: str, settings: dict[str, 
         "codec": settings.get("codec"),
         "types": settings.get("data", {}).get("types"),
     }
+    if targets := settings.get("targets"):
+        document["targets"] = sorted(targets)
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]
 
 

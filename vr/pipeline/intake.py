@@ -14,7 +14,7 @@ from vr.data.hashing import hash_batch
 from vr.data.passes import Known, Passes
 from vr.data.profile import Profile, Profiler
 from vr.data.sample import TOP, RowSample, bound_for
-from vr.data.schema import ColumnKind, common_columns, infer_columns
+from vr.data.schema import ColumnKind, common_columns, infer_columns, some
 from vr.data.source import Source
 from vr.data.work import ProfileWork, SampleWork, State, Work
 from vr.detector.config import NullConfig
@@ -112,6 +112,7 @@ def take_in(
     known = {name for source in sources for name in (*source.schema.names, *source.ignored)}
     for name in sorted(name for name, kind in types.items() if kind == "ignore" and name not in known):
         raise DataError("no such column on either side", where=f"data.types.{name}")
+    _refuse_targets(config.targets, names, types, sources)
     passes = passes or Passes(LocalEngine(threads))
     size = config.sample.rows_of(len(names))
     if size < config.sample.rows:
@@ -135,6 +136,7 @@ def take_in(
     asked = {name: kind for name, kind in types.items() if name in names or name not in known}
     inferred = infer_columns(sample.table, asked, config.codec)
     codec = fit_codec(inferred, sample.table, config.codec, config.seed)
+    targets = _targets(config.targets, codec)
     # Nulls are noted of both sides together.
     notes += [column.note for column in inferred if column.note and column.kind is not ColumnKind.empty]
     base_hashes = hash_batch(sample.table, codec.sources)
@@ -179,7 +181,6 @@ def take_in(
                 "judge the other rows by: give real rows that the candidate was not made from"
             )
     columns = Columns.of(codec)
-    targets = _targets(config.targets, codec)
     pair_columns = informative_columns(reference_side or candidate_side, columns, keep=targets)
     if len(pair_columns) < len(columns.names):
         notes.append(
@@ -207,24 +208,37 @@ def take_in(
     )
 
 
+def _refuse_targets(targets: Sequence[str], names: Sequence[str], types: dict[str, str], sources: list[Source]) -> None:
+    """Raises DataError where one of `targets` is none of the columns `names` that are compared."""
+    for name in targets:
+        if name in names:
+            continue
+        sides = sum(name in (*source.schema.names, *source.ignored) for source in sources)
+        if types.get(name) == "ignore":
+            what, hint = f"column '{name}' is set to ignore", f"take back data.types.{name}=ignore"
+        elif sides == 0:
+            close = difflib.get_close_matches(name, names, n=1)
+            what, hint = f"no column '{name}'", f"did you mean '{close[0]}'?" if close else f"there are {some(names)}"
+        elif sides < len(sources):
+            what, hint = f"column '{name}' is on one side only", "what is to be predicted must be on both"
+        else:
+            what, hint = f"column '{name}' has another type on either side", f"give it with data.types.{name}"
+        raise DataError(what, where="targets", hint=hint)
+
+
 def _targets(names: Sequence[str], codec: Codec) -> tuple[int, ...]:
     """Returns the positions of the columns that are to be predicted; of a date that of the date itself.
 
     Raises:
-      DataError: One is no column of both sides that could be read.
+      DataError: One is not coded.
     """
     sources = [encoder.source for encoder in codec.encoders]
     for name in names:
         if name not in sources:
-            identifier = any(c.name == name and c.kind is ColumnKind.identifier for c in codec.columns)
-            close = difflib.get_close_matches(name, sources, n=1)
-            raise DataError(
-                f"column '{name}' only names rows, and nothing predicts it"
-                if identifier
-                else f"no column '{name}' that is compared",
-                where="targets",
-                hint=f"did you mean '{close[0]}'?" if close else f"there are {', '.join(dict.fromkeys(sources))}",
-            )
+            kind = next((column.kind.value for column in codec.columns if column.name == name), "empty")
+            hint = f"if it is to be predicted, say what it is: data.types.{name}=numeric or categorical"
+            what = f"column '{name}' is taken for {kind}, and nothing predicts that"
+            raise DataError(what, where="targets", hint=hint)
     return tuple(sources.index(name) for name in names)
 
 

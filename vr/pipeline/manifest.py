@@ -198,8 +198,16 @@ def validation_of(before: ValidationReport, after: ValidationReport, told: Predi
         "expected_skill_loss": _skill_lost(after),
         "collapse_probability": after.collapse_probability.model_dump(mode="json"),
         "fingerprint": after.dataset.fingerprint,
-        "note": "the reference is not the one of the report" if changed else None,
+        "note": "the reference is not the one of the report" if changed else _other_question(before, after),
     }
+
+
+def _other_question(before: ValidationReport, after: ValidationReport) -> str | None:
+    """Returns what is said where the two verdicts speak of other columns, as fewer rows may have less skill to lose."""
+    if before.calibration.targets == after.calibration.targets:
+        return None
+    told = (", ".join(each.calibration.targets) or "all columns" for each in (before, after))
+    return "the verdict before speaks of {}, the one after of {}".format(*told)
 
 
 def _skill_lost(report: ValidationReport) -> float | None:

@@ -487,10 +487,10 @@ class CalibrationSection(_Model):
     """What the probability was fitted to, and how often such a verdict was wrong where that could be measured.
 
     `errors` are of cases whose dataset and source (generator, damage or harmless change) the judging head had not seen:
-    by kind of case (`all`, `clear`, `abstaining`), each figure with its 95 % interval over datasets. `review_from` and
-    `reject_from` are the risks at which this verdict turned. `targets` are the columns to be predicted that the verdict
-    speaks of; it speaks of all columns where there are none. `beyond` names what of this dataset lies outside of
-    anything the head was calibrated on.
+    by kind of case (`all`, `clear`, `abstaining`, and `one_target` where the verdict speaks of one), each figure with
+    its 95 % interval over datasets. `review_from` and `reject_from` are the risks at which this verdict turned.
+    `targets` are the columns to be predicted that the verdict speaks of; it speaks of all columns where there are none.
+    `beyond` names what of this dataset lies outside of anything the head was calibrated on.
     """
 
     version: str

@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from vr.data.source import Source
 from vr.detector import reference_free
 from vr.detector.dimensions.generalization_gap import judged_targets
 from vr.detector.inputs import Inputs
+from vr.detector.metric import Feature
 from vr.detector.registry import DIMENSIONS
 from vr.detector.verdict import judge, withhold_approval
 from vr.pipeline import assemble
@@ -139,7 +141,8 @@ def validate(
             judged = judged_targets(inputs)
             targets = [name for name, j in zip(config.targets, intake.targets, strict=True) if j in judged]
             if left := [name for name in config.targets if name not in targets]:
-                intake = replace(intake, notes=[*intake.notes, _not_judged(left, targets, intake)])
+                # First among them: it changes what the verdict speaks of.
+                intake = replace(intake, notes=[_not_judged(left, targets, intake, features), *intake.notes])
             alone = {} if reference is not None else reference_free.measure(inputs)
             features, specs = features | alone, specs | reference_free.METRICS
             judgement = judge(features, specs, config.detector, with_reference=reference is not None)
@@ -277,11 +280,13 @@ def _train(
     return result, None
 
 
-def _not_judged(left: list[str], judged: list[str], intake: Intake) -> str:
+def _not_judged(left: list[str], judged: list[str], intake: Intake, features: Mapping[str, Feature]) -> str:
     """Returns what is said of targets that the verdict does not speak of."""
     names = ", ".join(f"'{name}'" for name in left)
-    if not intake.splits:
-        return f"targets {names}: what is lost at predicting them was not measured: {intake.splits_reason}"
+    found = features.get("generalization_gap.skill_lost_targets")
+    if found is None or (found.value is None and "generalization_gap.skill_lost_trees" not in features):
+        reason = intake.splits_reason if found is None else found.reason
+        return f"what is lost at predicting {names} was not measured: {reason}"
     instead = ", ".join(f"'{name}'" for name in judged) or "all columns"
     return f"real rows hardly teach to predict {names}, so that there is no skill to lose: judged by {instead}"
 

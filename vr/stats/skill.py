@@ -13,8 +13,8 @@ References:
   2006, Extremely randomized trees.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from sklearn import config_context
@@ -68,7 +68,7 @@ class SkillTest:
       null_by_column: float `[p]`, the same of a column's R2 lost.
       seed: Of the draws and trees.
       num_folds: That real rows are judged by.
-      of_targets: Whether the columns are those that somebody named.
+      hidden: Of named columns, each with all that no forest may see of it: itself, and what is made of the same one.
     """
 
     codes: np.ndarray
@@ -82,7 +82,12 @@ class SkillTest:
     null_by_column: np.ndarray
     seed: int
     num_folds: int
-    of_targets: bool = False
+    hidden: Mapping[int, Sequence[int]] = field(default_factory=dict)
+
+    @property
+    def of_targets(self) -> bool:
+        """Whether the columns are those that somebody named."""
+        return bool(self.hidden)
 
     @property
     def skill(self) -> np.ndarray:
@@ -112,7 +117,7 @@ class SkillTest:
 
         def learnt(j: int) -> list[float]:
             pairs = enumerate(draws, start=self.seed + first)
-            return [_loss(self.basis, codes[rows], self.codes, j, seed, self._trees) for seed, rows in pairs]
+            return [_loss(self.basis, codes[rows], self.codes, j, seed, self.hidden) for seed, rows in pairs]
 
         gaps = np.array(each(learnt, self.columns.tolist(), threads)).reshape(-1, num_draws) - self.losses[:, None]
         shares = tuple(_share(gap, self.losses, self.prior) for gap in gaps.T)
@@ -155,13 +160,9 @@ class SkillTest:
 
         def learnt(j: int) -> float:
             pairs = zip(train, test, strict=True)
-            return float(np.mean([_loss(self.basis, x, y, j, self.seed, self._trees) for x, y in pairs]))
+            return float(np.mean([_loss(self.basis, x, y, j, self.seed, self.hidden) for x, y in pairs]))
 
         return _share(np.array(each(learnt, self.columns.tolist(), threads)) - self.losses, self.losses, self.prior)
-
-    @property
-    def _trees(self) -> int:
-        return _trees(self.of_targets)
 
 
 def prepare_skill_test(
@@ -172,7 +173,7 @@ def prepare_skill_test(
     seed: int,
     most_rows: int = 2_000,
     threads: int = 1,
-    targets: Sequence[int] = (),
+    targets: Mapping[int, Sequence[int]] | None = None,
 ) -> SkillTest | None:
     """Fits the forests of the real rows, by folds, and the null.
 
@@ -187,7 +188,8 @@ def prepare_skill_test(
       seed: Of the draws and trees.
       most_rows: Real rows that are used, and twice what a forest is fitted to at most.
       threads: Columns at a time.
-      targets: Columns that are to be predicted, in any order; by default the ten that a ridge model predicts best.
+      targets: Columns that are to be predicted, each with those that are made of the same one, as a date's month is of
+        the date, itself among them; by default the ten columns that a ridge model predicts best.
 
     Returns:
       None where there are fewer than 40 rows on a side, or fewer than two columns that vary.
@@ -198,12 +200,11 @@ def prepare_skill_test(
     rows = np.random.default_rng([seed, 0]).permutation(len(codes))[:num_rows]
     codes = codes[rows]
     basis = fit_column_basis(codes, ordinal, num_codes)
-    columns, of_targets = _predictable(basis, codes), bool(len(targets))
+    columns, hidden = _predictable(basis, codes), targets or {}
     if len(columns) < 2:
         return None
-    if of_targets:
-        columns = np.unique(np.asarray(targets, int))
-    trees = _trees(of_targets)
+    if hidden:
+        columns = np.array(sorted(hidden))
     wanted = min(train_rows, most_rows // 2)
     # As few folds as leave as many rows to train on as the candidate has.
     folds = next((k for k in range(2, _MOST_FOLDS) if num_rows - -(-num_rows // k) >= wanted), _MOST_FOLDS)
@@ -217,8 +218,8 @@ def prepare_skill_test(
         for k, train in enumerate(rest):
             test, halves = codes[fold == k], (train[: size // 2], train[size // 2 :])
             mean = np.mean(np.sum((target[fold == k] - target[train].mean(axis=0)) ** 2, axis=1))
-            first, second = (_loss(basis, codes[half], test, j, seed, trees) for half in halves)
-            found.append([_loss(basis, codes[train], test, j, seed, trees), float(mean), first, second])
+            first, second = (_loss(basis, codes[half], test, j, seed, hidden) for half in halves)
+            found.append([_loss(basis, codes[train], test, j, seed, hidden), float(mean), first, second])
         return found
 
     found = np.array(each(arms, columns.tolist(), threads))
@@ -240,12 +241,8 @@ def prepare_skill_test(
         null_by_column=np.sqrt(np.mean(by_column**2, axis=0) / folds),
         seed=seed,
         num_folds=folds,
-        of_targets=of_targets,
+        hidden=hidden,
     )
-
-
-def _trees(of_targets: bool) -> int:
-    return _TREES_OF_TARGETS if of_targets else _TREES
 
 
 def _folds(num_rows: int, num_folds: int, seed: int) -> np.ndarray:
@@ -280,10 +277,18 @@ def _targets(basis: ColumnBasis, codes: np.ndarray, column: int) -> np.ndarray:
     return table[np.minimum(codes[:, column], len(table) - 1)][:, basis.targets[basis.groups == column]]
 
 
-def _loss(basis: ColumnBasis, train: np.ndarray, test: np.ndarray, column: int, seed: int, trees: int) -> float:
+def _loss(
+    basis: ColumnBasis,
+    train: np.ndarray,
+    test: np.ndarray,
+    column: int,
+    seed: int,
+    hidden: Mapping[int, Sequence[int]],
+) -> float:
     """Returns the mean squared error, on `test`, of a forest that predicts a column from the codes of the others."""
+    unseen, trees = hidden.get(column, [column]), _TREES_OF_TARGETS if hidden else _TREES
     # Of an ordered column trees need the order alone; categories are coded by frequency, and splits take them apart.
-    x, x_test = (np.delete(rows, column, axis=1).astype(np.float32) for rows in (train, test))
+    x, x_test = (np.delete(rows, unseen, axis=1).astype(np.float32) for rows in (train, test))
     predicted = _forest_prediction(np.asfortranarray(x), _targets(basis, train, column), x_test, seed, trees)
     return float(np.mean(np.sum((predicted - _targets(basis, test, column)) ** 2, axis=1)))
 

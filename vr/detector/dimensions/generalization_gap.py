@@ -35,6 +35,11 @@ _METRICS = {
         floor=0.05,
         judged=True,
     ),
+    "skill_lost_worst_target": MetricSpec(
+        "Skill lost at the worst target",
+        "Of the target that loses most of its own skill, that share.",
+        floor=0.05,
+    ),
     "log_ratio": MetricSpec(
         "Loss ratio, all cells",
         "Mean over seeds, and over tiers with a null, of log(L_candidate / L_reference) on held-out real rows, "
@@ -116,7 +121,11 @@ def judged_targets(inputs: Inputs) -> tuple[int, ...]:
 
 def _prepared(inputs: Inputs, targets: tuple[int, ...]) -> SkillTest | None:
     columns, pairs, num_rows = inputs.columns, inputs.pair_columns, len(inputs.candidate)
-    positions = np.searchsorted(pairs, targets).tolist()
+    whole = {j: part for part in columns.parts.values() for j in part}
+    # Of a date that is to be predicted no forest may see the month.
+    hidden = {
+        int(np.searchsorted(pairs, j)): np.flatnonzero(np.isin(pairs, whole[j])).tolist() for j in sorted(targets)
+    }
 
     def prepare(reference: Side) -> SkillTest | None:
         return prepare_skill_test(
@@ -126,10 +135,10 @@ def _prepared(inputs: Inputs, targets: tuple[int, ...]) -> SkillTest | None:
             num_rows,
             inputs.seed,
             threads=inputs.threads,
-            targets=positions,
+            targets=hidden,
         )
 
-    return inputs.of_reference("skill", prepare, num_rows, *targets)
+    return inputs.of_reference("skill", prepare, num_rows, *sorted(targets))
 
 
 def _trees(inputs: Inputs) -> tuple[dict[str, Feature], tuple[Chart, ...]]:
@@ -158,7 +167,13 @@ def _trees(inputs: Inputs) -> tuple[dict[str, Feature], tuple[Chart, ...]]:
     )
     found = Feature(lost.share, lost.spread, 0.0, test.null_std)
     if test.of_targets:
-        return {"skill_lost_targets": found}, (chart,)
+        share, null = (
+            np.where(test.can_lose, x / np.maximum(test.skill, 1e-9), -np.inf)
+            for x in (lost.by_column, test.null_by_column)
+        )
+        worst = int(np.argmax(share))
+        worst_target = Feature(float(share[worst]), None, 0.0, float(null[worst]))
+        return {"skill_lost_targets": found, "skill_lost_worst_target": worst_target}, (chart,)
     features = {"skill_lost_trees": found}
     if inputs.targets:
         names = ", ".join(columns.names[j] for j in inputs.targets)
