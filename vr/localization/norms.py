@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vr.core.workers import each
+from vr.data.codec import Coded
 from vr.detector.inputs import Columns, Side, informative_columns
 from vr.localization.evidence import TailScale
 from vr.localization.plain_points import PlainPoints
@@ -43,13 +44,15 @@ class Quick:
       dependence: float `[n]`, misfit with the linear dependence between columns.
       pair: float `[n]`, rarity of the row's rarest pair of codes against chance.
       which_pair: int `[n]`, which it is.
-      outer: float `[n, d]`, how far out each cell lies in its column.
+      outermost: float `[n]`, how far out the outermost cell lies in its column.
+      outers: float `[n]`, the same of all cells, added up.
     """
 
     dependence: np.ndarray
     pair: np.ndarray
     which_pair: np.ndarray
-    outer: np.ndarray
+    outermost: np.ndarray
+    outers: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -148,12 +151,21 @@ class Norms:
         folds = each(half, range(FOLDS), threads)
         closer = _closer(folds, rows, plain.of(rows), fold, threads)
         scales = tuple(TailScale.fit(column) for column in closer.cells.T)
-        quick = _quick(folds, rows.codes, rows.values, fold)
+        quick = _quick(folds, Coded(rows.codes, rows.values), fold)
         return cls(rows, predicted, plain, quick, _scaled(closer, scales), tuple(folds), scales)
 
-    def read(self, codes: np.ndarray, values: np.ndarray, rows: np.ndarray) -> Quick:
-        """Returns the quick readings of a candidate's rows `[n, d]` with their numbers, int64 `[n]`."""
-        return _quick(self._folds, codes, values, fold_of(rows))
+    def read(self, coded: Coded, rows: np.ndarray) -> Quick:
+        """Returns the quick readings of a candidate's rows with their numbers, int64 `[n]`."""
+        return _quick(self._folds, coded, fold_of(rows))
+
+    def outer(self, coded: Coded, rows: np.ndarray) -> np.ndarray:
+        """Returns how far out in its column each cell of a candidate's rows lies, float `[n, d]`."""
+        fold, result = fold_of(rows), np.zeros(coded.codes.shape)
+        for k, models in enumerate(self._folds):
+            mine = np.flatnonzero(fold == k)
+            own = coded.take(mine)
+            result[mine] = models.typicality.read(own.codes, own.values)
+        return result
 
     def read_closer(self, side: Side, threads: int = 1) -> Closer:
         """Returns the other readings of a candidate's rows, those of either half by a thread of its own."""
@@ -174,16 +186,16 @@ class Norms:
         return (int(pairs[which, 0]), int(pairs[which, 1])) if len(pairs) else None
 
 
-def _quick(folds: Sequence[_Fold], codes: np.ndarray, values: np.ndarray, fold: np.ndarray) -> Quick:
-    n = len(codes)
-    result = Quick(np.zeros(n), np.zeros(n), np.zeros(n, np.int64), np.zeros(codes.shape))
+def _quick(folds: Sequence[_Fold], coded: Coded, fold: np.ndarray) -> Quick:
+    n = len(coded)
+    result = Quick(np.zeros(n), np.zeros(n), np.zeros(n, np.int64), np.zeros(n), np.zeros(n))
     for k, models in enumerate(folds):
         mine = np.flatnonzero(fold == k)
         if len(mine):
-            own = codes[mine]
-            result.dependence[mine] = models.dependence.read(own)
-            result.pair[mine], result.which_pair[mine] = models.contradictions.read(own)
-            result.outer[mine] = models.typicality.read(own, values[mine])
+            own = coded.take(mine)
+            result.dependence[mine] = models.dependence.read(own.codes)
+            result.pair[mine], result.which_pair[mine] = models.contradictions.read(own.codes)
+            result.outermost[mine], result.outers[mine] = models.typicality.extremes(own.codes, own.values)
     return result
 
 
