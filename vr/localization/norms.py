@@ -17,7 +17,7 @@ from vr.localization.evidence import TailScale
 from vr.localization.plain_points import PlainPoints
 from vr.stats.conditionals import Conditionals, fit_conditionals
 from vr.stats.contradictions import Contradictions, fit_contradictions
-from vr.stats.coverage import nearest_distances, nearest_neighbours
+from vr.stats.coverage import Neighbours
 from vr.stats.grain import Grain, fit_grain
 from vr.stats.linear_dependence import LinearDependence, fit_linear_dependence
 from vr.stats.typicality import Typicality, fit_typicality
@@ -88,8 +88,8 @@ class _Fold:
     dependence: LinearDependence
     typicality: Typicality
     grain: Grain
-    points: np.ndarray
-    plain: np.ndarray
+    points: Neighbours
+    plain: Neighbours
     spacing: np.ndarray
 
 
@@ -134,16 +134,16 @@ class Norms:
 
         def half(k: int) -> _Fold:
             base = rows.take(np.flatnonzero(fold != k))
-            written = plain.of(base)[:max_points]
+            written = Neighbours(plain.of(base)[:max_points])
             near = min(_NEIGHBOURS, len(written) - 1)
-            spacing = nearest_distances(written, written, near, exclude_self=True).mean(axis=1)
+            spacing = written.nearest(written.points, near, exclude_self=True)[0].mean(axis=1)
             return _Fold(
                 fit_conditionals(base.codes, *kinds, parts, predicted, seeds[k], max(1, threads // FOLDS)),
                 fit_contradictions(base.codes, *kinds, parts, predicted),
                 fit_linear_dependence(base.codes, *kinds, predicted),
                 fit_typicality(base.codes, base.values, columns.numeric, columns.num_codes),
                 fit_grain(base.values, columns.numeric),
-                base.features[:max_points],
+                Neighbours(base.features[:max_points]),
                 written,
                 np.log(spacing + _SMALL),
             )
@@ -208,8 +208,8 @@ def _closer(folds: Sequence[_Fold], side: Side, plain: np.ndarray, fold: np.ndar
         models, mine = folds[k], np.flatnonzero(fold == k)
         if len(mine):
             surprise[mine] = models.conditionals.surprise(side.codes[mine])
-            distance[mine] = nearest_distances(side.features[mine], models.points, 1)[:, 0]
-            apart, nearest = nearest_neighbours(plain[mine], models.plain, min(_NEIGHBOURS, len(models.plain) - 1))
+            distance[mine] = models.points.nearest(side.features[mine], 1)[0][:, 0]
+            apart, nearest = models.plain.nearest(plain[mine], min(_NEIGHBOURS, len(models.plain) - 1))
             far[mine] = apart.mean(axis=1)
             local[mine] = np.log(far[mine] + _SMALL) - models.spacing[nearest].mean(axis=1)
             grain[mine] = models.grain.read(side.values[mine])

@@ -5,6 +5,7 @@ Quick readings are made of every row; distances, conditional surprises and near 
 among the candidate's sample, in the order of its rows.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -163,9 +164,15 @@ class RowEvidence:
                 np.column_stack([nulls[:, telling], norms.closer.cells, base.features[:, points]]),
             ),
         ]
+        quick = _quick_tails(scales, ratio, own_quick)
+        far_enough = -np.inf
+        if num_rows > max_distance_rows:
+            far_enough = float(np.quantile(quick.sum(axis=1), 1.0 - max_distance_rows / num_rows))
+        outside = _outside(candidate.codes, columns)
+        looked = _looked(quick, outside, far_enough)
         scan_draws = rng.spawn(len(views))
         with workers(threads) as pool:
-            nearness = pool.submit(_nearness, candidate, reference, columns, 2 * reference_rows)
+            nearness = pool.submit(_nearness, candidate, looked, reference, columns, 2 * reference_rows)
             # Nothing is told of stretches where the file's order is not known, or where there is hardly a stretch.
             along = [pool.submit(scan, whitened(*view), draw) for view, draw in zip(views, scan_draws, strict=True)]
             near, own_near = nearness.result()
@@ -187,16 +194,9 @@ class RowEvidence:
             stretches=find_stretches(scans, candidate, columns, embedding),
             scanned=np.column_stack([found.surprise(found.evidence) for found in scans]),
             rows=candidate.rows,
-            far_enough=-np.inf,
+            far_enough=far_enough,
         )
-        tails = result._quick_tails(ratio, own_quick)
-        if num_rows > max_distance_rows:
-            far_enough = float(np.quantile(tails.sum(axis=1), 1.0 - max_distance_rows / num_rows))
-            result = replace(result, far_enough=far_enough)
-        outside = result._outside(candidate.codes)
-        looked = result._looked(tails, outside)
-        closer = own_closer.take(looked)
-        sample = result._gather(tails, looked, closer, own_near[looked], candidate.rows)
+        sample = result._gather(quick, looked, own_closer.take(looked), own_near, candidate.rows)
         if num_rows > _LONG * len(candidate):
             near = near.thinned(_EARLIER_ROWS)
         return replace(result, near=near, sample=Evidence(sample, own_quick.which_pair, outside))
@@ -224,16 +224,13 @@ class RowEvidence:
     def _read(self, coded: Coded, rows: np.ndarray, known: np.ndarray) -> Evidence:
         """Reads rows, but those at the positions `known` no closer."""
         quick = self.norms.read(coded, rows)
-        tails = self._quick_tails(self.log_ratio(coded.codes, rows), quick)
-        outside = self._outside(coded.codes)
-        looked = np.setdiff1d(self._looked(tails, outside), known, assume_unique=True)
+        tails = _quick_tails(self.scales, self.log_ratio(coded.codes, rows), quick)
+        outside = _outside(coded.codes, self.columns)
+        looked = np.setdiff1d(_looked(tails, outside, self.far_enough), known, assume_unique=True)
         side = Side.of(coded.take(looked), self.embedding, rows[looked])
         closer = self.norms.read_closer(side)
         near = self.near.read(side) if len(looked) else np.zeros(0)
         return Evidence(self._gather(tails, looked, closer, near, rows), quick.which_pair, outside)
-
-    def _looked(self, tails: np.ndarray, outside: np.ndarray) -> np.ndarray:
-        return np.flatnonzero((tails.sum(axis=1) >= self.far_enough) | outside)
 
     def _gather(
         self, quick: np.ndarray, looked: np.ndarray, closer: Closer, near: np.ndarray, rows: np.ndarray
@@ -256,10 +253,6 @@ class RowEvidence:
         """Returns log p(candidate) / p(reference) of each row by the model that did not see its fold, `[n]`."""
         return _log_ratio(self.ratios, codes, rows)
 
-    def _quick_tails(self, ratio: np.ndarray, quick: Quick) -> np.ndarray:
-        readings = zip(self.scales[:QUICK], _quick_readings(ratio, quick), strict=True)
-        return np.array([scale(reading) for scale, reading in readings]).T
-
     def _along(self, rows: np.ndarray) -> np.ndarray:
         """Returns the evidence of stretches for rows by their numbers, float `[n, 2]`."""
         result = np.zeros((len(rows), 2))
@@ -271,22 +264,34 @@ class RowEvidence:
         result[known] = self.scanned[place]
         return result
 
-    def _outside(self, codes: np.ndarray) -> np.ndarray:
-        """Returns the rows with a number beyond the reference's range or a category it never has, bool `[n]`."""
-        columns = self.columns
-        found = np.zeros(len(codes), bool)
-        for j, last in enumerate(columns.num_codes - 1):
-            if columns.numeric[j]:
-                found |= codes[:, j] == 1
-            if columns.numeric[j] or not columns.ordinal[j]:
-                found |= codes[:, j] == last
-        return found
+
+def _outside(codes: np.ndarray, columns: Columns) -> np.ndarray:
+    """Returns the rows with a number beyond the reference's range or a category it never has, bool `[n]`."""
+    found = np.zeros(len(codes), bool)
+    for j, last in enumerate(columns.num_codes - 1):
+        if columns.numeric[j]:
+            found |= codes[:, j] == 1
+        if columns.numeric[j] or not columns.ordinal[j]:
+            found |= codes[:, j] == last
+    return found
 
 
-def _nearness(candidate: Side, reference: Side, columns: Columns, max_rows: int) -> tuple[NearCopies, np.ndarray]:
-    """Returns what near copies are looked for among, and how near each row of the candidate's sample is to another."""
+def _looked(tails: np.ndarray, outside: np.ndarray, far_enough: float) -> np.ndarray:
+    """Returns the positions of the rows that are read closer."""
+    return np.flatnonzero((tails.sum(axis=1) >= far_enough) | outside)
+
+
+def _nearness(
+    candidate: Side, looked: np.ndarray, reference: Side, columns: Columns, max_rows: int
+) -> tuple[NearCopies, np.ndarray]:
+    """Returns what near copies are looked for among, and how near the rows `looked` at of the sample are to another."""
     near = NearCopies.fit(candidate, reference, columns, max_rows)
-    return near, near.read(candidate)
+    return near, near.read(candidate.take(looked))
+
+
+def _quick_tails(scales: Sequence[TailScale], ratio: np.ndarray, quick: Quick) -> np.ndarray:
+    readings = zip(scales[:QUICK], _quick_readings(ratio, quick), strict=True)
+    return np.array([scale(reading) for scale, reading in readings]).T
 
 
 def _quick_readings(ratio: np.ndarray, quick: Quick) -> tuple[np.ndarray, ...]:
