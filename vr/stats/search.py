@@ -31,7 +31,7 @@ class SortedKeys:
     """Distinct numbers in ascending order.
 
     Attributes:
-      keys: float64 `[m]`, at least one, no NaN.
+      keys: float64 `[m]`, no NaN.
     """
 
     def __init__(self, keys: np.ndarray):
