@@ -37,6 +37,7 @@ from vr.cascade.networks import Networks, packed
 from vr.cascade.tier import Tier
 from vr.cascade.train import run_cascade
 from vr.core.workers import single_threaded
+from vr.data.codec import Coded
 from vr.data.hashing import hash_batch
 from vr.data.repeats import Repeats
 from vr.data.source import open_source
@@ -104,7 +105,7 @@ def named(case: Case, intake: Intake, scorer: RowScorer, networks: Networks, row
     norms, pairs, columns = scorer.evidence.norms, intake.pair_columns, intake.columns
     side = intake.candidate.take(rows)
     readings = scorer.judge.read(scorer.evidence.sample.take(rows), np.zeros(len(rows), bool))
-    quick, closer = norms.read(side.codes, side.values, side.rows), norms.read_closer(side)
+    outer, closer = norms.outer(Coded(side.codes, side.values), side.rows), norms.read_closer(side)
     first = {j: head for head, parts in columns.parts.items() for j in parts}
 
     def worst(values: np.ndarray, positions: np.ndarray) -> np.ndarray:
@@ -128,7 +129,7 @@ def named(case: Case, intake: Intake, scorer: RowScorer, networks: Networks, row
             [row if whole else None for row, whole in zip(shares, complete.all(axis=0), strict=True)]
         ),
         "surprise": worst(closer.cells, norms.predicted),
-        "outermost": worst(quick.outer, np.arange(len(columns.names))),
+        "outermost": worst(outer, np.arange(len(columns.names))),
         "loss": worst(np.mean([each.shown for each in by_arm["reference"]], axis=0), pairs),
         "gradients": worst(blame["reference"], pairs),
         "difference": worst(blame["reference"] - blame["candidate"], pairs),

@@ -9,7 +9,7 @@ import pytest
 from vr.localization import judge as judge_module
 from vr.localization.head import CLASSES, Head, features, load_head
 from vr.localization.judge import DEFECTS, Judge
-from vr.localization.row_evidence import EVIDENCE, Evidence
+from vr.localization.row_evidence import EVIDENCE, QUICK, Evidence
 
 
 def evidence(tails):
@@ -32,6 +32,16 @@ def test_the_shipped_head_is_of_this_versions_evidence():
     assert np.array_equal(Head.of(head.to_document()).shares, head.shares)
     assert head.shares.shape == (len(CLASSES),)
     assert 0.0 < head.shares.sum() < 0.2
+
+
+def test_evidence_that_a_row_has_not_weighs_nothing():
+    head, tails = load_head(), ordinary(3_000)
+    tails[:2_500, QUICK:] = 0.0
+    found = head.log_odds(tails)
+    assert found == pytest.approx(features(tails) @ head.weights.T + head.bias, abs=1e-9)
+    # To the last bit whatever stands beside it.
+    for rows in ([0], [2_999], [2_999, 0, 1_200], np.arange(100, 2_900, 7)):
+        assert np.array_equal(head.log_odds(tails[rows]), found[rows])
 
 
 def test_a_head_of_other_evidence_is_refused():

@@ -66,6 +66,15 @@ def test_in_a_long_file_only_the_unlikeliest_rows_are_read_closer(intake):
     assert closer[300:360].mean() > 0.5
 
 
+def test_a_long_files_sample_reads_as_its_stream_does(intake):
+    # Rows that are read no closer, too, and near copies of those alone that are.
+    rows, side = fitted(intake, num_rows=2_000, max_distance_rows=500), intake.candidate
+    afresh = replace(rows, sample=None)
+    assert np.array_equal(afresh.read(Coded(side.codes, side.values), side.rows).tails, rows.sample.tails)
+    assert (rows.sample.tails[:, EVIDENCE.index("near")] > 0.0).any()
+    assert not rows.sample.tails[:, EVIDENCE.index("distance")].all()
+
+
 def test_a_stretch_is_found_with_its_column(intake):
     (stretch, *_) = fitted(intake).stretches
     assert abs(stretch.start - 300) < 6

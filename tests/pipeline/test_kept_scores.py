@@ -76,7 +76,10 @@ def in_one_go(datasets, tmp_path_factory):
 
 
 def test_in_segments_is_as_in_one_go(datasets, in_one_go, in_segments, tmp_path):
-    found = told(run(datasets, tmp_path), tmp_path)
+    events = []
+    found = told(run(datasets, tmp_path, events.append), tmp_path)
+    # Segments are put together at the end, which takes a while of a file that is worth keeping segments of.
+    assert [event for event in events if event.message == "row scores written"][-1].done == ROWS
     assert found[0] == in_one_go[0]
     assert found[1].equals(in_one_go[1])
     assert found[1].schema.equals(in_one_go[1].schema, check_metadata=True)

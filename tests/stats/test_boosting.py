@@ -83,3 +83,23 @@ def test_two_rows_are_enough():
         np.array([[0], [1]], np.uint16)
     )
     assert np.isfinite(odds).all()
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.3, 3.0])
+@pytest.mark.parametrize("rows", [30, 400, 3_000])
+def test_many_rows_are_looked_up_and_get_what_lightgbm_gives_them(monkeypatch, shift, rows):
+    codes, labels, fresh = two_classes(2, shift)
+    some = np.arange(0, 3_000, 3_000 // rows)
+    trees = fit_boosted_trees(codes[some], labels[some], 0)
+    few = trees.log_odds(fresh)
+    monkeypatch.setattr(boosting, "_MANY_ROWS", 1)
+    monkeypatch.setattr(boosting, "_binned", None)  # not asked for any more
+    assert np.array_equal(trees.log_odds(fresh), few)
+
+
+def test_many_rows_are_read_by_scikit_learns_trees_too(monkeypatch, without_lightgbm):
+    codes, labels, fresh = two_classes(3, 0.8)
+    trees = fit_boosted_trees(codes, labels, 0)
+    few = trees.log_odds(fresh)
+    monkeypatch.setattr(boosting, "_MANY_ROWS", 1)
+    assert np.array_equal(trees.log_odds(fresh), few)

@@ -39,7 +39,7 @@ class Coded:
 
     def take(self, rows: np.ndarray) -> "Coded":
         """Returns the rows at positions `rows`."""
-        return Coded(self.codes[rows], self.values[rows])
+        return Coded(_rows_of(self.codes, rows), _rows_of(self.values, rows))
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,11 @@ class Codec:
             if own:
                 codes[:, j] = encoder.encode_own(column)
         return Coded(codes, values)
+
+
+def _rows_of(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Returns some rows of `x` in the order of memory that it has: what was gathered by column is read by column."""
+    return x.T.take(rows, axis=1).T if x.flags.f_contiguous else x[rows]
 
 
 def encode_column(encoder: Encoder, column: pa.Array) -> tuple[np.ndarray, np.ndarray | None]:

@@ -5,6 +5,8 @@ from functools import cached_property
 
 import numpy as np
 
+from vr.stats.search import SortedKeys
+
 __all__ = ["TailScale"]
 
 
@@ -33,20 +35,18 @@ class TailScale:
         return cls(null, rate if upper > 1e-9 * max(1.0, abs(null[-1])) else np.inf)
 
     @cached_property
-    def _within(self) -> np.ndarray:
-        """By how many null readings are smaller, float `[n + 1]`, the evidence of a reading."""
-        above = np.arange(len(self.null), -1, -1)
-        return -np.log10((above + 1.0) / (len(self.null) + 1.0))
+    def _within(self) -> tuple[SortedKeys, np.ndarray]:
+        """The distinct null readings, and the evidence of a reading by how many of them are smaller."""
+        distinct, first = np.unique(self.null, return_index=True)
+        above = len(self.null) - np.append(first, len(self.null))
+        return SortedKeys(distinct), -np.log10((above + 1.0) / (len(self.null) + 1.0))
 
     def __call__(self, readings: np.ndarray) -> np.ndarray:
-        """Returns -log10 P(null >= reading) for each reading, at least 0; NaN readings count as 0."""
+        """Returns -log10 P(null >= reading) for each reading `[n]`, at least 0; NaN readings count as 0."""
         readings = np.asarray(readings, float)
-        result = np.zeros(readings.shape)
-        # Of a long file most rows have no reading of distance.
-        read = np.flatnonzero(~np.isnan(readings))
-        values = readings[read]
-        evidence = self._within[np.searchsorted(self.null, values, side="left")]
-        beyond = values > self.null[-1]
-        evidence[beyond] += np.minimum((values[beyond] - self.null[-1]) / self.rate, 6.0)
-        result[read] = evidence
+        keys, evidence = self._within
+        result = evidence.take(keys.place(readings))
+        beyond = np.flatnonzero(readings > self.null[-1])
+        result[beyond] += np.minimum((readings[beyond] - self.null[-1]) / self.rate, 6.0)
+        result[np.isnan(readings)] = 0.0
         return result

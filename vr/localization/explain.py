@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import rankdata
 
+from vr.data.codec import Coded
 from vr.detector.inputs import Columns, Side
 from vr.localization.judge import DEFECTS, Readings
 from vr.localization.reasons import blame_columns, spelt
@@ -37,7 +38,8 @@ def explain(
     if not len(flagged):
         return []
     norms, columns = scorer.evidence.norms, scorer.columns
-    quick, closer = norms.read(flagged.codes, flagged.values, flagged.rows), norms.read_closer(flagged)
+    coded, closer = Coded(flagged.codes, flagged.values), norms.read_closer(flagged)
+    quick, outer = norms.read(coded, flagged.rows), norms.outer(coded, flagged.rows)
     first = {j: head for head, parts in columns.parts.items() for j in parts}
     counterfactual = blame_columns(scorer, flagged, reference)
     result = []
@@ -49,7 +51,7 @@ def explain(
         told: dict[str, str] = {}
         blamed = counterfactual[i].tolist()
         if name in ("out_of_range", "outlier"):
-            blamed = _worst(quick.outer[i], np.arange(len(columns.names)), first)
+            blamed = _worst(outer[i], np.arange(len(columns.names)), first)
             if name == "out_of_range":
                 told[name] = "; ".join(
                     f"{cell(j)}, where the reference has {_range(j, reference, columns)}" for j in blamed

@@ -13,7 +13,7 @@ confidence of other rows.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 
 import numpy as np
 from scipy.special import expit, logit
@@ -21,6 +21,7 @@ from scipy.special import expit, logit
 from vr.localization.evidence import TailScale
 from vr.localization.head import CLASSES, Head
 from vr.localization.row_evidence import EVIDENCE, Evidence
+from vr.stats.search import SortedKeys
 
 __all__ = ["DEFECTS", "Judge", "Readings"]
 
@@ -75,8 +76,9 @@ class Readings:
         """All that speaks against a row, its neighbours in the file aside; each reading up to one in a thousand."""
         if self.judged is None:
             return np.zeros(len(self.rarity))
-        alone = [EVIDENCE.index(name) for name in EVIDENCE if name not in ("stretch", "shifted")]
-        return np.minimum(self.judged.tails[:, alone], 3.0).sum(axis=1)
+        alone = [i for i, name in enumerate(EVIDENCE) if name not in ("stretch", "shifted")]
+        # Reading by reading, so that a row's sum does not depend on how the rows lie in memory.
+        return reduce(np.add, (np.minimum(self.judged.tails[:, i], 3.0) for i in alone))
 
     @cached_property
     def repeat(self) -> np.ndarray:
@@ -91,8 +93,11 @@ class Readings:
     @cached_property
     def defect(self) -> np.ndarray:
         """Index into `DEFECTS` of the likeliest; 0 where no evidence reaches one in twenty. Repeats come first."""
-        strongest = np.where(self.evidence.max(axis=1, initial=0.0) > _NOTABLE, self.evidence.argmax(axis=1) + 1, 0)
-        return np.where(self.repeat, _REPEAT + 1, strongest)
+        result = np.zeros(len(self.evidence), np.int64)
+        some = np.flatnonzero(self.evidence.max(axis=1, initial=0.0) > _NOTABLE)
+        result[some] = self.evidence[some].argmax(axis=1) + 1
+        result[self.repeat] = _REPEAT + 1
+        return result
 
     def take(self, positions: np.ndarray) -> "Readings":
         """Returns those of the rows at `positions`."""
@@ -165,13 +170,12 @@ class Judge:
 
     def read(self, evidence: Evidence, repeated: np.ndarray) -> Readings:
         """Returns the readings of rows, of which `repeated` (bool `[n]`) repeat an earlier one exactly."""
-        by_class = _at(self.head.log_odds(evidence.tails), self.head.shares, self.shares)
-        odds = _any(by_class)
+        by_class = np.ascontiguousarray(_at(self.head.log_odds(evidence.tails), self.head.shares, self.shares).T)
+        odds = _any(by_class.T)
         rarity = self.scale(odds)
-        kinds = np.zeros((len(evidence), len(DEFECTS) - 1))
-        for i, name in enumerate(CLASSES):
-            likely = (by_class[:, i] - odds) / np.log(10.0)
-            kinds[:, DEFECTS.index(name) - 1] = np.maximum(rarity + likely, 0.0)
+        kinds = np.zeros((len(evidence), len(DEFECTS) - 1), order="F")
+        for name, likely in zip(CLASSES, by_class, strict=True):
+            kinds[:, DEFECTS.index(name) - 1] = np.maximum(rarity + (likely - odds) / np.log(10.0), 0.0)
         outlier, beyond = DEFECTS.index("outlier") - 1, DEFECTS.index("out_of_range") - 1
         kinds[:, beyond] = np.where(evidence.outside, kinds[:, outlier], 0.0)
         kinds[evidence.outside, outlier] = 0.0
@@ -183,20 +187,27 @@ class Judge:
         known = max(self.duplicate_rate, 1.0 / max(1, len(self.scale.null)))
         rare = _REPEATED if self.duplicate_weight > 0.0 else min(_REPEATED, -np.log10(known))
         kinds[:, _REPEAT] = np.where(repeated, rare, 0.0)
-        return Readings(np.maximum(kinds, 0.0), rarity, odds, evidence)
+        return Readings(np.maximum(kinds, 0.0, out=kinds), rarity, odds, evidence)
 
     def confidence(self, readings: Readings) -> np.ndarray:
         """Returns how likely each row is wrong, 0 to 1."""
         probable = expit(readings.odds + logit(self.share) - logit(self.shares.sum()))
-        place = np.searchsorted(self.rarities, readings.rarity, side="right") - 1
-        shown = np.append(self.shown, 0.0)[place]
+        keys, shown = self._shown
+        place = keys.place(readings.rarity)
+        shown = shown.take(place + keys.is_at(place, readings.rarity))
         return np.where(readings.repeat, self.duplicate_weight, np.minimum(probable, shown))
+
+    @cached_property
+    def _shown(self) -> tuple[SortedKeys, np.ndarray]:
+        """The distinct rarities, and `shown` by how many of them are no greater."""
+        distinct, first = np.unique(self.rarities, return_index=True)
+        return SortedKeys(distinct), np.append(0.0, self.shown[first])
 
 
 def _any(by_class: np.ndarray) -> np.ndarray:
     """Returns the log-odds of any kind, `[n]`, of those of each, `[n, k]`."""
     # Class by class, so that a row's sum does not depend on how many rows there are.
-    return np.logaddexp.reduce(by_class, axis=1)
+    return np.logaddexp.reduce(np.ascontiguousarray(by_class.T), axis=0)
 
 
 def _excess(rarities: np.ndarray) -> np.ndarray:

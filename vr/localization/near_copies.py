@@ -11,7 +11,7 @@ import numpy as np
 
 from vr.detector.inputs import Columns, Side
 from vr.localization.plain_points import PlainPoints
-from vr.stats.coverage import nearest_neighbours
+from vr.stats.coverage import Neighbours
 
 __all__ = ["NearCopies"]
 
@@ -27,17 +27,17 @@ class NearCopies:
 
     Attributes:
       points: Makes points of rows.
-      earlier: float32 `[n, p]`, rows of the candidate's sample as points.
+      earlier: Rows of the candidate's sample as points, float32 `[n, p]`.
       rows: int64 `[n]`, their row numbers, ascending.
-      reference: float32 `[m, p]`, what closeness is relative to.
+      reference: What closeness is relative to, float32 `[m, p]`.
       null: float, readings of reference rows as if half of them were a file.
       crowding: How many times more candidate rows than there were in the null, at least 1.
     """
 
     points: PlainPoints
-    earlier: np.ndarray
+    earlier: Neighbours
     rows: np.ndarray
-    reference: np.ndarray
+    reference: Neighbours
     null: np.ndarray
     crowding: float
 
@@ -48,10 +48,10 @@ class NearCopies:
         placed = points.of(reference)[:max_rows]
         # As the candidate is read: one half of the reference as the file, the other as what it is held against.
         half = len(placed) // 2
-        file, around, order = placed[:half], placed[half:], np.arange(half)
-        null = _closeness(file, order, file, order, around)
+        file, around, order = placed[:half], Neighbours(placed[half:]), np.arange(half)
+        null = _closeness(file, order, Neighbours(file), order, around)
         crowding = max(1.0, len(candidate) / max(1, half))
-        return cls(points, points.of(candidate), candidate.rows, around, null, crowding)
+        return cls(points, Neighbours(points.of(candidate)), candidate.rows, around, null, crowding)
 
     def thinned(self, most: int) -> "NearCopies":
         """Returns the same with evenly spaced earlier rows, `most` of them at most."""
@@ -61,7 +61,7 @@ class NearCopies:
         kept = np.arange(most) * num_rows // most
         # Crowding was that of all; fewer rows are less near by chance.
         crowding = max(1.0, self.crowding * most / num_rows)
-        return replace(self, earlier=self.earlier[kept], rows=self.rows[kept], crowding=crowding)
+        return replace(self, earlier=Neighbours(self.earlier.points[kept]), rows=self.rows[kept], crowding=crowding)
 
     def read(self, side: Side) -> np.ndarray:
         """Returns log(distance to the reference / distance to an earlier row), `[n]`; very low where none is near."""
@@ -69,11 +69,11 @@ class NearCopies:
 
 
 def _closeness(
-    points: np.ndarray, rows: np.ndarray, earlier: np.ndarray, earlier_rows: np.ndarray, reference: np.ndarray
+    points: np.ndarray, rows: np.ndarray, earlier: Neighbours, earlier_rows: np.ndarray, reference: Neighbours
 ) -> np.ndarray:
-    distances, found = nearest_neighbours(points, earlier, _NEIGHBOURS + 1)
+    distances, found = earlier.nearest(points, _NEIGHBOURS + 1)
     # The row itself and its exact copies are at no distance, and are counted elsewhere.
     before = (found >= 0) & (earlier_rows[np.maximum(found, 0)] < rows[:, None]) & (distances > _SAME)
     nearest = np.where(before, distances, np.inf).min(axis=1)
-    around = nearest_neighbours(points, reference, 1)[0][:, 0]
+    around = reference.nearest(points, 1)[0][:, 0]
     return np.log((np.minimum(around, _FAR) + _SMALL) / (np.minimum(nearest, 1e3) + _SMALL))

@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vr.core.workers import each
+from vr.data.codec import Coded
 from vr.detector.inputs import Columns, Side, informative_columns
 from vr.localization.evidence import TailScale
 from vr.localization.plain_points import PlainPoints
 from vr.stats.conditionals import Conditionals, fit_conditionals
 from vr.stats.contradictions import Contradictions, fit_contradictions
-from vr.stats.coverage import nearest_distances, nearest_neighbours
+from vr.stats.coverage import Neighbours
 from vr.stats.grain import Grain, fit_grain
 from vr.stats.linear_dependence import LinearDependence, fit_linear_dependence
 from vr.stats.typicality import Typicality, fit_typicality
@@ -43,13 +44,15 @@ class Quick:
       dependence: float `[n]`, misfit with the linear dependence between columns.
       pair: float `[n]`, rarity of the row's rarest pair of codes against chance.
       which_pair: int `[n]`, which it is.
-      outer: float `[n, d]`, how far out each cell lies in its column.
+      outermost: float `[n]`, how far out the outermost cell lies in its column.
+      outers: float `[n]`, the same of all cells, added up.
     """
 
     dependence: np.ndarray
     pair: np.ndarray
     which_pair: np.ndarray
-    outer: np.ndarray
+    outermost: np.ndarray
+    outers: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -85,8 +88,8 @@ class _Fold:
     dependence: LinearDependence
     typicality: Typicality
     grain: Grain
-    points: np.ndarray
-    plain: np.ndarray
+    points: Neighbours
+    plain: Neighbours
     spacing: np.ndarray
 
 
@@ -131,16 +134,16 @@ class Norms:
 
         def half(k: int) -> _Fold:
             base = rows.take(np.flatnonzero(fold != k))
-            written = plain.of(base)[:max_points]
+            written = Neighbours(plain.of(base)[:max_points])
             near = min(_NEIGHBOURS, len(written) - 1)
-            spacing = nearest_distances(written, written, near, exclude_self=True).mean(axis=1)
+            spacing = written.nearest(written.points, near, exclude_self=True)[0].mean(axis=1)
             return _Fold(
                 fit_conditionals(base.codes, *kinds, parts, predicted, seeds[k], max(1, threads // FOLDS)),
                 fit_contradictions(base.codes, *kinds, parts, predicted),
                 fit_linear_dependence(base.codes, *kinds, predicted),
                 fit_typicality(base.codes, base.values, columns.numeric, columns.num_codes),
                 fit_grain(base.values, columns.numeric),
-                base.features[:max_points],
+                Neighbours(base.features[:max_points]),
                 written,
                 np.log(spacing + _SMALL),
             )
@@ -148,12 +151,21 @@ class Norms:
         folds = each(half, range(FOLDS), threads)
         closer = _closer(folds, rows, plain.of(rows), fold, threads)
         scales = tuple(TailScale.fit(column) for column in closer.cells.T)
-        quick = _quick(folds, rows.codes, rows.values, fold)
+        quick = _quick(folds, Coded(rows.codes, rows.values), fold)
         return cls(rows, predicted, plain, quick, _scaled(closer, scales), tuple(folds), scales)
 
-    def read(self, codes: np.ndarray, values: np.ndarray, rows: np.ndarray) -> Quick:
-        """Returns the quick readings of a candidate's rows `[n, d]` with their numbers, int64 `[n]`."""
-        return _quick(self._folds, codes, values, fold_of(rows))
+    def read(self, coded: Coded, rows: np.ndarray) -> Quick:
+        """Returns the quick readings of a candidate's rows with their numbers, int64 `[n]`."""
+        return _quick(self._folds, coded, fold_of(rows))
+
+    def outer(self, coded: Coded, rows: np.ndarray) -> np.ndarray:
+        """Returns how far out in its column each cell of a candidate's rows lies, float `[n, d]`."""
+        fold, result = fold_of(rows), np.zeros(coded.codes.shape)
+        for k, models in enumerate(self._folds):
+            mine = np.flatnonzero(fold == k)
+            own = coded.take(mine)
+            result[mine] = models.typicality.read(own.codes, own.values)
+        return result
 
     def read_closer(self, side: Side, threads: int = 1) -> Closer:
         """Returns the other readings of a candidate's rows, those of either half by a thread of its own."""
@@ -174,16 +186,16 @@ class Norms:
         return (int(pairs[which, 0]), int(pairs[which, 1])) if len(pairs) else None
 
 
-def _quick(folds: Sequence[_Fold], codes: np.ndarray, values: np.ndarray, fold: np.ndarray) -> Quick:
-    n = len(codes)
-    result = Quick(np.zeros(n), np.zeros(n), np.zeros(n, np.int64), np.zeros(codes.shape))
+def _quick(folds: Sequence[_Fold], coded: Coded, fold: np.ndarray) -> Quick:
+    n = len(coded)
+    result = Quick(np.zeros(n), np.zeros(n), np.zeros(n, np.int64), np.zeros(n), np.zeros(n))
     for k, models in enumerate(folds):
         mine = np.flatnonzero(fold == k)
         if len(mine):
-            own = codes[mine]
-            result.dependence[mine] = models.dependence.read(own)
-            result.pair[mine], result.which_pair[mine] = models.contradictions.read(own)
-            result.outer[mine] = models.typicality.read(own, values[mine])
+            own = coded.take(mine)
+            result.dependence[mine] = models.dependence.read(own.codes)
+            result.pair[mine], result.which_pair[mine] = models.contradictions.read(own.codes)
+            result.outermost[mine], result.outers[mine] = models.typicality.extremes(own.codes, own.values)
     return result
 
 
@@ -196,8 +208,8 @@ def _closer(folds: Sequence[_Fold], side: Side, plain: np.ndarray, fold: np.ndar
         models, mine = folds[k], np.flatnonzero(fold == k)
         if len(mine):
             surprise[mine] = models.conditionals.surprise(side.codes[mine])
-            distance[mine] = nearest_distances(side.features[mine], models.points, 1)[:, 0]
-            apart, nearest = nearest_neighbours(plain[mine], models.plain, min(_NEIGHBOURS, len(models.plain) - 1))
+            distance[mine] = models.points.nearest(side.features[mine], 1)[0][:, 0]
+            apart, nearest = models.plain.nearest(plain[mine], min(_NEIGHBOURS, len(models.plain) - 1))
             far[mine] = apart.mean(axis=1)
             local[mine] = np.log(far[mine] + _SMALL) - models.spacing[nearest].mean(axis=1)
             grain[mine] = models.grain.read(side.values[mine])

@@ -93,7 +93,8 @@ def reason(
     }
     kinds = np.argsort(-evidence, kind="stable")
     # Beside the likeliest kind those that are a fifth as likely.
-    order = [i for i in kinds if evidence[i] > max(1.3, float(evidence.max()) - 0.7)]
+    least = max(1.3, float(evidence.max()) - 0.7)
+    order = [i for i in kinds if evidence[i] > least]
     repeat = DEFECTS.index("exact_duplicate") - 1
     if repeat < len(evidence) and evidence[repeat] > 1.3:
         order = [repeat, *(i for i in order if i != repeat)]

@@ -5,6 +5,7 @@ Quick readings are made of every row; distances, conditional surprises and near 
 among the candidate's sample, in the order of its rows.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,7 +21,7 @@ from vr.localization.stretches import Stretch, find_stretches
 from vr.stats.scan import scan, whitened
 from vr.stats.twosample import DensityRatio, fit_density_ratio
 
-__all__ = ["EVIDENCE", "Evidence", "RowEvidence"]
+__all__ = ["EVIDENCE", "QUICK", "Evidence", "RowEvidence"]
 
 EVIDENCE = (
     "ratio",  # log density ratio of candidate to reference
@@ -39,7 +40,7 @@ EVIDENCE = (
     "stretch",  # of rows off the rest in these readings
     "shifted",  # of rows off the rest in their cells
 )
-_QUICK = 5  # of them
+QUICK = 5  # of them, the first, are made of every row
 # Of a file of ten times its sample's rows near copies are sought among so many earlier rows only: the sample holds few
 # of the rows that single copies are of, and of many copies of few rows a part of it does, too.
 _EARLIER_ROWS, _LONG = 4_096, 10
@@ -148,7 +149,7 @@ class RowEvidence:
         nulls = _readings(_log_ratio(ratios, base.codes, base.rows), norms.quick, norms.closer)
         scales = [TailScale.fit(null) for null in nulls.T]
         tails = [scale(null) for scale, null in zip(scales, nulls.T, strict=True)]
-        own_quick = norms.read(candidate.codes, candidate.values, candidate.rows)
+        own_quick = norms.read(Coded(candidate.codes, candidate.values), candidate.rows)
         own_closer = norms.read_closer(candidate, threads)
         ratio = _log_ratio(ratios, candidate.codes, candidate.rows)
         own = _readings(ratio, own_quick, own_closer)
@@ -163,9 +164,15 @@ class RowEvidence:
                 np.column_stack([nulls[:, telling], norms.closer.cells, base.features[:, points]]),
             ),
         ]
+        quick = _quick_tails(scales, ratio, own_quick)
+        far_enough = -np.inf
+        if num_rows > max_distance_rows:
+            far_enough = float(np.quantile(quick.sum(axis=1), 1.0 - max_distance_rows / num_rows))
+        outside = _outside(candidate.codes, columns)
+        looked = _looked(quick, outside, far_enough)
         scan_draws = rng.spawn(len(views))
         with workers(threads) as pool:
-            nearness = pool.submit(_nearness, candidate, reference, columns, 2 * reference_rows)
+            nearness = pool.submit(_nearness, candidate, looked, reference, columns, 2 * reference_rows)
             # Nothing is told of stretches where the file's order is not known, or where there is hardly a stretch.
             along = [pool.submit(scan, whitened(*view), draw) for view, draw in zip(views, scan_draws, strict=True)]
             near, own_near = nearness.result()
@@ -187,16 +194,9 @@ class RowEvidence:
             stretches=find_stretches(scans, candidate, columns, embedding),
             scanned=np.column_stack([found.surprise(found.evidence) for found in scans]),
             rows=candidate.rows,
-            far_enough=-np.inf,
+            far_enough=far_enough,
         )
-        tails = result._quick_tails(ratio, own_quick)
-        if num_rows > max_distance_rows:
-            far_enough = float(np.quantile(tails.sum(axis=1), 1.0 - max_distance_rows / num_rows))
-            result = replace(result, far_enough=far_enough)
-        outside = result._outside(candidate.codes)
-        looked = result._looked(tails, outside)
-        closer = own_closer.take(looked)
-        sample = result._gather(tails, looked, closer, own_near[looked], candidate.rows)
+        sample = result._gather(quick, looked, own_closer.take(looked), own_near, candidate.rows)
         if num_rows > _LONG * len(candidate):
             near = near.thinned(_EARLIER_ROWS)
         return replace(result, near=near, sample=Evidence(sample, own_quick.which_pair, outside))
@@ -204,37 +204,43 @@ class RowEvidence:
     def read(self, coded: Coded, rows: np.ndarray) -> Evidence:
         """Returns the evidence against candidate rows with the numbers `rows` (int64 `[n]`, ascending)."""
         if self.sample is None:
-            return self._read(coded, rows)
+            return self._read(coded, rows, np.zeros(0, np.int64))
         # The sample was read when this was fitted; of a short file it is every row.
-        place = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
-        known = self.rows[place] == rows
-        if known.all():
+        known, place = self._sampled(rows)
+        if len(known) == len(rows):
             return self.sample.take(place)
-        rest = np.flatnonzero(~known)
-        order = np.argsort(np.concatenate([np.flatnonzero(known), rest]))
-        return self.sample.take(place[known]).join(self._read(coded.take(rest), rows[rest])).take(order)
+        found = self._read(coded, rows, known)
+        for array, of_sample in zip(found.arrays(), self.sample.arrays(), strict=True):
+            array[known] = of_sample[place]
+        return found
 
-    def _read(self, coded: Coded, rows: np.ndarray) -> Evidence:
-        quick = self.norms.read(coded.codes, coded.values, rows)
-        tails = self._quick_tails(self.log_ratio(coded.codes, rows), quick)
-        outside = self._outside(coded.codes)
-        looked = self._looked(tails, outside)
+    def _sampled(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the positions of the rows that are in the sample, and where in it they are."""
+        first, end = np.searchsorted(self.rows, rows[[0, -1]] + [0, 1]) if len(rows) else (0, 0)
+        at = np.searchsorted(rows, self.rows[first:end])
+        found = np.flatnonzero(rows[at] == self.rows[first:end])
+        return at[found], first + found
+
+    def _read(self, coded: Coded, rows: np.ndarray, known: np.ndarray) -> Evidence:
+        """Reads rows, but those at the positions `known` no closer."""
+        quick = self.norms.read(coded, rows)
+        tails = _quick_tails(self.scales, self.log_ratio(coded.codes, rows), quick)
+        outside = _outside(coded.codes, self.columns)
+        looked = np.setdiff1d(_looked(tails, outside, self.far_enough), known, assume_unique=True)
         side = Side.of(coded.take(looked), self.embedding, rows[looked])
         closer = self.norms.read_closer(side)
         near = self.near.read(side) if len(looked) else np.zeros(0)
         return Evidence(self._gather(tails, looked, closer, near, rows), quick.which_pair, outside)
 
-    def _looked(self, tails: np.ndarray, outside: np.ndarray) -> np.ndarray:
-        return np.flatnonzero((tails.sum(axis=1) >= self.far_enough) | outside)
-
     def _gather(
         self, quick: np.ndarray, looked: np.ndarray, closer: Closer, near: np.ndarray, rows: np.ndarray
     ) -> np.ndarray:
         """Returns all tails of `rows`, of which those at `looked` were read closer, nearness too."""
-        tails = np.zeros((len(rows), len(EVIDENCE)))
-        tails[:, :_QUICK] = quick
+        # By reading, as it is written here and judged.
+        tails = np.zeros((len(rows), len(EVIDENCE)), order="F")
+        tails[:, :QUICK] = quick
         if len(looked):
-            for i, reading in enumerate(_closer_readings(closer).T, _QUICK):
+            for i, reading in enumerate(_closer_readings(closer).T, QUICK):
                 tails[looked, i] = self.scales[i](reading)
             i = EVIDENCE.index("near")
             # The more rows there are to be near to, the nearer is the nearest by chance.
@@ -247,10 +253,6 @@ class RowEvidence:
         """Returns log p(candidate) / p(reference) of each row by the model that did not see its fold, `[n]`."""
         return _log_ratio(self.ratios, codes, rows)
 
-    def _quick_tails(self, ratio: np.ndarray, quick: Quick) -> np.ndarray:
-        readings = _quick_readings(ratio, quick)
-        return np.column_stack([scale(x) for scale, x in zip(self.scales[:_QUICK], readings.T, strict=True)])
-
     def _along(self, rows: np.ndarray) -> np.ndarray:
         """Returns the evidence of stretches for rows by their numbers, float `[n, 2]`."""
         result = np.zeros((len(rows), 2))
@@ -258,32 +260,42 @@ class RowEvidence:
             part = slice(*np.searchsorted(rows, [stretch.start, stretch.end]))
             result[part] = np.maximum(result[part], stretch.evidence)
         # What was scanned itself is known better.
-        place = np.searchsorted(self.rows, rows)
-        known = np.flatnonzero((place < len(self.rows)) & (self.rows[np.minimum(place, len(self.rows) - 1)] == rows))
-        result[known] = self.scanned[place[known]]
+        known, place = self._sampled(rows)
+        result[known] = self.scanned[place]
         return result
 
-    def _outside(self, codes: np.ndarray) -> np.ndarray:
-        """Returns the rows with a number beyond the reference's range or a category it never has, bool `[n]`."""
-        columns = self.columns
-        found = np.zeros(len(codes), bool)
-        for j, last in enumerate(columns.num_codes - 1):
-            if columns.numeric[j]:
-                found |= codes[:, j] == 1
-            if columns.numeric[j] or not columns.ordinal[j]:
-                found |= codes[:, j] == last
-        return found
+
+def _outside(codes: np.ndarray, columns: Columns) -> np.ndarray:
+    """Returns the rows with a number beyond the reference's range or a category it never has, bool `[n]`."""
+    found = np.zeros(len(codes), bool)
+    for j, last in enumerate(columns.num_codes - 1):
+        if columns.numeric[j]:
+            found |= codes[:, j] == 1
+        if columns.numeric[j] or not columns.ordinal[j]:
+            found |= codes[:, j] == last
+    return found
 
 
-def _nearness(candidate: Side, reference: Side, columns: Columns, max_rows: int) -> tuple[NearCopies, np.ndarray]:
-    """Returns what near copies are looked for among, and how near each row of the candidate's sample is to another."""
+def _looked(tails: np.ndarray, outside: np.ndarray, far_enough: float) -> np.ndarray:
+    """Returns the positions of the rows that are read closer."""
+    return np.flatnonzero((tails.sum(axis=1) >= far_enough) | outside)
+
+
+def _nearness(
+    candidate: Side, looked: np.ndarray, reference: Side, columns: Columns, max_rows: int
+) -> tuple[NearCopies, np.ndarray]:
+    """Returns what near copies are looked for among, and how near the rows `looked` at of the sample are to another."""
     near = NearCopies.fit(candidate, reference, columns, max_rows)
-    return near, near.read(candidate)
+    return near, near.read(candidate.take(looked))
 
 
-def _quick_readings(ratio: np.ndarray, quick: Quick) -> np.ndarray:
-    outermost = quick.outer.max(axis=1, initial=0.0)
-    return np.column_stack([ratio, quick.dependence, quick.pair, outermost, quick.outer.sum(axis=1)])
+def _quick_tails(scales: Sequence[TailScale], ratio: np.ndarray, quick: Quick) -> np.ndarray:
+    readings = zip(scales[:QUICK], _quick_readings(ratio, quick), strict=True)
+    return np.array([scale(reading) for scale, reading in readings]).T
+
+
+def _quick_readings(ratio: np.ndarray, quick: Quick) -> tuple[np.ndarray, ...]:
+    return ratio, quick.dependence, quick.pair, quick.outermost, quick.outers
 
 
 def _closer_readings(closer: Closer) -> np.ndarray:
@@ -295,7 +307,7 @@ def _closer_readings(closer: Closer) -> np.ndarray:
 
 
 def _readings(ratio: np.ndarray, quick: Quick, closer: Closer) -> np.ndarray:
-    return np.column_stack([_quick_readings(ratio, quick), _closer_readings(closer)])
+    return np.column_stack([*_quick_readings(ratio, quick), _closer_readings(closer)])
 
 
 def _drawn(candidate: Side, reference: Side, fold: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
@@ -311,7 +323,7 @@ def _log_ratio(ratios: tuple[DensityRatio, ...], codes: np.ndarray, rows: np.nda
     folds = fold_of(rows)
     result = np.empty(len(codes))
     for fold, ratio in enumerate(ratios):
-        mine = folds == fold
-        if mine.any():
+        mine = np.flatnonzero(folds == fold)
+        if len(mine):
             result[mine] = ratio.log_ratio(codes[mine])
     return result

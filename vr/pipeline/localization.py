@@ -137,9 +137,12 @@ def localize_rows(
                 on_batch=lambda done: rows_done("localize", done, num_rows, "rows scored"),
                 proxies=proxies,
             )
+            written = 0
             for batch in () if kept is None else kept.batches():
                 assert write is not None
                 write(batch)
+                written += batch.num_rows
+                rows_done("localize", written, num_rows, "row scores written")
             missing = find_missing(intake.candidate, intake.reference, intake.columns, config.seed)
             found = replace(found, missing=missing)
     return found, weight

@@ -11,13 +11,15 @@ References:
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
 # Both at import and not at the first call: a limit on OpenMP's threads only reaches libraries that are already loaded.
 from sklearn.ensemble import HistGradientBoostingClassifier
+
+from vr.stats.leaf_masks import MOST_LEAVES, LeafMasks, leaf_masks
 
 try:
     import lightgbm
@@ -26,8 +28,9 @@ except (ImportError, OSError):  # OSError: its library asks for an OpenMP runtim
 
 __all__ = ["BoostedTrees", "fit_boosted_trees"]
 
-_TREES, _LEAVES, _LEARNING_RATE, _BINS = 20, 8, 0.3, 32
+_TREES, _LEAVES, _LEARNING_RATE, _BINS = 20, MOST_LEAVES, 0.3, 32
 _LEAF_ROWS, _LEAF_HESSIAN = 20, 1e-3
+_MANY_ROWS = 20_000  # for which it pays to take the trees apart
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,27 @@ class BoostedTrees:
     """
 
     bins: tuple[np.ndarray, ...]
-    _score: Callable[[np.ndarray], np.ndarray]
+    _grown: "_Grown"
 
     def log_odds(self, codes: np.ndarray) -> np.ndarray:
         """Returns the log odds of the first class, float64 `[n]`, of codes `[n, d]`."""
-        return self._score(_binned(codes, self.bins)) if len(codes) else np.empty(0)
+        if not len(codes):
+            return np.empty(0)
+        # To the last bit the same, for a quarter of the time.
+        if len(codes) >= _MANY_ROWS and self._masks is not None:
+            return self._masks.read(codes)
+        return self._grown.score(_binned(codes, self.bins))
+
+    @cached_property
+    def _masks(self) -> LeafMasks | None:
+        return None if self._grown.trees is None else leaf_masks(self._grown.trees(), self.bins)
+
+
+class _Grown(NamedTuple):
+    """What reads binned rows, and the trees as `leaf_masks` takes them where they can be had."""
+
+    score: Callable[[np.ndarray], np.ndarray]
+    trees: Callable[[], list[dict[str, Any]]] | None
 
 
 def fit_boosted_trees(codes: np.ndarray, labels: np.ndarray, seed: int) -> BoostedTrees:
@@ -81,7 +100,7 @@ def _binned(codes: np.ndarray, bins: tuple[np.ndarray, ...]) -> np.ndarray:
     return result
 
 
-def _by_lightgbm(x: np.ndarray, labels: np.ndarray, leaf_rows: int, seed: int) -> Callable[[np.ndarray], np.ndarray]:
+def _by_lightgbm(x: np.ndarray, labels: np.ndarray, leaf_rows: int, seed: int) -> _Grown:
     assert lightgbm is not None
     settings = _DATASET | {
         "objective": "binary",
@@ -98,7 +117,10 @@ def _by_lightgbm(x: np.ndarray, labels: np.ndarray, leaf_rows: int, seed: int) -
     for _ in range(_TREES):
         grown.update()
     grown.free_dataset()
-    return lambda rows: np.asarray(grown.predict(rows, raw_score=True, num_threads=1), float)
+    return _Grown(
+        lambda rows: np.asarray(grown.predict(rows, raw_score=True, num_threads=1), float),
+        lambda: [tree["tree_structure"] for tree in grown.dump_model()["tree_info"]],
+    )
 
 
 # Binned already; bins of its own would be made of a sample, zero apart, at half the cost of growing the trees.
@@ -121,9 +143,7 @@ def _whole_bins(num_columns: int) -> Any:
     return lightgbm.Dataset(rows, np.zeros(_BINS), params=_DATASET).construct()
 
 
-def _by_scikit_learn(
-    x: np.ndarray, labels: np.ndarray, leaf_rows: int, seed: int
-) -> Callable[[np.ndarray], np.ndarray]:
+def _by_scikit_learn(x: np.ndarray, labels: np.ndarray, leaf_rows: int, seed: int) -> _Grown:
     model = HistGradientBoostingClassifier(
         max_iter=_TREES,
         max_leaf_nodes=_LEAVES,
@@ -134,4 +154,4 @@ def _by_scikit_learn(
         random_state=seed,
     )
     model.fit(x, labels)
-    return model.decision_function
+    return _Grown(model.decision_function, None)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -14,6 +15,9 @@ _PRIOR = 0.5  # rows added to what is seen and to what is expected
 _TELLING = np.log(3.0)  # a pair of columns none of whose cells is so much rarer than chance has nothing to say
 _MOST_PAIRS = 256
 _BLOCK_ROWS = 8_192  # looked up at once, within a core's cache
+# One integer holds both: the bits of a float32, which rise with it where it is positive, and below them which pair.
+_WHICH_BITS = 16
+_WHICH = (1 << _WHICH_BITS) - 1
 
 
 @dataclass(frozen=True)
@@ -33,17 +37,21 @@ class Contradictions:
 
     def read(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns the rarity of each row's rarest pair, float `[n]`, 0 where there is none, and which it is, int."""
-        worst, which = np.zeros(len(codes), np.float32), np.zeros(len(codes), np.int64)
-        told = np.unique(self.pairs)
+        found, told = np.zeros(len(codes), np.int64), np.unique(self.pairs)
         for start in range(0, len(codes), _BLOCK_ROWS):
-            rows = slice(start, start + _BLOCK_ROWS)
-            seen = {j: self.classes[j][np.minimum(codes[rows, j], len(self.classes[j]) - 1)] for j in told}
-            for i, ((a, b), rarity) in enumerate(zip(self.pairs, self.rarity, strict=True)):
-                found = np.take(rarity, seen[a] * rarity.shape[1] + seen[b])
-                higher = found > worst[rows]
-                np.copyto(worst[rows], found, where=higher)
-                np.copyto(which[rows], i, where=higher)
-        return worst, which
+            rows, highest = codes[start : start + _BLOCK_ROWS], found[start : start + _BLOCK_ROWS]
+            seen = {int(j): self.classes[j].take(rows[:, j], mode="clip") for j in told}
+            for (a, b), keys in zip(self.pairs.tolist(), self._keys, strict=True):
+                np.maximum(highest, keys.take(seen[a] * keys.shape[1] + seen[b]), out=highest)
+        return (found >> _WHICH_BITS).astype(np.int32).view(np.float32), np.where(found > 0, ~found & _WHICH, 0)
+
+    @cached_property
+    def _keys(self) -> tuple[np.ndarray, ...]:
+        """Of each pair's classes one number, the greater the rarer; of equally rare ones the first pair has it."""
+        return tuple(
+            np.where(rarity > 0.0, (rarity.view(np.int32).astype(np.int64) << _WHICH_BITS) | (_WHICH - i), 0)
+            for i, rarity in enumerate(self.rarity)
+        )
 
 
 def fit_contradictions(

@@ -3,7 +3,7 @@
 Features are `float [n, p]` on comparable scales (standardised numbers, one-hot codes). Distances are Euclidean.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from vr.stats.rowwise import in_whole_blocks
 
-__all__ = ["Balls", "Prdc", "nearest_distances", "nearest_neighbours", "prdc"]
+__all__ = ["Balls", "Neighbours", "Prdc", "nearest_distances", "nearest_neighbours", "prdc"]
 
 # Rows taken at once against all rows of the other side: 512 x 4096 float32 distances are 8 MB, near a cache's size.
 _BLOCK_ROWS = 512
@@ -58,24 +58,48 @@ def nearest_neighbours(
     Returns:
       `(distances float64 [n, k], rows int64 [n, k])`, ascending; infinite and -1 where y has too few rows.
     """
-    x, y = np.asarray(x, float), np.asarray(y, float)
-    distances, rows = np.full((len(x), k), np.inf), np.full((len(x), k), -1, dtype=np.int64)
-    num_searched = min(k + exclude_self, len(y))
-    if not len(x) or num_searched == 0:
+    return Neighbours(y).nearest(x, k, exclude_self)
+
+
+class Neighbours:
+    """Rows among which neighbours are looked for, made ready once for all that ask.
+
+    Args:
+      points: `float [m, p]`.
+    """
+
+    def __init__(self, points: np.ndarray):
+        self.points = np.asarray(points)
+        # Squared distances come from norms and products; centring keeps float32 from cancelling.
+        self._centre = self.points.astype(float).mean(axis=0) if len(self.points) else np.zeros(self.points.shape[1])
+        self._search = _searcher(_float32(self.points - self._centre))
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def nearest(self, x: np.ndarray, k: int, exclude_self: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """Returns distances to, and row numbers of, the k nearest; see `nearest_neighbours`."""
+        x = np.asarray(x)
+        distances, rows = np.full((len(x), k), np.inf), np.full((len(x), k), -1, dtype=np.int64)
+        num_searched = min(k + exclude_self, len(self.points))
+        if not len(x) or num_searched == 0:
+            return distances, rows
+        centred = np.subtract(x, self._centre, out=np.empty(x.shape, np.float32), casting="same_kind")
+        # Of rows that are equally near, which is found must not depend on the other rows of x.
+        found = self._search(in_whole_blocks(centred), num_searched)[: len(x)]
+        if exclude_self:
+            found = _without_self(found)
+        num_found = found.shape[1]
+        squared = np.empty(found.shape)
+        for start in range(0, len(x), _BLOCK_ROWS):
+            block = slice(start, start + _BLOCK_ROWS)
+            for i in range(num_found):
+                apart = np.subtract(x[block], self.points[found[block, i]], dtype=float)
+                squared[block, i] = np.square(apart, out=apart).sum(axis=1)
+        order = np.argsort(squared, axis=1, kind="stable")
+        distances[:, :num_found] = np.sqrt(np.take_along_axis(squared, order, axis=1))
+        rows[:, :num_found] = np.take_along_axis(found, order, axis=1)
         return distances, rows
-    # Squared distances come from norms and products; centring keeps float32 from cancelling.
-    centre = y.mean(axis=0)
-    found = _search(_float32(x - centre), _float32(y - centre), num_searched)
-    if exclude_self:
-        found = _without_self(found)
-    num_found = found.shape[1]
-    squared = np.zeros(found.shape)
-    for i in range(num_found):
-        squared[:, i] = np.square(x - y[found[:, i]]).sum(axis=1)
-    order = np.argsort(squared, axis=1, kind="stable")
-    distances[:, :num_found] = np.sqrt(np.take_along_axis(squared, order, axis=1))
-    rows[:, :num_found] = np.take_along_axis(found, order, axis=1)
-    return distances, rows
 
 
 def prdc(reference: np.ndarray, candidate: np.ndarray, k: int = 5, max_rows: int = 4096) -> Prdc:
@@ -201,20 +225,18 @@ def _float32(x: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(x, dtype=np.float32)
 
 
-def _search(x: np.ndarray, y: np.ndarray, k: int) -> np.ndarray:
-    """Row numbers of the k nearest rows of y, exactly, nearest first."""
-    # Of rows that are equally near, which is found must not depend on the other rows of x.
-    num_rows, x = len(x), in_whole_blocks(x)
+def _searcher(y: np.ndarray) -> Callable[[np.ndarray, int], np.ndarray]:
+    """Returns what gives the row numbers of the k nearest rows of y for other rows, exactly, nearest first."""
     try:
         import faiss
     except ImportError:
         from sklearn.neighbors import NearestNeighbors
 
-        neighbours = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(y)
-        return neighbours.kneighbors(x, return_distance=False)[:num_rows]
+        brute = NearestNeighbors(algorithm="brute")
+        return lambda x, k: brute.fit(y).kneighbors(x, k, return_distance=False)
     index = faiss.IndexFlatL2(y.shape[1])
     index.add(y)
-    return index.search(x, k)[1][:num_rows]
+    return lambda x, k: index.search(x, k)[1]
 
 
 def _without_self(found: np.ndarray) -> np.ndarray:

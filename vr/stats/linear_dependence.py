@@ -42,14 +42,15 @@ class LinearDependence:
         result = np.zeros(len(codes))
         for start in range(0, len(codes), _BLOCK_ROWS):
             rows, total = codes[start : start + _BLOCK_ROWS], result[start : start + _BLOCK_ROWS]
-            seen = [
-                table[np.minimum(rows[:, j], len(table) - 1)]
-                for j, table in zip(self.columns, self.classes, strict=True)
-            ]
+            seen = [table.take(rows[:, j], mode="clip") for j, table in zip(self.columns, self.classes, strict=True)]
             for place, table in zip(seen, self.alone, strict=True):
-                total += table[place]
+                total += table.take(place)
+            row, known = np.zeros(0, np.intp), None
             for a, b, table in self.pairs:
-                total += np.take(table, seen[a] * table.shape[1] + seen[b])
+                # Where in a table the first column's row begins is the same in most of the tables that follow.
+                if known != (a, table.shape[1]):
+                    row, known = seen[a] * table.shape[1], (a, table.shape[1])
+                total += table.take(row + seen[b])
         return result
 
 
