@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from benchmarks.collapse.evidence import RESULTS, RULED_OUT_NOISE, SPECS, load_cases
+from benchmarks.collapse.evidence import RESULTS, RULED_OUT_NOISE, SKILL_LOST_TARGETS, SPECS, load_cases
 from benchmarks.collapse.fitting import soft_target
 from benchmarks.collapse.judging import Answers, answer, card, differences
 from benchmarks.collapse.ladders import PROBED
@@ -54,14 +54,17 @@ def peers(workers: int) -> dict[str, Any]:
 
 def peers_for_targets(workers: int) -> dict[str, Any]:
     """Returns the same where the verdict is told the columns to be predicted; the tools have no way to be told."""
-    return _peers(workers, ["features", "targets", "peers"], "trained_for_targets")
+    groups = {"vr_not_told": HEADS["trained"], "skill_lost_targets_alone": (f"{SKILL_LOST_TARGETS}:shift",)}
+    return _peers(workers, ["features", "targets", "peers"], "trained_for_targets", groups)
 
 
-def _peers(workers: int, stages: Sequence[str], situation: str) -> dict[str, Any]:
+def _peers(
+    workers: int, stages: Sequence[str], situation: str, more: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, Any]:
     everything, table = load_cases(stages, PEERS, noise=RULED_OUT_NOISE)
     groups = {name: (name,) for name in PEERS}
     groups |= {"stack": PEERS, "stack_and_log_ratio": (*PEERS, f"{_LOG_RATIO}:raw")}
-    return _compared(everything, groups, workers, teaching(table), situation)
+    return _compared(everything, groups | dict(more or {}), workers, teaching(table), situation)
 
 
 def ablation(workers: int) -> dict[str, Any]:
