@@ -10,14 +10,16 @@ import numpy as np
 
 __all__ = ["header_end", "rows_end"]
 
-_QUOTE = ord('"')
+_QUOTE, _FEED, _RETURN = b'"\n\r'
+_PIECE_BYTES = 1 << 18  # looked at together: what lies in the cache
 
 
 def rows_end(text: bytes, delimiter: str) -> int:
     """Returns where the last whole row of `text` ends, 0 where none does; `text` begins with a row."""
-    spans = _quoted(text, delimiter)
-    # Most files have line feeds; a carriage return may be half of a line end, whose other half then is a blank line.
-    return _last_outside(b"\n", text, spans) or _last_outside(b"\r", text, spans)
+    if b'"' not in text:
+        return text.rfind(b"\n") + 1 or text.rfind(b"\r") + 1
+    end = _by_parity(text, delimiter)
+    return _by_cells(text, delimiter) if end is None else end
 
 
 def header_end(text: bytes, delimiter: str) -> int:
@@ -28,38 +30,38 @@ def header_end(text: bytes, delimiter: str) -> int:
     return len(text) if found is None else found.end()
 
 
-Spans = tuple[np.ndarray, np.ndarray]
-
-
-def _last_outside(sign: bytes, text: bytes, spans: Spans) -> int:
-    """Returns the place after the last `sign` that lies outside of all spans; 0 where there is none."""
-    stop = len(text)
-    for i in range(len(spans[0]) - 1, -1, -1):
-        if (found := text.rfind(sign, int(spans[1][i]), stop)) >= 0:
-            return found + 1
-        stop = int(spans[0][i])
-    return text.rfind(sign, 0, stop) + 1
-
-
-def _quoted(text: bytes, delimiter: str) -> Spans:
-    """Returns where quoted parts of cells begin and end (quotes included); one that is not closed ends with the text.
-
-    A cell with two quotes for one may come in several parts.
-    """
-    if b'"' not in text:
-        return np.empty(0, np.int64), np.empty(0, np.int64)
+def _by_parity(text: bytes, delimiter: str) -> int | None:
+    """Returns `rows_end` as if every other quote were an opening one; None where one stands within a cell."""
     content = np.frombuffer(text, np.uint8)
-    quotes = np.flatnonzero(content == _QUOTE)
-    # If every other quote is an opening one, each must stand at the start of a cell, or be the second of two.
-    opening, closing = quotes[::2], quotes[1::2]
-    before = content[opening - 1]
-    if opening[0] == 0:
-        before[0] = ord("\n")
+    # Each must be at the start of a cell, or be the second of two that stand for one.
     may_precede = np.zeros(256, bool)
-    may_precede[[_QUOTE, ord("\n"), ord("\r"), ord(delimiter)]] = True
-    if may_precede[before].all():
-        return opening, np.append(closing + 1, np.full(len(opening) - len(closing), len(text)))
-    # There are quotes within cells that have none at their start: cell by cell.
-    parts = re.finditer(rb'(?<![^%b\r\n])"[^"]*+(?:""[^"]*+)*+"?' % re.escape(delimiter.encode()), text)
-    spans = np.array([part.span() for part in parts], np.int64).reshape(-1, 2)
-    return spans[:, 0], spans[:, 1]
+    may_precede[[_QUOTE, _FEED, _RETURN, ord(delimiter)]] = True
+    feed = carriage = is_quoted = 0
+    for start in range(0, len(content), _PIECE_BYTES):
+        piece = content[start : start + _PIECE_BYTES]
+        quotes = np.flatnonzero(piece == _QUOTE)
+        opening = quotes[is_quoted::2] + start
+        if not may_precede[content[opening[opening > 0] - 1]].all():
+            return None
+        feed = _last_end(piece == _FEED, quotes, is_quoted, start) or feed
+        # Most files have line feeds; a carriage return may be half of a line end, the other half then a blank line.
+        carriage = feed or _last_end(piece == _RETURN, quotes, is_quoted, start) or carriage
+        is_quoted = (is_quoted + len(quotes)) % 2
+    return feed or carriage
+
+
+def _last_end(are_ends: np.ndarray, quotes: np.ndarray, is_quoted: int, start: int) -> int:
+    """Returns the place after a piece's last end of a line that is not quoted, 0 where there is none."""
+    ends = np.flatnonzero(are_ends)
+    outside = ends[(np.searchsorted(quotes, ends) + is_quoted) % 2 == 0]
+    return start + int(outside[-1]) + 1 if len(outside) else 0
+
+
+def _by_cells(text: bytes, delimiter: str) -> int:
+    """Returns `rows_end`, going from one quoted part of a cell to the next."""
+    feed = carriage = at = 0
+    for part in re.finditer(rb'(?<![^%b\r\n])"[^"]*+(?:""[^"]*+)*+"?' % re.escape(delimiter.encode()), text):
+        feed = text.rfind(b"\n", at, part.start()) + 1 or feed
+        carriage = text.rfind(b"\r", at, part.start()) + 1 or carriage
+        at = part.end()
+    return text.rfind(b"\n", at) + 1 or feed or text.rfind(b"\r", at) + 1 or carriage
