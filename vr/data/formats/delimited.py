@@ -55,7 +55,7 @@ class DelimitedReader:
         self.names = self.schema.names
         self.notes = self.layout.notes
         self.num_rows = sum(self.layout.rows)
-        self._blocks = self._block_file()
+        self._blocks = self.block_file()
         self._blocks.check(self.layout.stamp)
         self._has_ranges = self._blocks.has_ranges()
 
@@ -98,7 +98,7 @@ class DelimitedReader:
         declared = declared_encoding(start)
         self.encoding = "utf-8" if declared == "utf-8-sig" else declared
         first = len(codecs.BOM_UTF8) if declared == "utf-8-sig" else 0
-        stamp = self._block_file().stamp()
+        stamp = self.block_file().stamp()
         notes = [f"file {self.file.path} is read as UTF-16"] if self.encoding == "utf-16" else []
         try:
             return self._settled(stamp, first, notes)
@@ -129,7 +129,7 @@ class DelimitedReader:
                 rows.append(each.num_rows)
                 yield each
 
-        blocks = noted(self._block_file().cut(start))
+        blocks = noted(self.block_file().cut(start))
         strings = self._parsed(blocks, self.names, lambda each: each, self.file.size > _BLOCK_BYTES)
         typings, _ = settle(self.names, counted(strings))
         found: Iterable[tuple[str, Typing]] = list(zip(self.names, typings, strict=True))
@@ -146,7 +146,7 @@ class DelimitedReader:
 
     def _header(self, first: int) -> tuple[list[str], int]:
         """Returns the names in the first line that is not blank, and where that ends."""
-        for block in self._block_file().cut(first):
+        for block in self.block_file().cut(first):
             if block.content.strip(b"\r\n"):
                 content = block.content[: header_end(block.content, self.delimiter)]
                 with self._explained("the first line must name the columns"):
@@ -218,7 +218,9 @@ class DelimitedReader:
                 ) from err
             raise
 
-    def _block_file(self) -> BlockFile:
+    def block_file(self) -> BlockFile:
+        """Returns the file as blocks that are yet to be cut."""
+
         def ends(text: bytes) -> int:
             return rows_end(text, self.delimiter)
 

@@ -36,25 +36,23 @@ def _by_parity(text: bytes, delimiter: str) -> int | None:
     # Each must be at the start of a cell, or be the second of two that stand for one.
     may_precede = np.zeros(256, bool)
     may_precede[[_QUOTE, _FEED, _RETURN, ord(delimiter)]] = True
-    feed = carriage = is_quoted = 0
-    for start in range(0, len(content), _PIECE_BYTES):
-        piece = content[start : start + _PIECE_BYTES]
-        quotes = np.flatnonzero(piece == _QUOTE)
-        opening = quotes[is_quoted::2] + start
+    starts = range(0, len(content), _PIECE_BYTES)
+    quoted = [0]  # whether each piece begins within quotes
+    for start in starts:
+        quotes = np.flatnonzero(content[start : start + _PIECE_BYTES] == _QUOTE)
+        opening = quotes[quoted[-1] :: 2] + start
         if not may_precede[content[opening[opening > 0] - 1]].all():
             return None
-        feed = _last_end(piece == _FEED, quotes, is_quoted, start) or feed
-        # Most files have line feeds; a carriage return may be half of a line end, the other half then a blank line.
-        carriage = feed or _last_end(piece == _RETURN, quotes, is_quoted, start) or carriage
-        is_quoted = (is_quoted + len(quotes)) % 2
-    return feed or carriage
-
-
-def _last_end(are_ends: np.ndarray, quotes: np.ndarray, is_quoted: int, start: int) -> int:
-    """Returns the place after a piece's last end of a line that is not quoted, 0 where there is none."""
-    ends = np.flatnonzero(are_ends)
-    outside = ends[(np.searchsorted(quotes, ends) + is_quoted) % 2 == 0]
-    return start + int(outside[-1]) + 1 if len(outside) else 0
+        quoted.append((quoted[-1] + len(quotes)) % 2)
+    # Most files have line feeds; a carriage return may be half of a line end, the other half then a blank line.
+    for sign in (_FEED, _RETURN):
+        for start, is_quoted in zip(reversed(starts), reversed(quoted[:-1]), strict=True):
+            piece = content[start : start + _PIECE_BYTES]
+            ends = np.flatnonzero(piece == sign)
+            outside = ends[(np.searchsorted(np.flatnonzero(piece == _QUOTE), ends) + is_quoted) % 2 == 0]
+            if len(outside):
+                return start + int(outside[-1]) + 1
+    return 0
 
 
 def _by_cells(text: bytes, delimiter: str) -> int:

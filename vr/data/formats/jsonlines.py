@@ -57,7 +57,7 @@ class JsonReader:
         self.schema = self.layout.schema
         self.notes = self.layout.notes
         self.num_rows = sum(self.layout.rows)
-        self._lines = self._block_file()
+        self._lines = self.block_file()
         self._lines.check(self.layout.stamp)
         # An array's objects lie anywhere on its lines.
         self._has_ranges = bool(self.layout.starts) and self._lines.has_ranges()
@@ -111,7 +111,7 @@ class JsonReader:
         with reading(self.file.path), self.file.stream() as stream:
             declared = declared_encoding(stream.read(4))
         self.encoding = "utf-8" if declared == "utf-8-sig" else declared
-        stamp = self._block_file().stamp()
+        stamp = self.block_file().stamp()
         try:
             return self._settled(stamp, [])
         except UnicodeDecodeError:
@@ -119,7 +119,7 @@ class JsonReader:
             return self._settled(stamp, [f"file {self.file.path} is not UTF-8: read as latin-1"])
 
     def _settled(self, stamp: list[int | None], notes: list[str]) -> Layout:
-        self._lines = self._block_file()
+        self._lines = self.block_file()
         typings: dict[str, Typing] = {}
         starts: list[int] = []
         rows: list[int] = []
@@ -285,7 +285,9 @@ class JsonReader:
             hint="write one flat object per row",
         )
 
-    def _block_file(self) -> BlockFile:
+    def block_file(self) -> BlockFile:
+        """Returns the file as blocks that are yet to be cut."""
+
         def too_long(start: int) -> DataError:
             return self._too_long(self._lines.line_at(start))
 
