@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import re
+import time
 from pathlib import Path
 
 import h5py
@@ -20,7 +21,7 @@ from tests.data.test_profile import assert_same, large_table, profiler_of
 from vr.core.errors import DataError
 from vr.data import shared
 from vr.data.config import Isolation, ReadingConfig
-from vr.data.formats import delimited, hdf5, jsonlines
+from vr.data.formats import delimited, delimited_rows, hdf5, jsonlines
 from vr.data.formats.delimited_rows import header_end, rows_end
 from vr.data.formats.opening import open_reader
 from vr.data.formats.reader import told_layout
@@ -53,10 +54,19 @@ def rows_end_by_hand(text: bytes, delimiter: str) -> int:
     return end[b"\n"] or end[b"\r"]
 
 
-@given(SOUP, st.sampled_from(",;"))
+@given(SOUP, st.sampled_from(",;"), st.integers(1, 50))
 @settings(max_examples=500)
-def test_rows_end_where_a_parser_that_goes_by_characters_says(text, delimiter):
-    assert rows_end(text, delimiter) == rows_end_by_hand(text, delimiter)
+def test_rows_end_where_a_parser_that_goes_by_characters_says(text, delimiter, piece_bytes):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delimited_rows, "_PIECE_BYTES", piece_bytes)
+        assert rows_end(text, delimiter) == rows_end_by_hand(text, delimiter)
+
+
+def test_a_long_row_of_many_quotes_takes_no_hours(tmp_path):
+    (tmp_path / "x.csv").write_text("a,b\n" + '1,"' + 'x"",y\n' * 2_000_000 + '"\n2,z\n')
+    started = time.process_time()
+    assert [len(cell) for cell in rows_of(open_source(tmp_path / "x.csv"))["b"]] == [10_000_000, 1]
+    assert time.process_time() - started < 20
 
 
 @pytest.mark.parametrize(
