@@ -75,6 +75,16 @@ def test_two_workers_give_the_profile_and_the_sample_of_one_process(engine, fold
     assert there.table.equals(here.table)
 
 
+def test_two_workers_read_parts_of_one_csv(engine, tmp_path):
+    folder = write_files(tmp_path / "files", [120_000], large_table(120_000), "csv")
+    source = open_source(folder)
+    profiler = profiler_of(large_table(1_000), 300, {"name": "categorical"})
+    work = work_for(profiler, source)
+    whole = Passes().run(source, work, 10_000, lambda done: None)
+    assert len(plan(source.group_rows or [], 50_000)) == 3
+    assert_same(Passes(engine, 50_000).run(source, work, 10_000, lambda done: None), whole)
+
+
 def test_two_workers_draw_the_stratified_sample_of_one_process(engine, folder):
     source = open_source(folder)
     codec = profiler_of(large_table(1_000), 300, {"name": "categorical"}).codec

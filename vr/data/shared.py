@@ -13,7 +13,7 @@ from pyarrow import fs
 from vr.core.errors import DataError
 from vr.data.config import Isolation, ReadingConfig, is_isolated
 from vr.data.formats.opening import open_reader
-from vr.data.formats.reader import InputFile, Reader
+from vr.data.formats.reader import InputFile, Reader, told_layout
 from vr.data.isolation.reader import ReadingProcesses, open_isolated
 from vr.data.partition import Part, Partition
 from vr.data.source import Source
@@ -42,6 +42,7 @@ def share(source: Source, partition: Partition) -> dict[str, Any]:
             }
             for file in files
         ],
+        "layouts": [told_layout(source.readers[part.file]) for part in partition.parts],
         "parts": [[part.groups, part.rows] for part in partition.parts],
         "row_start": partition.row_start,
     }
@@ -57,7 +58,8 @@ def open_share(told: dict[str, Any]) -> tuple[Source, Partition]:
     first = told["files"][0]["path"]
     filesystem = filesystem_of(Address.parse(first)) if is_remote(first) else fs.LocalFileSystem()
     files = [InputFile(**file, filesystem=filesystem, limits=limits) for file in told["files"]]
-    readers = _readers(_Files(files, told["format"], json.dumps([told["limits"], [_mark(file) for file in files]])))
+    marks = json.dumps([told["limits"], [_mark(file) for file in files]])
+    readers = _readers(_Files(files, told["layouts"], told["format"], marks))
     source = Source(
         uri=told["uri"],
         format=told["format"],
@@ -86,6 +88,7 @@ class _Files:
     """Files to open; equal to others where these are the same files, unchanged, to be read in the same way."""
 
     files: list[InputFile] = field(compare=False)
+    layouts: list[dict[str, Any] | None] = field(compare=False)
     format: str
     marks: str
 
@@ -95,9 +98,10 @@ class _Files:
 def _readers(of: _Files) -> list[Reader]:
     limits = of.files[0].limits
     if not is_isolated(limits.isolation):
-        return [open_reader(file, of.format) for file in of.files]
+        layouts = zip(of.files, of.layouts, strict=True)
+        return [open_reader(file, of.format, layout) for file, layout in layouts]
     processes = _processes(tuple(sorted((asdict(limits) | {"isolation": limits.isolation.name}).items())))
-    return open_isolated(of.files[0].path, of.files, of.format, processes)[1]
+    return open_isolated(of.files[0].path, of.files, of.format, processes, of.layouts)[1]
 
 
 def _mark(file: InputFile) -> list[Any]:

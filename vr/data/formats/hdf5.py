@@ -24,6 +24,7 @@ from vr.data.meter import check_columns
 __all__ = ["Hdf5Reader"]
 
 _ROWS_A_TIME = 65_536
+_MOST_GROUPS = 1 << 14
 # What h5py raises where something is not laid out as it should be.
 _LAYOUT_ERRORS = (KeyError, RuntimeError, ValueError, IndexError, AttributeError, TypeError)
 
@@ -50,13 +51,33 @@ class Hdf5Reader:
 
     def read(self, schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Yields the columns of `schema`, at most `batch_rows` rows at a time."""
+        return self._read(schema, batch_rows, 0, self.num_rows)
+
+    @property
+    def group_rows(self) -> list[int]:
+        """Rows of each group: any could be read by themselves, and so many are a batch or more."""
+        size = self._group_size()
+        return [min(size, self.num_rows - start) for start in range(0, self.num_rows, size)]
+
+    def read_groups(self, schema: pa.Schema, batch_rows: int, first: int, stop: int) -> Iterator[pa.RecordBatch]:
+        """Yields some groups of rows, see `read`."""
+        size = self._group_size()
+        return self._read(schema, batch_rows, first * size, min(stop * size, self.num_rows))
+
+    def _group_size(self) -> int:
+        # A file may say that it has any number of rows.
+        return max(_ROWS_A_TIME, -(-self.num_rows // _MOST_GROUPS))
+
+    def _read(self, schema: pa.Schema, batch_rows: int, first: int, stop: int) -> Iterator[pa.RecordBatch]:
         columns = [self._columns[name] for name in schema.names]
         step = min(batch_rows, _ROWS_A_TIME)
         with self._open() as root:
             meter = self.file.meter()
-            for start in range(0, self.num_rows, step):
-                rows = _rows(root, columns, start, start + step)
-                meter.add(sum(values.nbytes for values in rows.values()))
+            # All rows of these columns, whichever are wanted: parts of an endless file may be small.
+            meter.add(sum(dataset_at(root, path).nbytes for path in {column.dataset for column in columns}))
+            for start in range(first, stop, step):
+                rows = _rows(root, columns, start, min(start + step, stop))
+                meter.add(0)
                 yield pa.RecordBatch.from_arrays([column.read(rows) for column in columns], names=schema.names)
 
     @contextmanager

@@ -24,17 +24,27 @@ class IpcReader:
             names, self.notes = unique_names(schema.names, file.path)
             self._stored = dict(zip(names, schema.names, strict=True))
             self._places = {name: i for i, name in enumerate(schema.names)}
-            self.num_rows = sum(batch.num_rows for batch in self._batches(schema.names[:1]))
+            rows = [batch.num_rows for batch in self._batches(schema.names[:1])]
+            self.num_rows = sum(rows)
+            self.group_rows = rows if self.is_file else []  # of each batch; those of a stream come in order alone
             self.schema = pa.schema(
                 [field.with_name(name) for name, field in zip(names, schema, strict=True)]
             ).remove_metadata()
 
     def read(self, schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
-        """Yields the stored batches, cut down to the columns of `schema`."""
-        del batch_rows  # they are as long as they were written
+        """Yields the stored batches, as long as they were written, cut down to the columns of `schema`."""
+        del batch_rows
+        return self._read(schema, None)
+
+    def read_groups(self, schema: pa.Schema, batch_rows: int, first: int, stop: int) -> Iterator[pa.RecordBatch]:
+        """Yields some batches of a file layout, see `read`."""
+        del batch_rows
+        return self._read(schema, range(first, stop))
+
+    def _read(self, schema: pa.Schema, places: range | None) -> Iterator[pa.RecordBatch]:
         stored = [self._stored[name] for name in schema.names]
         with reading(self.file.path):
-            for batch in self._batches(stored):
+            for batch in self._batches(stored, places):
                 # Before anything is computed with it: a damaged file must not crash the process.
                 batch.validate(full=True)
                 yield batch.select(stored).rename_columns(schema.names)
@@ -54,10 +64,14 @@ class IpcReader:
         included = None if columns is None else [self._places[name] for name in columns]
         return pa.ipc.open_file(self.file.open(), options=pa.ipc.IpcReadOptions(included_fields=included))
 
-    def _batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    def _batches(self, columns: list[str] | None = None, places: range | None = None) -> Iterator[pa.RecordBatch]:
+        """Yields batches as they are stored, some or all columns; of a file also some of them."""
         meter = self.file.meter()
         with self._open(columns) as opened:
-            stored = map(opened.get_batch, range(opened.num_record_batches)) if self.is_file else iter(opened)
+            if self.is_file:
+                stored = map(opened.get_batch, range(opened.num_record_batches) if places is None else places)
+            else:
+                stored = iter(opened)
             for batch in stored:
                 meter.add(0)  # a dictionary that all batches share would count again in each
                 yield batch

@@ -8,7 +8,7 @@ import codecs
 import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.json as pajson
 
 from vr.core.errors import DataError
+from vr.data.formats.blocks import Block, BlockFile, Layout, parse_blocks
 from vr.data.formats.pyvalues import array_of, type_of
 from vr.data.formats.reader import InputFile, reading, unique_names
 from vr.data.formats.sniff import declared_encoding
@@ -34,81 +35,136 @@ _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _OPENING, _CLOSING = ([ord(sign) for sign in signs] for signs in ("[{", "]}"))
 
 Row = dict[str, Any]
+_Block = Block | list[Row]  # lines, or some of an array's objects
 
 
 class JsonReader:
-    """One JSON file; opening it makes one pass, which settles types and counts rows.
+    """One JSON file; opening it makes one pass, which settles types, counts rows and cuts lines into blocks.
 
     A key that is missing from an object is null; columns come in the order of their first appearance.
+
+    Args:
+      file: The file.
+      layout: What was found when it was opened before; the pass is then spared.
     """
 
-    def __init__(self, file: InputFile):
+    def __init__(self, file: InputFile, layout: Layout | None = None):
         self.file = file
-        self.notes: list[str] = []
-        self._line = 1  # that the block at hand begins at
+        self._line = 1  # of an array, where the piece at hand begins
         self._decoder = json.JSONDecoder(object_pairs_hook=self._row, parse_int=_integer)
-        with reading(file.path), file.stream() as stream:
-            self.encoding = declared_encoding(stream.read(4))
-        try:
-            typings = self._settle()
-        except UnicodeDecodeError:
-            self.encoding = "latin-1"
-            self.notes.append(f"file {file.path} is not UTF-8: read as latin-1")
-            typings = self._settle()
-        self._stored = list(typings)
-        names, notes = unique_names(self._stored, file.path)
-        with reading(file.path):  # an escape such as \\ud800 alone is no text
-            self.schema = pa.schema([(new, typings[old].type) for new, old in zip(names, self._stored, strict=True)])
-        self.notes += notes
-        self.notes += [note for new, old in zip(names, self._stored, strict=True) for note in typings[old].note(new)]
+        self.layout = self._found() if layout is None else layout
+        self.encoding = self.layout.encoding
+        self.schema = self.layout.schema
+        self.notes = self.layout.notes
+        self.num_rows = sum(self.layout.rows)
+        self._lines = self.block_file()
+        self._lines.check(self.layout.stamp)
+        # An array's objects lie anywhere on its lines.
+        self._has_ranges = bool(self.layout.starts) and self._lines.has_ranges()
+
+    @property
+    def told_layout(self) -> dict[str, Any]:
+        """What opening the file found out, see `vr.data.formats.reader.LaidOutReader`."""
+        return self.layout.told()
 
     @property
     def stored_name(self) -> dict[str, str]:
         """What each column, by its name in `schema`, is called in the file."""
-        return dict(zip(self.schema.names, self._stored, strict=True))
+        return dict(zip(self.schema.names, self.layout.stored, strict=True))
+
+    @property
+    def group_rows(self) -> list[int]:
+        """Rows of each block of lines; none where blocks are not found by their place."""
+        return self.layout.rows if self._has_ranges else []
 
     def read(self, schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Yields blocks of the columns of `schema`, parsed as its types; null where this file lacks one."""
-        del batch_rows  # a block is a number of bytes
-        stored = {str(name): old for name, old in zip(self.schema.names, self._stored, strict=True)}
-        wanted = [(stored.get(str(field.name), str(field.name)), field.type) for field in schema]
-        with reading(self.file.path, "the file changed since it was opened: run again"):
-            for block in self._blocks():
-                table = None if isinstance(block, list) else _parse(block)
-                if table is None or any(_lost_its_spelling(table, name, type_) for name, type_ in wanted):
-                    rows = self._rows(block)
-                    arrays = [array_of([row.get(name) for row in rows], type_) for name, type_ in wanted]
-                else:
-                    arrays = [_column(table, name, type_) for name, type_ in wanted]
-                yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+        if self._has_ranges:
+            return self.read_groups(schema, batch_rows, 0, len(self.layout.rows))
+        return self._read(schema, self._blocks(), self.file.size > _BLOCK_BYTES)
 
-    def _settle(self) -> dict[str, Typing]:
+    def read_groups(self, schema: pa.Schema, batch_rows: int, first: int, stop: int) -> Iterator[pa.RecordBatch]:
+        """Yields some blocks of lines, see `read`."""
+        del batch_rows  # a block is a number of bytes
+        blocks = self._lines.at(self.layout.starts[first : stop + 1])
+        return self._read(schema, self._metered(blocks), stop - first > 1)
+
+    def _read(self, schema: pa.Schema, blocks: Iterator[_Block], are_many: bool) -> Iterator[pa.RecordBatch]:
+        stored = self.stored_name
+        wanted = [(stored.get(str(field.name), str(field.name)), field.type) for field in schema]
+
+        def typed(block: _Block) -> pa.RecordBatch:
+            table = None if isinstance(block, list) else _parse(_text_of(block))
+            if table is None or any(_lost_its_spelling(table, name, type_) for name, type_ in wanted):
+                rows = self._rows(block)
+                arrays = [array_of([row.get(name) for row in rows], type_) for name, type_ in wanted]
+            else:
+                arrays = [_column(table, name, type_) for name, type_ in wanted]
+            return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+        self._lines.check(self.layout.stamp)
+        with reading(self.file.path, "the file changed since it was opened: run again"):
+            yield from parse_blocks(typed, blocks, are_many)
+
+    def _found(self) -> Layout:
+        """Returns what one pass over the file finds out."""
+        with reading(self.file.path), self.file.stream() as stream:
+            declared = declared_encoding(stream.read(4))
+        self.encoding = "utf-8" if declared == "utf-8-sig" else declared
+        stamp = self.block_file().stamp()
+        try:
+            return self._settled(stamp, [])
+        except UnicodeDecodeError:
+            self.encoding = "latin-1"
+            return self._settled(stamp, [f"file {self.file.path} is not UTF-8: read as latin-1"])
+
+    def _settled(self, stamp: list[int | None], notes: list[str]) -> Layout:
+        self._lines = self.block_file()
         typings: dict[str, Typing] = {}
-        self.num_rows = 0
-        for block in self._blocks():
-            table = None if isinstance(block, list) else _parse(block)
-            if table is not None:
-                self.num_rows += table.num_rows
-                check_columns(table.num_columns, self.file.limits, self.file.path)
-                for name in table.column_names:
-                    values = table[name].combine_chunks()
-                    type_ = infer_dates(values) if pa.types.is_string(values.type) else values.type
-                    typings.setdefault(name, Typing()).see(type_)
-                continue
-            rows = self._rows(block)
-            self.num_rows += len(rows)
-            names = dict.fromkeys(name for row in rows for name in row)
-            check_columns(len(names), self.file.limits, self.file.path)
-            for name in names:
-                with reading(f"{self.file.path}, column {name!r}"):
-                    type_, mixed = type_of([row.get(name) for row in rows])
+        starts: list[int] = []
+        rows: list[int] = []
+
+        def noted(blocks: Iterator[_Block]) -> Iterator[_Block]:
+            for block in blocks:
+                if not isinstance(block, list):
+                    starts.extend([block.stop] if starts else [block.start, block.stop])
+                yield block
+
+        for num_rows, seen in parse_blocks(self._seen, noted(self._blocks()), self.file.size > _BLOCK_BYTES):
+            rows.append(num_rows)
+            for name, type_, mixed in seen:
                 typing = typings.setdefault(name, Typing())
                 typing.see(type_)
                 typing.mixed = typing.mixed or mixed
         check_columns(len(typings), self.file.limits, self.file.path)
-        return typings
+        stored = list(typings)
+        names, more = unique_names(stored, self.file.path)
+        with reading(self.file.path):  # an escape such as \\ud800 alone is no text
+            schema = pa.schema([(new, typings[old].type) for new, old in zip(names, stored, strict=True)])
+        more += [note for new, old in zip(names, stored, strict=True) for note in typings[old].note(new)]
+        return Layout(stamp, self.encoding, schema, notes + more, starts, rows, stored)
 
-    def _blocks(self) -> Iterator[bytes | list[Row]]:
+    def _seen(self, block: _Block) -> tuple[int, list[tuple[str, pa.DataType, str | None]]]:
+        """Returns a block's rows, and of each of its columns the name, the type and what is mixed in it."""
+        table = None if isinstance(block, list) else _parse(_text_of(block))
+        if table is not None:
+            check_columns(table.num_columns, self.file.limits, self.file.path)
+            seen = []
+            for name in table.column_names:
+                values = table[name].combine_chunks()
+                type_ = infer_dates(values) if pa.types.is_string(values.type) else values.type
+                seen.append((name, type_, None))
+            return table.num_rows, seen
+        rows = self._rows(block)
+        names = dict.fromkeys(name for row in rows for name in row)
+        check_columns(len(names), self.file.limits, self.file.path)
+        seen = []
+        for name in names:
+            with reading(f"{self.file.path}, column {name!r}"):
+                seen.append((name, *type_of([row.get(name) for row in rows])))
+        return len(rows), seen
+
+    def _blocks(self) -> Iterator[_Block]:
         """Yields whole objects, some megabytes at a time: lines as they are, an array's items decoded."""
         pieces = self._text()
         piece = next(pieces)
@@ -120,9 +176,16 @@ class JsonReader:
         if start.startswith("["):
             yield from self._items(start[1:], pieces)
         else:
-            yield from self._whole_lines(start, pieces)
+            pieces.close()
+            yield from self._metered(self._lines.cut())
 
-    def _text(self) -> Iterator[str]:
+    def _metered(self, blocks: Iterator[Block]) -> Iterator[Block]:
+        meter = self.file.meter()
+        for block in blocks:
+            meter.add(len(block.content))
+            yield block
+
+    def _text(self) -> Generator[str]:
         """Yields the file's text in pieces.
 
         Raises:
@@ -161,7 +224,7 @@ class JsonReader:
                 text, at, rows = text[at:] + more, 0, []
                 continue
             except RecursionError as err:
-                raise self._too_deep(text, at) from err
+                raise self._too_deep(self._line + text.count("\n", 0, at)) from err
             rows.append(self._object(row, text[at:end]))
             at = end
         if rows:
@@ -170,18 +233,18 @@ class JsonReader:
             if rest := piece.strip(_SPACE):
                 raise self._broken(rest)
 
-    def _rows(self, block: bytes | list[Row]) -> list[Row]:
+    def _rows(self, block: _Block) -> list[Row]:
         """Returns a block's objects; here damage and repeated keys are reported."""
         if isinstance(block, list):
             return block
-        text, at, rows = block.decode(), 0, []
+        text, at, rows = _text_of(block).decode(), 0, []
         while (at := _skip(text, at, _SPACES)) < len(text):
             try:
                 row, end = self._decoder.raw_decode(text, at)
             except json.JSONDecodeError as err:
                 raise self._broken(text[at:]) from err
             except RecursionError as err:
-                raise self._too_deep(text, at) from err
+                raise self._too_deep(self._lines.line_at(block.start) + text.count("\n", 0, at)) from err
             rows.append(self._object(row, text[at:end]))
             at = end
         return rows
@@ -194,11 +257,14 @@ class JsonReader:
 
     def _check_row(self, length: int) -> None:
         if length > self.file.limits.row_bytes:
-            raise DataError(
-                f"has a row of over {shown_bytes(self.file.limits.row_bytes)}",
-                where=f"{self.file.path}, line {self._line}",
-                hint="look for a quote or bracket that is never closed, or raise reading.row_bytes",
-            )
+            raise self._too_long(self._line)
+
+    def _too_long(self, line: int) -> DataError:
+        return DataError(
+            f"has a row of over {shown_bytes(self.file.limits.row_bytes)}",
+            where=f"{self.file.path}, line {line}",
+            hint="look for a quote or bracket that is never closed, or raise reading.row_bytes",
+        )
 
     def _object(self, value: object, text: str) -> Row:
         if not isinstance(value, dict):
@@ -212,24 +278,30 @@ class JsonReader:
             hint="write one object per line, or one array of objects",
         )
 
-    def _too_deep(self, text: str, at: int) -> DataError:
+    def _too_deep(self, line: int) -> DataError:
         return DataError(
             "is nested too deeply to be read",
-            where=f"{self.file.path}, line {self._line + text.count(chr(10), 0, at)}",
+            where=f"{self.file.path}, line {line}",
             hint="write one flat object per row",
         )
 
-    def _whole_lines(self, text: str, pieces: Iterator[str]) -> Iterator[bytes]:
-        """Yields whole lines, about a piece at a time."""
-        for piece in pieces:
-            head, newline, rest = (text + piece).rpartition("\n")
-            if newline and head.strip(_SPACE):
-                yield head.encode()
-            self._line += head.count("\n") + len(newline)
-            self._check_row(len(rest))
-            text = rest
-        if text.strip(_SPACE):
-            yield text.encode()
+    def block_file(self) -> BlockFile:
+        """Returns the file as blocks that are yet to be cut."""
+
+        def too_long(start: int) -> DataError:
+            return self._too_long(self._lines.line_at(start))
+
+        return BlockFile(self.file, self.encoding, _BLOCK_BYTES, lambda text: text.rfind(b"\n") + 1, too_long)
+
+
+def _text_of(block: Block) -> bytes:
+    """Returns the lines of a block, without the file's byte-order mark.
+
+    Raises:
+      UnicodeDecodeError: if they are not UTF-8.
+    """
+    block.content.decode()
+    return block.content if block.start else block.content.removeprefix(codecs.BOM_UTF8)
 
 
 def _skip(text: str, at: int, signs: re.Pattern[str]) -> int:

@@ -5,11 +5,13 @@ All that looks at bytes which somebody else wrote is here or below, whichever pr
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pyarrow as pa
 
 from vr.core.errors import DataError
 from vr.data.config import ReadingConfig
+from vr.data.formats.blocks import Layout
 from vr.data.formats.locate import format_by_name
 from vr.data.formats.reader import GroupedReader, InputFile, Reader, reading
 from vr.data.formats.sniff import check_looks, format_by_looks
@@ -37,8 +39,13 @@ def common_format(files: Sequence[InputFile], wanted: str | None) -> str:
     return common
 
 
-def open_reader(file: InputFile, format: str) -> Reader:
+def open_reader(file: InputFile, format: str, told: dict[str, Any] | None = None) -> Reader:
     """Returns the reader of one file; opening it settles its types.
+
+    Args:
+      file: The file.
+      format: Its format.
+      told: What `told_layout` gave of a reader of the same file.
 
     Raises:
       DataError: if it cannot be read.
@@ -51,11 +58,12 @@ def open_reader(file: InputFile, format: str) -> Reader:
     if format in ("csv", "tsv"):
         from vr.data.formats.delimited import DelimitedReader
 
-        return DelimitedReader(file, "," if format == "csv" else "\t")
+        layout = None if told is None else Layout.of(told)
+        return DelimitedReader(file, "," if format == "csv" else "\t", layout)
     if format in ("json", "jsonl"):
         from vr.data.formats.jsonlines import JsonReader
 
-        return JsonReader(file)
+        return JsonReader(file, None if told is None else Layout.of(told))
     if format == "arrow":
         from vr.data.formats.ipc import IpcReader
 

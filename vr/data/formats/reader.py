@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 from pyarrow import fs
@@ -15,7 +15,16 @@ from vr.data.meter import Meter
 if TYPE_CHECKING:
     from vr.data.store.ranges import RangeFile
 
-__all__ = ["GroupedReader", "InputFile", "Reader", "group_rows", "reading", "unique_names"]
+__all__ = [
+    "GroupedReader",
+    "InputFile",
+    "LaidOutReader",
+    "Reader",
+    "group_rows",
+    "reading",
+    "told_layout",
+    "unique_names",
+]
 
 # The first bytes of what is decompressed on the fly; the name does not matter.
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2", b"\x04\x22\x4d\x18": "lz4"}
@@ -72,14 +81,22 @@ class InputFile:
         """Returns what counts the decoded bytes of one pass."""
         return Meter(self.limits, self.size, self.path, self.stepped)
 
+    def compression(self) -> str | None:
+        """Returns what the bytes are compressed with, if they begin like gzip, zstd, bz2 or lz4."""
+        with self.open() as raw:
+            return _compression(raw)
+
     def stream(self) -> pa.NativeFile:
-        """Returns the bytes in order, decompressed if they begin like gzip, zstd, bz2 or lz4."""
+        """Returns the bytes in order, decompressed."""
         raw = self.open()
-        codec = next(
-            (name for magic, name in _COMPRESSED.items() if raw.read(4).startswith(magic) or raw.seek(0)), None
-        )
+        codec = _compression(raw)
         raw.seek(0)
         return raw if codec is None else pa.CompressedInputStream(raw, codec)
+
+
+def _compression(raw: pa.NativeFile) -> str | None:
+    start = raw.read(4)
+    return next((name for magic, name in _COMPRESSED.items() if start.startswith(magic)), None)
 
 
 class Reader(Protocol):
@@ -121,6 +138,21 @@ class GroupedReader(Protocol):
     def read_groups(self, schema: pa.Schema, batch_rows: int, first: int, stop: int) -> Iterator[pa.RecordBatch]:
         """Yields what `Reader.read` would, of the groups from `first` to before `stop`."""
         ...
+
+
+@runtime_checkable
+class LaidOutReader(Protocol):
+    """A reader that had to go through its file to open it, and can spare another process that."""
+
+    @property
+    def told_layout(self) -> dict[str, Any] | None:
+        """What it found out, see `vr.data.formats.blocks.Layout.told`; None where that is nothing."""
+        ...
+
+
+def told_layout(reader: Reader) -> dict[str, Any] | None:
+    """Returns what spares another process, which opens the same file, a pass over it; JSON-able, None for nothing."""
+    return reader.told_layout if isinstance(reader, LaidOutReader) else None
 
 
 def group_rows(reader: Reader) -> list[int] | None:

@@ -21,7 +21,7 @@ from pyarrow import fs
 
 from vr.data.config import ReadingConfig
 from vr.data.formats.opening import common_format, normal_batches, open_reader
-from vr.data.formats.reader import InputFile, Reader, group_rows, reading
+from vr.data.formats.reader import InputFile, Reader, group_rows, reading, told_layout
 from vr.data.isolation.frames import frame, told
 from vr.data.store.address import Address, is_remote
 from vr.data.store.filesystem import filesystem_of
@@ -102,13 +102,14 @@ class _Datasets:
         format = common_format(files, request["format"])
         self._say(b"J", {"format": format})
         readers = self._readers[request["dataset"]] = []
-        for file in files:
+        for file, layout in zip(files, request["layouts"], strict=True):
             with reading(file.path):
-                reader = open_reader(file, format)
+                reader = open_reader(file, format, layout)
                 schema = reader.schema.serialize().to_pybytes().hex()
             readers.append((file.path, reader))
             told = {"schema": schema, "num_rows": reader.num_rows, "notes": list(reader.notes)}
-            self._say(b"J", told | {"group_rows": group_rows(reader)})
+            told |= {"group_rows": group_rows(reader), "layout": told_layout(reader)}
+            self._say(b"J", told)
 
     def _read(self, path: str, reader: Reader, request: dict[str, Any]) -> None:
         self._step()

@@ -5,6 +5,7 @@ import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import pyarrow as pa
 
@@ -17,7 +18,8 @@ from vr.data.store.address import is_remote
 __all__ = ["IsolatedReader", "ReadingProcesses", "open_isolated"]
 
 _FAR_SILENCE_S = 300.0  # while requests to an object store are tried again, nothing is heard
-Described = tuple[pa.Schema, int | None, list[str], list[int] | None]
+Layouts = Sequence[dict[str, Any] | None]
+Described = tuple[pa.Schema, int | None, list[str], list[int] | None, dict[str, Any] | None]
 
 
 class ReadingProcesses:
@@ -53,7 +55,11 @@ class ReadingProcesses:
 
 
 def open_isolated(
-    uri: str, files: Sequence[InputFile], wanted: str | None, processes: ReadingProcesses
+    uri: str,
+    files: Sequence[InputFile],
+    wanted: str | None,
+    processes: ReadingProcesses,
+    layouts: Layouts | None = None,
 ) -> tuple[str, list[Reader]]:
     """Returns the format and the readers of a dataset's files, all of them in a process of their own.
 
@@ -62,11 +68,12 @@ def open_isolated(
       files: Of one dataset.
       wanted: Their format, or None where names and looks tell.
       processes: That read them.
+      layouts: What `vr.data.formats.reader.told_layout` gave of readers of the same files, if there were any.
 
     Raises:
       DataError: if they cannot be read, whatever they did to the process.
     """
-    dataset = _Dataset(uri, files, wanted, processes)
+    dataset = _Dataset(uri, files, wanted, processes, layouts or [None] * len(files))
     processes.give_back(dataset.take())
     readers: list[Reader] = [
         IsolatedReader(dataset, place, file.path, *described)
@@ -83,6 +90,7 @@ class IsolatedReader:
       num_rows: Rows, or None where only a pass would tell.
       notes: What was decided about odd input.
       group_rows: See `vr.data.formats.reader.GroupedReader`.
+      told_layout: See `vr.data.formats.reader.LaidOutReader`.
     """
 
     def __init__(
@@ -94,6 +102,7 @@ class IsolatedReader:
         num_rows: int | None,
         notes: list[str],
         group_rows: list[int] | None,
+        told_layout: dict[str, Any] | None,
     ):
         self._dataset = dataset
         self._place = place
@@ -102,6 +111,7 @@ class IsolatedReader:
         self.num_rows = num_rows
         self.notes = notes
         self.group_rows = group_rows or []
+        self.told_layout = told_layout
 
     def read(self, schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Yields batches of exactly `schema`, settled and checked in the process that read them."""
@@ -140,7 +150,14 @@ class _Dataset:
     _numbers = itertools.count()
     _alive: "weakref.WeakValueDictionary[int, _Dataset]" = weakref.WeakValueDictionary()
 
-    def __init__(self, uri: str, files: Sequence[InputFile], wanted: str | None, processes: ReadingProcesses):
+    def __init__(
+        self,
+        uri: str,
+        files: Sequence[InputFile],
+        wanted: str | None,
+        processes: ReadingProcesses,
+        layouts: Layouts,
+    ):
         self.number = next(self._numbers)
         self._alive[self.number] = self
         self.processes = processes
@@ -149,6 +166,7 @@ class _Dataset:
         self._uri = uri
         self._files = files
         self._wanted = wanted
+        self._layouts = layouts
 
     def take(self) -> ReadingProcess:
         """Returns a process that has the files open."""
@@ -181,16 +199,26 @@ class _Dataset:
             for file in self._files
         ]
         limits = {name: value for name, value in asdict(self.processes.limits).items() if name != "isolation"}
-        request = {"open": files, "dataset": self.number, "uri": self._uri, "format": self._wanted, "limits": limits}
-        process.send({**request, "where": first}, first)
+        request = {
+            "open": files,
+            "dataset": self.number,
+            "uri": self._uri,
+            "format": self._wanted,
+            "limits": limits,
+            "layouts": self._layouts,
+            "where": first,
+        }
+        process.send(request, first)
         format = process.answer(first)["format"]
         described = []
         for file in self._files:
             told = process.answer(file.path)
             schema = pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(told["schema"])))
-            described.append((schema, told["num_rows"], told["notes"], told["group_rows"]))
+            described.append((schema, told["num_rows"], told["notes"], told["group_rows"], told["layout"]))
         if not self.format:
             self.format, self.described = format, described
+            # The next process goes on from what the first one found out.
+            self._layouts = [layout for *_, layout in described]
         for file, before, now in zip(self._files, self.described, described, strict=True):
             if before[:2] != now[:2]:
                 raise DataError("has changed since it was opened", where=file.path, hint="run it again")
