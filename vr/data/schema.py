@@ -1,7 +1,7 @@
 """What kind of thing each column is, inferred from the reference and overridable."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -174,7 +174,7 @@ def _family(type_: pa.DataType) -> str:
     return "string"
 
 
-def some(names: list[str], limit: int = 6) -> str:
+def some(names: Sequence[str], limit: int = 6) -> str:
     """Returns the first names in words, and how many more there are."""
     shown = ", ".join(f"'{name}'" for name in names[:limit])
     return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"

@@ -32,8 +32,10 @@ __all__ = ["Advice", "Together", "advise"]
 
 # 5 % and 95 % quantile of the share of real rows that training found less the planned one, on datasets and generators
 # that the head had not seen: `errors` of benchmarks/results/mix_planner.json.
-_MIX_ERROR = (-0.6243, 0.0895)
-_MIX_ERROR_BY_HARM = (-0.4815, 0.2375)
+_MIX_ERROR = (-0.6182, 0.099)
+_MIX_ERROR_BY_HARM = (-0.4809, 0.242)
+_MIX_ERROR_FOR_TARGETS = (-0.4688, 0.1399)
+_MIX_ERROR_BY_HARM_FOR_TARGETS = (-0.4215, 0.2358)
 # The middle between the harm of a healthy dataset and that of a collapsed one.
 _HARMLESS = 0.1
 
@@ -218,9 +220,12 @@ def _mix(
     risks = None if mixes.reason else judge_mixes(mixes, specs, config.detector)
     if risks is None:
         return None, mixes.reason or "nothing that the verdict reads could be measured of the mixes", None
-    by_risk = plan_by_risk(risks.shares, risks.risk, risks.review_from, _MIX_ERROR)
+    errors = _MIX_ERROR, _MIX_ERROR_BY_HARM
+    if judgement.situation.endswith("_for_targets"):
+        errors = _MIX_ERROR_FOR_TARGETS, _MIX_ERROR_BY_HARM_FOR_TARGETS
+    by_risk = plan_by_risk(risks.shares, risks.risk, risks.review_from, errors[0])
     harms = harm_of_mixes(mixes, specs)
-    by_harm = None if harms is None else plan_by_harm(mixes.shares, harms, _HARMLESS, _MIX_ERROR_BY_HARM)
+    by_harm = None if harms is None else plan_by_harm(mixes.shares, harms, _HARMLESS, errors[1])
     return by_risk, None, by_harm
 
 
