@@ -128,20 +128,19 @@ def health_between(asks: Sequence[Ask], span: Span) -> dict[str, Any]:
 
     Returns:
       {"trained_s": length of the span, "cores_busy": processor seconds of the children a second, None of too few
-      questions to say, "health": of answers, from when they were due, with "not_serving": how many said otherwise or
-      failed, "health_once_sent": of the same, from when they were sent}.
+      questions to say, "health": of all of them, failed ones too, from when they were due, with "not_serving": how many
+      said otherwise or failed, "health_once_sent": of the same, from when they were sent}.
     """
     found = sorted((each for each in asks if span.begun <= each.due < span.ended), key=lambda each: each.sent)
-    answered = [each for each in found if each.serves]
     passed = found[-1].sent - found[0].sent if found else 0.0
     return {
         "trained_s": round(span.seconds, 3),
         "cores_busy": round((found[-1].cpu_s - found[0].cpu_s) / passed, 3) if passed else None,
         "health": {
-            **distribution([each.ended - each.due for each in answered]),
-            "not_serving": len(found) - len(answered),
+            **distribution([each.ended - each.due for each in found]),
+            "not_serving": sum(not each.serves for each in found),
         },
-        "health_once_sent": distribution([each.ended - each.sent for each in answered]),
+        "health_once_sent": distribution([each.ended - each.sent for each in found]),
     }
 
 

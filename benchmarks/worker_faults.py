@@ -6,7 +6,8 @@ Real `vr worker` processes against the reference orchestrator on loopback, at mo
 those of docs/reliability.md's fault matrix. An hour or more on two quiet cores, at once or in parts: each trial is kept
 in `--kept` once it is over, and the same command goes on after the last one. Each row's figures are written to
 results/worker_faults_ROW.json, with how much was not run, when the command ends or is ended by SIGINT or SIGTERM. Exit
-code 1 where something went wrong that must not; the logs of a trial that failed are beside what is kept.
+code 1 where something went wrong that must not, 3 where nothing did and something was not run; the logs of a trial that
+failed are beside what is kept.
 """
 
 import argparse
@@ -123,7 +124,9 @@ def told(rows: Mapping[str, Trials], kept: Mapping[str, Kept]) -> int:
             print(f"{row.name}: WRONG: {wrong}")
     if not is_whole:
         print("the same command goes on with what was not run")
-    return 1 if any(each.wrong for each in kept.values()) else 0
+    if any(each.wrong for each in kept.values()):
+        return 1
+    return 0 if is_whole else 3
 
 
 def spread(values: Sequence[float]) -> dict[str, float | int]:

@@ -1,5 +1,6 @@
 """Rows of the fault matrix that want many tries: `make faults`. Each prints its figure."""
 
+import math
 import os
 import random
 import signal
@@ -32,7 +33,8 @@ def quick(tmp_path_factory, data):
 
 
 def percentile(values: list[float], share: float) -> float:
-    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+    """By nearest rank."""
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
 def in_flight(server: Running) -> float:
@@ -115,6 +117,7 @@ def test_row_15_many_cancelled_and_expired_calls_then_one(tmp_path, data):
     # One that was answered before its deadline is no failure of anything.
     assert set(codes) <= {"CANCELLED", "DEADLINE_EXCEEDED", "OK"}
     assert codes["CANCELLED"] == 100
+    assert codes["DEADLINE_EXCEEDED"] > 50
     assert left == 0
     # The cold child behind the last stopped call takes some seconds; a queue of 200 validations would take minutes.
     assert max(first, second) < 10 * normal + 30

@@ -232,8 +232,8 @@ def _searcher(y: np.ndarray) -> Callable[[np.ndarray, int], np.ndarray]:
     except ImportError:
         from sklearn.neighbors import NearestNeighbors
 
-        brute = NearestNeighbors(algorithm="brute")
-        return lambda x, k: brute.fit(y).kneighbors(x, k, return_distance=False)
+        brute = NearestNeighbors(algorithm="brute").fit(y)
+        return lambda x, k: brute.kneighbors(x, k, return_distance=False)
     index = faiss.IndexFlatL2(y.shape[1])
     index.add(y)
     return lambda x, k: index.search(x, k)[1]
