@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from vr.cli import main
+from vr.data.source import open_source
+from vr.recommendation.regions import parse_region, region_of
 
 ROWS = 2_000
 
@@ -41,11 +43,12 @@ def report(folder):
     return json.loads((folder / "report" / "report.json").read_text())
 
 
-def fix(folder, output, kinds, *words):
+def fix(folder, output, kinds, *words, edit=lambda recommendations: None):
     """Executes the recommendations of some kinds, and returns the manifest."""
     told = report(folder)
     only = [item for item in told["recommendations"] if item["category"] in kinds]
     told["recommendations"] = [{**item, "priority": i} for i, item in enumerate(only, 1)]
+    edit(told["recommendations"])
     (output.parent / "report.json").write_text(json.dumps(told))
     scores = (folder / "report" / "row_scores.parquet").read_bytes()
     (output.parent / "row_scores.parquet").write_bytes(scores)
@@ -95,6 +98,29 @@ def test_rows_that_are_added_weigh_one_and_rows_that_go_weigh_nothing(folder, tm
     assert len(weights) == manifest["output"]["rows"] == stays + done["add_real_rows"]["rows_added"]
     assert (weights[stays:] == 1.0).all()
     assert weights[:stays].mean() == pytest.approx(1.0, abs=1e-9)
+
+
+def test_weights_bring_the_rows_that_stay_to_their_shares_whatever_goes(folder, tmp_path):
+    made = pd.read_csv(folder / "made.csv")
+    gone = np.flatnonzero(made.city == "Lima")[:600]
+
+    def drop(recommendations):
+        for item in recommendations:
+            if item["category"] == "drop_rows":
+                ranges = [[int(row), int(row) + 1] for row in gone]
+                item["action"] = {"version": 1, "kind": "drop_rows", "ranges": ranges}
+
+    manifest = fix(folder, tmp_path / "clean.csv", ["reweight", "drop_rows"], edit=drop)
+    told = next(action["action"] for action in manifest["actions"] if action["action"]["kind"] == "reweight")
+    weights = pd.read_parquet(tmp_path / "clean.csv.weights.parquet").weight.to_numpy()
+    left = open_source(tmp_path / "clean.csv")
+    assert left.num_rows in (None, ROWS - len(gone))
+    strata = [parse_region(region) for region in told["strata"]]
+    place = np.concatenate([region_of(batch, strata) for batch in left.batches()])
+    shares = np.array([region.share for region in strata])
+    inside = place >= 0
+    found = np.bincount(place[inside], weights[inside]) / weights[inside].sum()
+    assert found == pytest.approx(shares / shares.sum(), abs=1e-9)
 
 
 def test_the_same_command_again_does_nothing_and_damaged_weights_are_written_again(folder, tmp_path, capsys):
