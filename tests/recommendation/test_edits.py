@@ -194,5 +194,15 @@ def test_strata_and_regions_are_counted_among_the_rows_that_stay(size):
         assert found[fill].wanted == (250,)
 
 
+@pytest.mark.parametrize("factor", [1_000.0, 0.001])
+def test_whole_numbers_that_no_float_can_tell_are_not_repaired(factor):
+    x = pa.array([9_000, None, 9_007_199_254_741_000, 2**53 + 1, 9_007_199_254_740_000, 2_000], pa.int64())
+    (change,) = decided(pa.table({"x": x}), Repair("x", factor, -1e30, 1e30, 0, ((0, 6),)), size=2).changes
+    expected = {1_000.0: [0, 4, 5], 0.001: [0, 5]}[factor]
+    assert change.changed.tolist() == expected
+    assert change.numbers.tolist() == [x[i].as_py() / factor for i in expected]
+    assert change.note == f"{5 - len(expected)} cells stay, whose whole numbers are beyond 2**53"
+
+
 def test_ranges_are_half_open():
     assert in_ranges(np.arange(6), [(1, 3), (2, 4)]).tolist() == [False, True, True, True, False, False]

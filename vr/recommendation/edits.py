@@ -33,6 +33,7 @@ from vr.recommendation.vocabulary import (
 __all__ = ["Change", "Decided", "decide", "decide_regions"]
 
 _REPEAT = "exact_duplicate"
+_EXACT = 2.0**53  # below it, every whole number is a float of its own
 _DONE = {Clip.kind: "clipped", Repair.kind: "repaired"}
 
 
@@ -96,7 +97,7 @@ def decide(
     """
     repeats = {action.columns: Repeats() for action in actions if isinstance(action, Deduplicate)}
     repeated: dict[tuple[str, ...], list[np.ndarray]] = {key: [] for key in repeats}
-    cells: dict[Clip | Repair, list[tuple[np.ndarray, np.ndarray]]]
+    cells: dict[Clip | Repair, list[tuple[np.ndarray, np.ndarray, int]]]
     cells = {action: [] for action in actions if isinstance(action, (Clip, Repair))}
     suspicious = {
         action: _Suspicious(action)
@@ -126,8 +127,9 @@ def decide(
         elif isinstance(action, DropRows):
             changes.append(_dropped(action, suspicious.get(action), rows))
         elif isinstance(action, (Clip, Repair)):
-            where, numbers = zip(*cells[action], strict=True) if cells[action] else ([], [])
-            changes.append(Change(changed=_joined(where), numbers=np.concatenate([np.empty(0), *numbers])))
+            where, numbers, left = zip(*cells[action], strict=True) if cells[action] else ([], [], [])
+            note = f"{sum(left):,} cells stay, whose whole numbers are beyond 2**53" if sum(left) else None
+            changes.append(Change(changed=_joined(where), numbers=np.concatenate([np.empty(0), *numbers]), note=note))
         else:
             changes.append(Change())
     return Decided(rows, fingerprint, _spared(actions, changes))
@@ -188,8 +190,8 @@ def _spared(actions: Sequence[Executable], changes: list[Change]) -> list[Change
     ]
 
 
-def _changed(batch: pa.RecordBatch, action: Clip | Repair, row_start: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the rows whose cell changes, and the numbers that they get."""
+def _changed(batch: pa.RecordBatch, action: Clip | Repair, row_start: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """Returns the rows whose cell changes, the numbers that they get, and how many cells no float can tell of."""
     if action.column not in batch.schema.names:
         raise DataError(
             "is not among the columns that were compared", where=f"column '{action.column}'", hint="validate again"
@@ -201,15 +203,17 @@ def _changed(batch: pa.RecordBatch, action: Clip | Repair, row_start: int) -> tu
             where=f"column '{action.column}'",
             hint="only numbers can",
         )
-    values = to_float(column)
+    values, left = to_float(column), 0
     if isinstance(action, Clip):
         made = np.clip(values, *_bounds(action, column.type))
     else:
         made = repaired(action, values, np.arange(row_start, row_start + len(values)))
         if pa.types.is_integer(column.type):
-            made = np.where(made == np.rint(made), made, values)
+            inexact = (made != values) & (np.maximum(np.abs(made), np.abs(values)) >= _EXACT)
+            left = int(inexact.sum())
+            made = np.where((made == np.rint(made)) & ~inexact, made, values)
     changed = np.flatnonzero((made != values) & ~np.isnan(values))
-    return row_start + changed, made[changed]
+    return row_start + changed, made[changed], left
 
 
 def _bounds(action: Clip, type_: pa.DataType) -> tuple[float, float]:
