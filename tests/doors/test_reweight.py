@@ -8,6 +8,7 @@ import pytest
 
 from vr.cli import main
 from vr.data.source import open_source
+from vr.data.store.publish import LocalStore
 from vr.recommendation.regions import parse_region, region_of
 
 ROWS = 2_000
@@ -43,8 +44,8 @@ def report(folder):
     return json.loads((folder / "report" / "report.json").read_text())
 
 
-def fix(folder, output, kinds, *words, edit=lambda recommendations: None):
-    """Executes the recommendations of some kinds, and returns the manifest."""
+def fix(folder, output, kinds, *words, edit=lambda recommendations: None, code=0):
+    """Executes the recommendations of some kinds, and returns the manifest that is there then."""
     told = report(folder)
     only = [item for item in told["recommendations"] if item["category"] in kinds]
     told["recommendations"] = [{**item, "priority": i} for i, item in enumerate(only, 1)]
@@ -53,7 +54,7 @@ def fix(folder, output, kinds, *words, edit=lambda recommendations: None):
     scores = (folder / "report" / "row_scores.parquet").read_bytes()
     (output.parent / "row_scores.parquet").write_bytes(scores)
     given = ["--report", str(output.parent / "report.json"), "-o", str(output), "-q", *words]
-    assert main(["fix", str(folder / "made.csv"), *given]) == 0
+    assert main(["fix", str(folder / "made.csv"), *given]) == code
     return json.loads(output.with_name(f"{output.name}.manifest.json").read_text())
 
 
@@ -136,6 +137,25 @@ def test_the_same_command_again_does_nothing_and_damaged_weights_are_written_aga
     # Without the action none are left behind, which would be taken for those of the new file.
     assert fix(folder, output, ["drop_rows"], "--force")["weights"] is None
     assert not place.exists()
+
+
+@pytest.mark.parametrize("kinds", [["drop_rows"], ["reweight", "drop_rows"]])
+@pytest.mark.parametrize("failing", ["clean.csv.weights.parquet", "clean.csv.manifest.json"])
+def test_old_weights_are_never_beside_a_new_file(folder, tmp_path, monkeypatch, kinds, failing):
+    fix(folder, tmp_path / "clean.csv", ["reweight"])
+    place, create = tmp_path / "clean.csv.weights.parquet", LocalStore.create
+    old = place.read_bytes()
+
+    def killed(store, name, *args, **options):
+        if name == failing:
+            raise KeyboardInterrupt
+        return create(store, name, *args, **options)
+
+    monkeypatch.setattr(LocalStore, "create", killed)
+    whole = kinds == ["drop_rows"] and failing.endswith(".weights.parquet")
+    fix(folder, tmp_path / "clean.csv", kinds, "--force", code=0 if whole else 130)
+    assert len(pd.read_csv(tmp_path / "clean.csv")) < ROWS
+    assert not place.exists() or place.read_bytes() != old
 
 
 def test_a_mix_as_the_reference_has_it_gets_no_weights(folder, tmp_path):
