@@ -62,6 +62,7 @@ def test_weights_lower_the_risk_of_a_shifted_mix(folder, tmp_path):
     told = next(item for item in report(folder)["recommendations"] if item["category"] == "reweight")
     before = report(folder)["risk_score"]
     assert told["expected_risk_score"]["value"] < 0.3 * before
+    assert "the strata were found on the same reference rows" in told["basis"]
     assert told["affected_rows"] == ROWS
     assert ROWS / 2 < told["cost"]["effective_rows"] < ROWS
     manifest = fix(folder, tmp_path / "clean.csv", ["reweight"])
