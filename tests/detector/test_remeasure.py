@@ -105,6 +105,23 @@ def test_a_region_that_comes_back_is_as_if_it_had_never_been_missing():
     assert again[auroc].value - features[auroc].null_mean < 0.3 * (features[auroc].value - features[auroc].null_mean)
 
 
+def test_rows_that_a_region_lacks_in_the_reference_are_told(broken):
+    inputs, features = broken
+    split = inputs.splits[0]
+    size = len(split.candidate)
+    for there, wanted in ((60, 80), (60, 60), (30, 80)):
+        filled = (Filled(wanted / size, split.fresh.rows[:there]),)
+        again = remeasure(
+            inputs, features, "untrained", Changed(inputs.candidate, everything(inputs), filled=filled), 1
+        )
+        if there / wanted < 0.5:
+            assert again.features is None
+            assert "too few rows of the regions" in (again.reason or "")
+        else:
+            assert again.features is not None
+            assert again.region_rows == there / wanted
+
+
 def test_hardly_any_real_rows_change_hardly_any_skill(broken):
     inputs, features = broken
     name = "generalization_gap.skill_lost_trees"

@@ -56,6 +56,7 @@ def test_a_missing_mode_is_recommended_to_be_filled(folder):
     assert told["affected_rows"] == pytest.approx(ROWS * region["share"] / (1.0 - region["share"]), abs=1)
     assert told["expected_risk_score"]["value"] < 0.3 * report(folder)["risk_score"]
     assert "city is Lima" in told["description"]
+    assert "the regions were found on the same reference rows" in told["basis"]
     # Fewer real rows buy more than ones that lie anywhere.
     real = next(item for item in report(folder)["recommendations"] if item["category"] == "add_real_rows")
     assert (told["on_front"], told["price"] < real["price"]) == (True, True)

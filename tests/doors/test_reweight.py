@@ -7,6 +7,9 @@ import pandas as pd
 import pytest
 
 from vr.cli import main
+from vr.data.source import open_source
+from vr.data.store.publish import LocalStore
+from vr.recommendation.regions import parse_region, region_of
 
 ROWS = 2_000
 
@@ -41,16 +44,17 @@ def report(folder):
     return json.loads((folder / "report" / "report.json").read_text())
 
 
-def fix(folder, output, kinds, *words):
-    """Executes the recommendations of some kinds, and returns the manifest."""
+def fix(folder, output, kinds, *words, edit=lambda recommendations: None, code=0):
+    """Executes the recommendations of some kinds, and returns the manifest that is there then."""
     told = report(folder)
     only = [item for item in told["recommendations"] if item["category"] in kinds]
     told["recommendations"] = [{**item, "priority": i} for i, item in enumerate(only, 1)]
+    edit(told["recommendations"])
     (output.parent / "report.json").write_text(json.dumps(told))
     scores = (folder / "report" / "row_scores.parquet").read_bytes()
     (output.parent / "row_scores.parquet").write_bytes(scores)
     given = ["--report", str(output.parent / "report.json"), "-o", str(output), "-q", *words]
-    assert main(["fix", str(folder / "made.csv"), *given]) == 0
+    assert main(["fix", str(folder / "made.csv"), *given]) == code
     return json.loads(output.with_name(f"{output.name}.manifest.json").read_text())
 
 
@@ -58,6 +62,7 @@ def test_weights_lower_the_risk_of_a_shifted_mix(folder, tmp_path):
     told = next(item for item in report(folder)["recommendations"] if item["category"] == "reweight")
     before = report(folder)["risk_score"]
     assert told["expected_risk_score"]["value"] < 0.3 * before
+    assert "the strata were found on the same reference rows" in told["basis"]
     assert told["affected_rows"] == ROWS
     assert ROWS / 2 < told["cost"]["effective_rows"] < ROWS
     manifest = fix(folder, tmp_path / "clean.csv", ["reweight"])
@@ -97,6 +102,29 @@ def test_rows_that_are_added_weigh_one_and_rows_that_go_weigh_nothing(folder, tm
     assert weights[:stays].mean() == pytest.approx(1.0, abs=1e-9)
 
 
+def test_weights_bring_the_rows_that_stay_to_their_shares_whatever_goes(folder, tmp_path):
+    made = pd.read_csv(folder / "made.csv")
+    gone = np.flatnonzero(made.city == "Lima")[:600]
+
+    def drop(recommendations):
+        for item in recommendations:
+            if item["category"] == "drop_rows":
+                ranges = [[int(row), int(row) + 1] for row in gone]
+                item["action"] = {"version": 1, "kind": "drop_rows", "ranges": ranges}
+
+    manifest = fix(folder, tmp_path / "clean.csv", ["reweight", "drop_rows"], edit=drop)
+    told = next(action["action"] for action in manifest["actions"] if action["action"]["kind"] == "reweight")
+    weights = pd.read_parquet(tmp_path / "clean.csv.weights.parquet").weight.to_numpy()
+    left = open_source(tmp_path / "clean.csv")
+    assert left.num_rows in (None, ROWS - len(gone))
+    strata = [parse_region(region) for region in told["strata"]]
+    place = np.concatenate([region_of(batch, strata) for batch in left.batches()])
+    shares = np.array([region.share for region in strata])
+    inside = place >= 0
+    found = np.bincount(place[inside], weights[inside]) / weights[inside].sum()
+    assert found == pytest.approx(shares / shares.sum(), abs=1e-9)
+
+
 def test_the_same_command_again_does_nothing_and_damaged_weights_are_written_again(folder, tmp_path, capsys):
     output = tmp_path / "clean.csv"
     first = fix(folder, output, ["reweight"])
@@ -110,6 +138,25 @@ def test_the_same_command_again_does_nothing_and_damaged_weights_are_written_aga
     # Without the action none are left behind, which would be taken for those of the new file.
     assert fix(folder, output, ["drop_rows"], "--force")["weights"] is None
     assert not place.exists()
+
+
+@pytest.mark.parametrize("kinds", [["drop_rows"], ["reweight", "drop_rows"]])
+@pytest.mark.parametrize("failing", ["clean.csv.weights.parquet", "clean.csv.manifest.json"])
+def test_old_weights_are_never_beside_a_new_file(folder, tmp_path, monkeypatch, kinds, failing):
+    fix(folder, tmp_path / "clean.csv", ["reweight"])
+    place, create = tmp_path / "clean.csv.weights.parquet", LocalStore.create
+    old = place.read_bytes()
+
+    def killed(store, name, *args, **options):
+        if name == failing:
+            raise KeyboardInterrupt
+        return create(store, name, *args, **options)
+
+    monkeypatch.setattr(LocalStore, "create", killed)
+    whole = kinds == ["drop_rows"] and failing.endswith(".weights.parquet")
+    fix(folder, tmp_path / "clean.csv", kinds, "--force", code=0 if whole else 130)
+    assert len(pd.read_csv(tmp_path / "clean.csv")) < ROWS
+    assert not place.exists() or place.read_bytes() != old
 
 
 def test_a_mix_as_the_reference_has_it_gets_no_weights(folder, tmp_path):

@@ -26,7 +26,9 @@ from vr.pipeline.intake import take_in
 from vr.pipeline.manifest import compact
 from vr.pipeline.real_rows import RealRows
 from vr.pipeline.validate import validate
-from vr.recommendation.vocabulary import AddRealRows, Clip, parse_action
+from vr.pipeline.weights import write_weights
+from vr.recommendation.regions import Condition, Region
+from vr.recommendation.vocabulary import AddRealRows, Clip, DropRows, Reweight, parse_action
 
 ROWS, REPEATS, FAR, OUTLIERS = 900, 200, 40, 30
 
@@ -228,6 +230,36 @@ def test_clipping_at_once_with_others_moves_the_columns(case):
         seen = changed.side.values[:, intake.columns.names.index(clip.column)]
         assert np.nanmin(seen) >= clip.lower
         assert np.nanmax(seen) <= clip.upper
+
+
+def test_weights_of_the_sample_are_of_the_rows_that_stay_and_nothing_left_is_no_error(case):
+    candidate, reference = (open_source(case / name) for name in ("candidate.parquet", "reference.parquet"))
+    intake = take_in(candidate, reference, Config(cascade=preset("none")), 1, lambda *_: None)
+    x, rows = intake.candidate_profile.sample.table["x"].to_numpy(), len(intake.candidate)
+    low = x < np.quantile(x, 0.5)
+    halves = [Condition("x", below=float(x[~low].min())), Condition("x", lower=float(x[~low].min()))]
+    weigh = Reweight(tuple(Region((half,), 0.5) for half in halves), 4.0)
+    gone = intake.candidate.rows[low][: low.sum() // 2]
+    drop = DropRows(ranges=tuple((int(row), int(row) + 1) for row in gone))
+    changed = preview.preview([weigh, drop], intake, Sampled.none_yet(rows), 0, 0)
+    assert changed is not None
+    assert not changed.kept[np.isin(intake.candidate.rows, gone)].any()
+    # All of those that are left of the lower half, and half of the upper one.
+    assert low[changed.kept].mean() == pytest.approx(0.5, abs=0.06)
+    assert changed.kept[low].sum() == low.sum() - len(gone)
+    nothing = preview.preview([DropRows(ranges=((0, 10**6),)), weigh], intake, Sampled.none_yet(rows), 0, 0)
+    assert nothing is not None
+    assert (nothing.kept.any(), nothing.added_share) == (False, 0.0)
+
+
+@pytest.mark.parametrize("written", [3, 5])
+def test_weights_of_another_number_of_rows_are_refused(tmp_path, written):
+    candidate = open_source(pa.table({"x": [1.0, 2.0, 3.0, 4.0]}))
+    strata = Reweight((Region((Condition("x", below=2.5),), 0.3),), 4.0)
+    none = Edits(np.empty(0, np.int64))
+    assert write_weights(candidate, strata, [0.6], none, 0, 4, tmp_path / "weights.parquet")["rows"] == 4
+    with pytest.raises(VrError, match=f"4 weights belong to a new file of {written} rows"):
+        write_weights(candidate, strata, [0.6], none, 0, written, tmp_path / "weights.parquet")
 
 
 def test_top_executes_the_first_ones_only(case, tmp_path):

@@ -1,12 +1,14 @@
 """What each action changes, on rows whose answer is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from vr.core.errors import DataError
 from vr.data.hashing import fingerprint_of, hash_batch
-from vr.recommendation.edits import decide
+from vr.recommendation.edits import decide, decide_regions
 from vr.recommendation.regions import Condition, Region
 from vr.recommendation.vocabulary import (
     AddRealRows,
@@ -25,7 +27,8 @@ def batches(table, size=7):
 
 
 def decided(table, *actions, scores=(), seed=0, size=7, columns=None):
-    return decide(batches(table, size), columns or table.column_names, actions, scores, seed=seed)
+    found = decide(batches(table, size), columns or table.column_names, actions, scores, seed=seed)
+    return decide_regions(lambda names: batches(table.select(names), size), actions, found)
 
 
 def repeated_rows() -> pa.Table:
@@ -177,6 +180,28 @@ def test_strata_weigh_by_all_of_their_rows():
         (change,) = decided(table, Reweight(tuple(strata), 4.0), size=size).changes
         assert change.weights == pytest.approx((0.6 / (3 / 9), 0.3 / (6 / 9)))
         assert change.dropped.tolist() == change.changed.tolist() == []
+
+
+@pytest.mark.parametrize("size", [1, 400, 1_500])
+def test_strata_and_regions_are_counted_among_the_rows_that_stay(size):
+    table = pa.table({"c": ["A"] * 1_000 + ["B"] * 500})
+    a, b = (Region((Condition("c", values=(name,)),), 0.5) for name in "AB")
+    drop, weigh, fill = DropRows(ranges=((0, 500),)), Reweight((a, b), 4.0), FillRegions((replace(b, share=0.6),))
+    for actions in ((drop, weigh, fill), (fill, weigh, drop)):
+        found = dict(zip(actions, decided(table, *actions, size=size).changes, strict=True))
+        # 500 of each are left: half of the rows as they are, and 250 more of B are six in ten.
+        assert found[weigh].weights == (1.0, 1.0)
+        assert found[fill].wanted == (250,)
+
+
+@pytest.mark.parametrize("factor", [1_000.0, 0.001])
+def test_whole_numbers_that_no_float_can_tell_are_not_repaired(factor):
+    x = pa.array([9_000, None, 9_007_199_254_741_000, 2**53 + 1, 9_007_199_254_740_000, 2_000], pa.int64())
+    (change,) = decided(pa.table({"x": x}), Repair("x", factor, -1e30, 1e30, 0, ((0, 6),)), size=2).changes
+    expected = {1_000.0: [0, 4, 5], 0.001: [0, 5]}[factor]
+    assert change.changed.tolist() == expected
+    assert change.numbers.tolist() == [x[i].as_py() / factor for i in expected]
+    assert change.note == f"{5 - len(expected)} cells stay, whose whole numbers are beyond 2**53"
 
 
 def test_ranges_are_half_open():

@@ -86,6 +86,16 @@ def test_rows_added_bring_each_region_to_its_share_and_no_further(counts, shares
     assert rows_to_add(counts + added, 1_000 + int(added.sum()), shares).sum() <= len(shares)
 
 
+def test_shares_that_leave_hardly_anything_over_are_counted_at_once():
+    # A series would take as many steps as there are rows to add.
+    shares = np.array([0.5, 0.4999999])
+    assert rows_to_add(np.array([500, 0]), 1_000, shares).sum() == pytest.approx(5e9, rel=1e-6)
+    # One region lacks rows only because of what is added for another.
+    assert rows_to_add(np.array([250, 0]), 1_000, np.array([0.1, 0.5])).tolist() == [0, 1_000]
+    assert rows_to_add(np.array([150, 0]), 1_000, np.array([0.1, 0.5])).tolist() == [62, 1_062]
+    assert rows_to_add(np.array([0, 0]), 0, shares).tolist() == [0, 0]
+
+
 def test_weights_give_strata_their_shares_within_bounds():
     counts, shares = np.array([300, 600, 100]), np.array([0.5, 0.3, 0.2])
     weights = weights_of(counts, shares, 4.0)

@@ -64,7 +64,7 @@ REGION = {"share": 0.6, "conditions": [{"column": "z"}]}
         ({"version": 1, "kind": "reweight", "most": 0.5, "strata": [REGION]}, "most must be 1 or more, not 0.5"),
         ({"version": 1, "kind": "reweight", "strata": [REGION]}, "reweight: lacks 'most'"),
         ({"version": 1, "kind": "fill_regions", "regions": []}, "fill_regions: regions must be a list of regions"),
-        ({"version": 1, "kind": "fill_regions", "regions": [REGION, REGION]}, "add up to less than 1, not 1.2"),
+        ({"version": 1, "kind": "fill_regions", "regions": [REGION, REGION]}, "add up to 0.95 at most, not 1.2"),
         ({"version": 1, "kind": "add_real_rows", "rows": 5, "from": "x"}, "has an unknown setting 'from'"),
     ],
 )

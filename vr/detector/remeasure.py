@@ -64,11 +64,14 @@ class Remeasured:
       features: All of them, those that the head reads as measured again; None where that was not possible.
       held: What the head reads that was held as it was; not what is expected harm's alone.
       reason: Why it was not possible.
+      region_rows: Share of the regions' rows in the mix that the split's reference rows have, 0 to 1: the mix has as
+        many more of the candidate's in the place of the others.
     """
 
     features: Mapping[str, Feature] | None
     held: tuple[str, ...] = ()
     reason: str | None = None
+    region_rows: float = 1.0
 
 
 def remeasure(
@@ -91,7 +94,11 @@ def remeasure(
     """
     if not inputs.splits:
         return Remeasured(None, reason=inputs.splits_reason or "needs a reference")
-    sides = [_side(split, changed) for split in inputs.splits[first : first + num_splits]]
+    splits = inputs.splits[first : first + num_splits]
+    found = min(_region_rows(split, changed)[1] for split in splits)
+    if found < _ENOUGH:
+        return Remeasured(None, reason="the reference has too few rows of the regions to play those that are added")
+    sides = [_side(split, changed) for split in splits]
     if any(side is None for side in sides):
         return Remeasured(None, reason="fewer rows would be left than are compared with the reference")
     whole = [side for side in sides if side is not None]
@@ -111,7 +118,7 @@ def remeasure(
             held += [name] if name in read else []
         else:
             result[name] = replace(before, value=before.value + change)
-    return Remeasured(result, tuple(held))
+    return Remeasured(result, tuple(held), region_rows=found)
 
 
 def _side(split: Split, changed: Changed) -> Side | None:
@@ -121,11 +128,7 @@ def _side(split: Split, changed: Changed) -> Side | None:
     """
     size = len(split.candidate)
     num_real = round(changed.real_share * size)
-    added = [np.arange(num_real)]
-    for each in changed.filled:
-        inside = num_real + np.flatnonzero(np.isin(split.fresh.rows[num_real:], each.rows))
-        added.append(inside[: round(each.share * size)])
-    fresh = np.concatenate(added)
+    fresh = np.concatenate([np.arange(num_real), _region_rows(split, changed)[0]])
     own = np.searchsorted(changed.side.rows, split.candidate.rows)
     others = np.ones(len(changed.side), bool)
     others[own] = False
@@ -135,6 +138,22 @@ def _side(split: Split, changed: Changed) -> Side | None:
         return None
     made = changed.side.take(left[: size - len(fresh)])
     return _joined(made, split.fresh.take(fresh)) if len(fresh) else made
+
+
+def _region_rows(split: Split, changed: Changed) -> tuple[np.ndarray, float]:
+    """Returns the places among the split's fresh rows of those that play the regions', and their share of the wanted.
+
+    They lie behind the fresh rows that play real rows of all kinds.
+    """
+    size = len(split.candidate)
+    num_real, wanted, places = round(changed.real_share * size), 0, [np.empty(0, np.int64)]
+    for each in changed.filled:
+        inside = num_real + np.flatnonzero(np.isin(split.fresh.rows[num_real:], each.rows))
+        number = round(each.share * size)
+        places.append(inside[:number])
+        wanted += number
+    found = np.concatenate(places)
+    return found, len(found) / wanted if wanted else 1.0
 
 
 def _joined(a: Side, b: Side) -> Side:

@@ -32,6 +32,12 @@ __all__ = ["Advice", "Together", "advise"]
 
 # 5 % and 95 % quantile of the share of real rows that training found less the planned one, on datasets and generators
 # that the head had not seen: `errors` of benchmarks/results/mix_planner.json.
+# Of actions whose rows were chosen by the reference rows that tell what they gain.
+_FOUND_ON = {
+    FillRegions.kind: "the regions were found on the same reference rows, so that the gain may be less on others",
+    Reweight.kind: "the strata were found on the same reference rows, and weights that did not lower the risk on them "
+    "are left out, so that the gain may be less on others",
+}
 _MIX_ERROR = (-0.6182, 0.099)
 _MIX_ERROR_BY_HARM = (-0.4809, 0.242)
 _MIX_ERROR_FOR_TARGETS = (-0.4688, 0.1399)
@@ -139,7 +145,8 @@ def advise(
             return Effect(None, reason=again.reason)
         after = judge(again.features, specs, config.detector, with_reference=True)
         harm = expected_harm(again.features, specs)
-        return replace(_effect(after, [specs[name].label for name in again.held], changed, several), harm=harm)
+        held = [specs[name].label for name in again.held]
+        return replace(_effect(after, held, changed, several, again.region_rows), harm=harm)
 
     effects = []
     for action in actions[: _num_measured(actions, config)]:
@@ -152,6 +159,8 @@ def advise(
             effects.append(Effect(None, reason="it does nothing to the rows"))
             continue
         effect = measured(changed)
+        if effect.risk is not None and action.action.kind in _FOUND_ON:
+            effect = replace(effect, basis=f"{effect.basis}; {_FOUND_ON[action.action.kind]}")
         if effect.risk is not None and config.recommendation.history:
             known = (learned or {}).get(action.action.kind)
             effect = corrected(effect, None if known is None else Correction(**known))
@@ -269,13 +278,15 @@ def _sets(actions: Sequence[Action]) -> list[tuple[int, ...]]:
     return found
 
 
-def _effect(after: Judgement, held: Sequence[str], changed: Changed, several: bool) -> Effect:
+def _effect(after: Judgement, held: Sequence[str], changed: Changed, several: bool, region_rows: float) -> Effect:
     if after.probability is None or after.lower is None or after.upper is None:
         return Effect(None, reason=after.reason)
     done = "the actions done to the sample at once" if several else "the action done to the sample"
     basis = f"{done}, and what the verdict reads measured again"
     if changed.added_share:
         basis += f", with reference rows that judge nothing meanwhile as the real {changed.added_share:.0%}"
+    if region_rows < 1.0:
+        basis += f"; of the regions' rows the reference had {region_rows:.0%}, and the candidate's stand for the others"
     if held:
         basis += f"; held as it was, since proxies are not trained again: {', '.join(held)}"
     return Effect(100.0 * after.probability, 100.0 * after.lower, 100.0 * after.upper, basis=basis)

@@ -28,7 +28,7 @@ from vr.pipeline.real_rows import RealRows
 from vr.pipeline.report import ValidationReport
 from vr.pipeline.row_scores import RowScores
 from vr.pipeline.weights import write_weights
-from vr.recommendation.edits import Decided, decide
+from vr.recommendation.edits import Decided, decide, decide_regions
 from vr.recommendation.regions import Region
 from vr.recommendation.vocabulary import AddRealRows, Clip, DropRows, FillRegions, Repair, Reweight
 
@@ -108,7 +108,7 @@ def fix(
         new = folder / place.name
         written = rewrite(candidate, edits, new)
         fingerprint = _check(candidate, new, columns, edits, written, report, rows, lambda n: tell(n, "checked"))
-        weights = _weights(candidate, chosen, decided, edits, rows, folder / place.weights)
+        weights = _weights(candidate, chosen, decided, edits, rows, written, folder / place.weights)
         facts = {"name": place.name, "rows": written, "fingerprint": f"{fingerprint:016x}", "sha256": digest_of(new)}
         manifest = manifest_of(
             identity=identity,
@@ -150,7 +150,7 @@ def _decide(
     )
     if (decided.rows, f"{decided.fingerprint:016x}") != (report.dataset.rows, report.dataset.fingerprint):
         raise _other_dataset(candidate, report)
-    return decided
+    return decide_regions(candidate.batches, actions, decided)
 
 
 def _other_dataset(candidate: Source, report: ValidationReport) -> DataError:
@@ -178,13 +178,20 @@ def _regions(chosen: list[Chosen], decided: Decided) -> list[tuple[Region, int]]
 
 
 def _weights(
-    candidate: Source, chosen: list[Chosen], decided: Decided, edits: Edits, rows: RealRows | None, path: Path
+    candidate: Source,
+    chosen: list[Chosen],
+    decided: Decided,
+    edits: Edits,
+    rows: RealRows | None,
+    written: int,
+    path: Path,
 ) -> dict[str, Any] | None:
     """Writes the weights of the new file's rows, where an action asks for them, and returns what there is to say."""
     actions = [item.action for item in chosen if not item.skipped]
     for action, change in zip(actions, decided.changes, strict=True):
         if isinstance(action, Reweight):
-            return write_weights(candidate, action, change.weights, edits, 0 if rows is None else rows.total, path)
+            added = 0 if rows is None else rows.total
+            return write_weights(candidate, action, change.weights, edits, added, written, path)
     return None
 
 

@@ -66,7 +66,10 @@ class FixedOutput:
                 )
 
     def publish(self, new: Path, manifest: Path, weights: Path | None = None, *, replace: bool) -> None:
-        """Publishes the new file and its weights, and last its manifest; with `replace` what is there stays until then.
+        """Publishes the new file and its weights, and last its manifest.
+
+        With `replace` what is there stays until its place is taken, but for weights, which go first: nothing in them
+        tells of which file they are.
 
         Raises:
           AlreadyPublishedError: if something else is there.
@@ -77,11 +80,11 @@ class FixedOutput:
             without = [self.weights] if weights is None else []
             publish(self.store, parts, (self.manifest, manifest), without=without)
             return
+        if self.store.digest(self.weights) is not None:
+            self.store.remove(self.weights)
         # A manifest speaks of its file by its digest, so that the old one beside the new file says nothing wrong.
         for name, path in (*parts.items(), (self.manifest, manifest)):
             self.store.create(name, path, digest_of(path), replace=True)
-        if weights is None and self.store.digest(self.weights) is not None:
-            self.store.remove(self.weights)
 
     def refuse_inputs(self, sources: Sequence[Source | None]) -> None:
         """Refuses to write over a dataset, or where one would be read from.

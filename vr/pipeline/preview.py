@@ -15,6 +15,7 @@ from vr.pipeline.intake import Intake
 from vr.recommendation.regions import Gap, Part, Region, condition_of, region_of, rows_to_add, weights_of
 from vr.recommendation.units import repaired
 from vr.recommendation.vocabulary import (
+    MOST_FILLED,
     AddRealRows,
     Clip,
     Deduplicate,
@@ -63,18 +64,21 @@ def preview(
             kept &= ~gone
         elif isinstance(action, AddRealRows):
             real += action.rows
-        elif isinstance(action, FillRegions):
-            wanted = _wanted(action.regions, intake)
-            filled += zip(wanted.tolist(), _reference_rows(action.regions, intake), strict=True)
-        elif isinstance(action, Reweight):
-            thinned &= _thinned(action, intake, seed)
-        else:
+        elif not isinstance(action, (FillRegions, Reweight)):
             continue
         does = True
+    # By the rows that stay, whatever the order of the actions.
+    for action in actions:
+        if isinstance(action, FillRegions):
+            wanted = _wanted(action.regions, intake, kept)
+            filled += zip(wanted.tolist(), _reference_rows(action.regions, intake), strict=True)
+        elif isinstance(action, Reweight):
+            thinned &= _thinned(action, intake, kept, seed)
     if not does:
         return None
     left = intake.candidate_profile.rows * float(kept.mean())
-    whole = left + real + sum(rows for rows, _ in filled)
+    # Where nothing is left and nothing comes, no share is of anything.
+    whole = max(1.0, left + real + sum(rows for rows, _ in filled))
     return Changed(
         side, kept & thinned, real / whole, tuple(Filled(rows / whole, where) for rows, where in filled if rows)
     )
@@ -104,9 +108,9 @@ def gaps_of(missing: Sequence[MissingRegion], intake: Intake) -> list[Gap]:
         conditions = [condition_of(intake.codec.encoders[j], first, last) for j, (first, last) in each.codes.items()]
         told = tuple(condition for condition in conditions if condition is not None)
         regions = [*(region for _, region in found), Region(told, round(each.reference_share, 6))]
-        if len(told) < len(conditions) or sum(region.share for region in regions) >= 1.0:
+        if len(told) < len(conditions) or sum(region.share for region in regions) > MOST_FILLED:
             continue
-        wanted = _wanted(regions, intake)
+        wanted = _wanted(regions, intake, np.ones(len(intake.candidate), bool))
         if wanted[-1] and wanted.sum() <= intake.candidate_profile.rows:
             found.append((each, regions[-1]))
             taken = wanted
@@ -142,21 +146,25 @@ def strata_of(intake: Intake, sampled: Sampled, duplicate_excess: float | None, 
     return found
 
 
-def _thinned(action: Reweight, intake: Intake, seed: int) -> np.ndarray:
-    """Returns the rows that are left, bool `[n]`, where each is as likely to stay as it weighs: no row stands twice."""
+def _thinned(action: Reweight, intake: Intake, kept: np.ndarray, seed: int) -> np.ndarray:
+    """Returns the rows that are left, bool `[n]`, where each is as likely to stay as it weighs: no row stands twice.
+
+    Weights are of the rows in `kept`.
+    """
     place = region_of(intake.candidate_profile.sample.table, action.strata)
-    counts = np.bincount(place[place >= 0], minlength=len(action.strata))
+    counts = np.bincount(place[kept & (place >= 0)], minlength=len(action.strata))
     shares = np.array([region.share for region in action.strata])
     weights = np.array([*weights_of(counts, shares, action.most), 1.0])[place]
     return np.random.default_rng([seed, 19]).random(len(place)) < weights / weights.max()
 
 
-def _wanted(regions: Sequence[Region], intake: Intake) -> np.ndarray:
-    """Returns the real rows that each region takes, int `[k]`, from how many of the candidate's sample lie there."""
+def _wanted(regions: Sequence[Region], intake: Intake, kept: np.ndarray) -> np.ndarray:
+    """Returns the real rows that each region takes, int `[k]`, by the rows of the candidate's sample that stay."""
     profile = intake.candidate_profile
     place = region_of(profile.sample.table, regions)
-    counts = np.bincount(place[place >= 0], minlength=len(regions)) * (profile.rows / len(place))
-    return rows_to_add(counts, profile.rows, np.array([region.share for region in regions]))
+    each = profile.rows / len(place)
+    counts = np.bincount(place[kept & (place >= 0)], minlength=len(regions)) * each
+    return rows_to_add(counts, round(kept.sum() * each), np.array([region.share for region in regions]))
 
 
 def _reference_rows(regions: Sequence[Region], intake: Intake) -> list[np.ndarray]:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from vr.core.errors import DataError
-from vr.data.hashing import fingerprint_of, hash_batch, hash_values
+from vr.data.hashing import fingerprint_of, hash_batch, hash_values, mix
 from vr.data.schema import common_columns
 from vr.data.source import Source
 from vr.pipeline.report import ValidationReport
@@ -91,12 +91,8 @@ class RealRows:
         # Parquet and Arrow columns keep their stored type, whatever is appended.
         read = candidate.schema if candidate.format in _TYPED_BY_VALUES else pa.schema([])
         types = {name: read.field(name).type if name in read.names else None for name in names}
-        even = _drawn(rows, min(rows, wanted), np.random.default_rng([report.run.seed, 17]))
-        inside = _inside(real, [region for region, _ in regions], even)
-        picked = [
-            np.random.default_rng([report.run.seed, 18, i]).permutation(there)[:number]
-            for i, (there, (_, number)) in enumerate(zip(inside, regions, strict=True))
-        ]
+        even = _drawn(rows, wanted, report.run.seed)
+        picked = _inside(real, regions, even, report.run.seed)
         chosen = np.sort(np.concatenate([even, *picked]))
         return cls(len(even), tuple(len(each) for each in picked), document, chosen, real, types)
 
@@ -145,34 +141,61 @@ class RealRows:
             ) from err
 
 
-def _drawn(rows: int, wanted: int, rng: np.random.Generator) -> np.ndarray:
-    """Returns the numbers of `wanted` of `rows` rows, int64 ascending.
+class _Drawn:
+    """A simple random sample of rows, those whose numbers have the least hashes; memory grows with what is drawn."""
 
-    Of each block as many are drawn as a draw from all rows would take of it (hypergeometric), so that memory grows with
-    what is drawn.
-    """
-    found = [np.empty(0, np.int64)]
+    def __init__(self, wanted: int, stream: Sequence[int]):
+        """Takes how many rows to draw, and what seeds the hashes."""
+        self._wanted = wanted
+        self._salt = np.random.default_rng(stream).integers(0, 2**64, 1, np.uint64)
+        self._bound = np.uint64(2**64 - 1)
+        self._rows: list[np.ndarray] = []
+        self._held = 0
+
+    def add(self, rows: np.ndarray) -> None:
+        """Takes row numbers to draw from, int64, each of them once."""
+        found = rows[self._hashes(rows) <= self._bound] if self._wanted else rows[:0]
+        self._rows.append(found)
+        self._held += len(found)
+        if self._held > 2 * self._wanted + _BLOCK_ROWS:
+            self._rows = [self.rows()]
+            self._held = self._wanted
+            self._bound = self._hashes(self._rows[0]).max()
+
+    def rows(self) -> np.ndarray:
+        """Returns the numbers of those that are drawn, int64 ascending, all of them where there are fewer."""
+        rows = np.concatenate([np.empty(0, np.int64), *self._rows])
+        if len(rows) > self._wanted:
+            rows = rows[np.argsort(self._hashes(rows))[: self._wanted]]
+        return np.sort(rows)
+
+    def _hashes(self, rows: np.ndarray) -> np.ndarray:
+        # Of a bijection, so that no two rows tie.
+        return mix(rows.view(np.uint64) ^ self._salt)
+
+
+def _drawn(rows: int, wanted: int, seed: int) -> np.ndarray:
+    """Returns the numbers of `wanted` of `rows` rows, int64 ascending."""
+    drawn = _Drawn(wanted, [seed, 17])
     for start in range(0, rows, _BLOCK_ROWS):
-        size, left = min(_BLOCK_ROWS, rows - start), rows - start
-        take = int(rng.hypergeometric(wanted, left - wanted, size)) if wanted < left else size
-        found.append(start + np.sort(rng.permutation(size)[:take]))
-        wanted -= take
-    return np.concatenate(found)
+        drawn.add(np.arange(start, min(start + _BLOCK_ROWS, rows)))
+    return drawn.rows()
 
 
-def _inside(real: Source, regions: Sequence[Region], taken: np.ndarray) -> list[np.ndarray]:
-    """Returns the numbers of the rows that lie in each region, those in `taken` (ascending) left out."""
-    found: list[list[np.ndarray]] = [[np.empty(0, np.int64)] for _ in regions]
-    columns = list(dict.fromkeys(condition.column for region in regions for condition in region.conditions))
+def _inside(real: Source, regions: Sequence[tuple[Region, int]], taken: np.ndarray, seed: int) -> list[np.ndarray]:
+    """Returns the numbers of as many rows of each region as it wants, those in `taken` (ascending) left out."""
+    drawn = [_Drawn(wanted, [seed, 18, i]) for i, (_, wanted) in enumerate(regions)]
+    asked = [region for region, _ in regions]
+    columns = list(dict.fromkeys(condition.column for region in asked for condition in region.conditions))
     start = 0
     for batch in real.batches(columns) if regions else ():
-        place = region_of(batch, regions)
+        place = region_of(batch, asked)
         end = start + batch.num_rows
         place[taken[slice(*np.searchsorted(taken, [start, end]))] - start] = -1
-        for i, rows in enumerate(found):
-            rows.append(start + np.flatnonzero(place == i))
+        for i, each in enumerate(drawn):
+            each.add(start + np.flatnonzero(place == i))
         start = end
-    return [np.concatenate(rows) for rows in found]
+    return [each.rows() for each in drawn]
 
 
 def _is_open(type_: pa.DataType | None) -> bool:

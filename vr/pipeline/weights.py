@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vr.core.errors import VrError
 from vr.data.rewrite.edits import Edits
 from vr.data.source import Source
 from vr.data.store.publish import digest_of
@@ -26,7 +27,7 @@ def weights_name(name: str) -> str:
 
 
 def write_weights(
-    candidate: Source, action: Reweight, weights: Sequence[float], edits: Edits, added: int, path: Path
+    candidate: Source, action: Reweight, weights: Sequence[float], edits: Edits, added: int, written: int, path: Path
 ) -> dict[str, Any]:
     """Writes the weight of each row of the new file, and returns what the manifest says of them.
 
@@ -38,7 +39,11 @@ def write_weights(
       weights: Of each stratum, not yet normalised.
       edits: Which rows stay.
       added: Rows appended after them.
+      written: Rows of the new file.
       path: The file.
+
+    Raises:
+      VrError: where these are not as many as there are weights: the candidate was changed meanwhile.
     """
     of_place = np.array([*weights, 1.0])  # the last of rows in no stratum, which -1 finds
     counts = np.zeros(len(of_place))
@@ -59,6 +64,12 @@ def write_weights(
             put(of_place[place])
         for first in range(0, added, _BLOCK_ROWS):
             put(np.ones(min(_BLOCK_ROWS, added - first)))
+    if start != written:
+        raise VrError(
+            f"{start:,} weights belong to a new file of {written:,} rows; nothing was published",
+            where=candidate.uri,
+            hint="leave the dataset as it is while it is fixed, and run this again",
+        )
     squares = float(counts @ of_place**2) + added
     held = of_place[counts > 0]
     return {

@@ -1,5 +1,7 @@
 """From chosen actions to the rows and cells that each of them changes, in one pass over the candidate.
 
+What regions lack and strata weigh is of the rows that stay, which is known after that pass: a second one counts them.
+
 Every action is decided on the rows as they are, so that the order in which actions are named decides nothing but which
 of two is said to have removed a row.
 """
@@ -15,7 +17,7 @@ from vr.core.errors import DataError
 from vr.data.encoders import to_float
 from vr.data.hashing import fingerprint_of, hash_batch, mix
 from vr.data.repeats import Followers, Repeats
-from vr.recommendation.regions import Region, region_of, rows_to_add, weights_of
+from vr.recommendation.regions import region_of, rows_to_add, weights_of
 from vr.recommendation.units import repaired
 from vr.recommendation.vocabulary import (
     Clip,
@@ -28,10 +30,10 @@ from vr.recommendation.vocabulary import (
     in_ranges,
 )
 
-__all__ = ["Change", "Decided", "decide"]
+__all__ = ["Change", "Decided", "decide", "decide_regions"]
 
 _REPEAT = "exact_duplicate"
-_BY_REGION = (FillRegions, Reweight)
+_EXACT = 2.0**53  # below it, every whole number is a float of its own
 _DONE = {Clip.kind: "clipped", Repair.kind: "repaired"}
 
 
@@ -43,8 +45,8 @@ class Change:
       dropped: int64 ascending, row numbers.
       changed: int64 ascending, row numbers whose cell gets another number.
       numbers: float64 of the same length, which.
-      wanted: How many real rows each region is to get.
-      weights: Of each stratum's rows, not yet normalised.
+      wanted: How many real rows each region is to get, see `decide_regions`.
+      weights: Of each stratum's rows, not yet normalised, likewise.
       note: What else is to be known of it.
     """
 
@@ -91,15 +93,12 @@ def decide(
       on_batch: Told the number of rows done.
 
     Raises:
-      DataError: where a column to be clipped or repaired holds no numbers, a range lies beyond the rows, or a
-        region asks for another kind of values than a column holds.
+      DataError: where a column to be clipped or repaired holds no numbers, or a range lies beyond the rows.
     """
     repeats = {action.columns: Repeats() for action in actions if isinstance(action, Deduplicate)}
     repeated: dict[tuple[str, ...], list[np.ndarray]] = {key: [] for key in repeats}
-    cells: dict[Clip | Repair, list[tuple[np.ndarray, np.ndarray]]]
+    cells: dict[Clip | Repair, list[tuple[np.ndarray, np.ndarray, int]]]
     cells = {action: [] for action in actions if isinstance(action, (Clip, Repair))}
-    asked = {a: a.strata if isinstance(a, Reweight) else a.regions for a in actions if isinstance(a, _BY_REGION)}
-    counts = {action: np.zeros(len(regions), int) for action, regions in asked.items()}
     suspicious = {
         action: _Suspicious(action)
         for action in actions
@@ -115,9 +114,6 @@ def decide(
             repeated[key].append(rows + np.flatnonzero(found))
         for action, found in cells.items():
             found.append(_changed(batch, action, rows))
-        for action, count in counts.items():
-            place = region_of(batch, asked[action])
-            count += np.bincount(place[place >= 0], minlength=len(count))
         if suspicious and (told := aligned.take(batch.num_rows)) is not None:
             for found in suspicious.values():
                 found.add(hashes, told, rows)
@@ -131,21 +127,56 @@ def decide(
         elif isinstance(action, DropRows):
             changes.append(_dropped(action, suspicious.get(action), rows))
         elif isinstance(action, (Clip, Repair)):
-            where, numbers = zip(*cells[action], strict=True) if cells[action] else ([], [])
-            changes.append(Change(changed=_joined(where), numbers=np.concatenate([np.empty(0), *numbers])))
-        elif isinstance(action, FillRegions):
-            wanted = rows_to_add(counts[action], rows, _shares(action.regions))
-            changes.append(Change(wanted=tuple(wanted.tolist())))
-        elif isinstance(action, Reweight):
-            weights = weights_of(counts[action], _shares(action.strata), action.most)
-            changes.append(Change(weights=tuple(weights.tolist())))
+            where, numbers, left = zip(*cells[action], strict=True) if cells[action] else ([], [], [])
+            note = f"{sum(left):,} cells stay, whose whole numbers are beyond 2**53" if sum(left) else None
+            changes.append(Change(changed=_joined(where), numbers=np.concatenate([np.empty(0), *numbers]), note=note))
         else:
             changes.append(Change())
     return Decided(rows, fingerprint, _spared(actions, changes))
 
 
-def _shares(regions: Sequence[Region]) -> np.ndarray:
-    return np.array([region.share for region in regions])
+def decide_regions(
+    batches: Callable[[Sequence[str]], Iterable[pa.RecordBatch]], actions: Sequence[Executable], decided: Decided
+) -> Decided:
+    """Returns what was decided, and what regions want and strata weigh by the rows that stay.
+
+    Args:
+      batches: Gives the candidate in row order, of some of its columns; asked for none unless an action has regions.
+      actions: Those that were decided on.
+      decided: Which rows go.
+
+    Raises:
+      DataError: where a column is missing, or a region asks for another kind of values than it holds.
+    """
+    asked = {
+        place: action.regions if isinstance(action, FillRegions) else action.strata
+        for place, action in enumerate(actions)
+        if isinstance(action, (FillRegions, Reweight))
+    }
+    if not asked:
+        return decided
+    counts = {place: np.zeros(len(regions), int) for place, regions in asked.items()}
+    gone = np.unique(_joined(change.dropped for change in decided.changes))
+    columns = dict.fromkeys(
+        each.column for regions in asked.values() for region in regions for each in region.conditions
+    )
+    start = 0
+    for batch in batches(list(columns)):
+        end = start + batch.num_rows
+        stays = np.ones(batch.num_rows, bool)
+        stays[gone[slice(*np.searchsorted(gone, [start, end]))] - start] = False
+        for place, count in counts.items():
+            inside = region_of(batch, asked[place])
+            count += np.bincount(inside[stays & (inside >= 0)], minlength=len(count))
+        start = end
+    changes = list(decided.changes)
+    for place, count in counts.items():
+        action, shares = actions[place], np.array([region.share for region in asked[place]])
+        if isinstance(action, Reweight):
+            changes[place] = Change(weights=tuple(weights_of(count, shares, action.most).tolist()))
+        else:
+            changes[place] = Change(wanted=tuple(rows_to_add(count, decided.rows - len(gone), shares).tolist()))
+    return replace(decided, changes=changes)
 
 
 def _spared(actions: Sequence[Executable], changes: list[Change]) -> list[Change]:
@@ -159,8 +190,8 @@ def _spared(actions: Sequence[Executable], changes: list[Change]) -> list[Change
     ]
 
 
-def _changed(batch: pa.RecordBatch, action: Clip | Repair, row_start: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the rows whose cell changes, and the numbers that they get."""
+def _changed(batch: pa.RecordBatch, action: Clip | Repair, row_start: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """Returns the rows whose cell changes, the numbers that they get, and how many cells no float can tell of."""
     if action.column not in batch.schema.names:
         raise DataError(
             "is not among the columns that were compared", where=f"column '{action.column}'", hint="validate again"
@@ -172,15 +203,17 @@ def _changed(batch: pa.RecordBatch, action: Clip | Repair, row_start: int) -> tu
             where=f"column '{action.column}'",
             hint="only numbers can",
         )
-    values = to_float(column)
+    values, left = to_float(column), 0
     if isinstance(action, Clip):
         made = np.clip(values, *_bounds(action, column.type))
     else:
         made = repaired(action, values, np.arange(row_start, row_start + len(values)))
         if pa.types.is_integer(column.type):
-            made = np.where(made == np.rint(made), made, values)
+            inexact = (made != values) & (np.maximum(np.abs(made), np.abs(values)) >= _EXACT)
+            left = int(inexact.sum())
+            made = np.where((made == np.rint(made)) & ~inexact, made, values)
     changed = np.flatnonzero((made != values) & ~np.isnan(values))
-    return row_start + changed, made[changed]
+    return row_start + changed, made[changed], left
 
 
 def _bounds(action: Clip, type_: pa.DataType) -> tuple[float, float]:

@@ -198,13 +198,14 @@ def rows_to_add(counts: np.ndarray, num_rows: int, shares: np.ndarray) -> np.nda
       num_rows: Rows in all.
       shares: `[k]`, their sum below 1.
     """
-    added = np.zeros(len(counts))
+    lacking, total = np.zeros(len(counts), bool), float(num_rows)
     while True:
-        # From below to the one solution, at the pace of a geometric series.
-        wanted = np.maximum(0.0, shares * (num_rows + added.sum()) - counts)
-        if wanted.sum() - added.sum() < 0.01:
-            return np.rint(wanted).astype(int)
-        added = wanted
+        # With more rows in all more regions lack some, never fewer: as many steps as regions at most.
+        more = shares * total > counts
+        if not (more & ~lacking).any():
+            return np.where(lacking, np.rint(np.maximum(0.0, shares * total - counts)), 0.0).astype(int)
+        lacking |= more
+        total = (num_rows - counts[lacking].sum()) / (1.0 - shares[lacking].sum())
 
 
 def weights_of(counts: np.ndarray, shares: np.ndarray, most: float) -> np.ndarray:

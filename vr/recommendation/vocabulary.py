@@ -25,6 +25,7 @@ from vr.core.errors import DataError
 from vr.recommendation.regions import Region, parse_region
 
 __all__ = [
+    "MOST_FILLED",
     "NEED_REAL_ROWS",
     "VERSION",
     "AddRealRows",
@@ -42,6 +43,8 @@ __all__ = [
 ]
 
 VERSION = 1
+# Of regions to be filled together: beyond it twenty rows come for each one that there is, which is another dataset.
+MOST_FILLED = 0.95
 
 
 @dataclass(frozen=True)
@@ -239,8 +242,8 @@ def _add_real_rows(given: dict[str, Any]) -> AddRealRows:
 
 def _fill_regions(given: dict[str, Any]) -> FillRegions:
     found = _regions(given, "regions")
-    if (total := sum(region.share for region in found)) >= 1.0:
-        raise ValueError(f"the regions' shares must add up to less than 1, not {total:g}")
+    if (total := sum(region.share for region in found)) > MOST_FILLED:
+        raise ValueError(f"the regions' shares must add up to {MOST_FILLED:g} at most, not {total:g}")
     return FillRegions(found)
 
 
