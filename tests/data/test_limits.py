@@ -1,5 +1,6 @@
 """What one file may take of a machine, wherever it is parsed: columns, rows, bytes, depth, and other people's files."""
 
+import gzip
 import json
 import zipfile
 
@@ -11,6 +12,7 @@ import pytest
 from mixed_data import rows_of, write_h5
 
 from vr.core.errors import ConfigError, DataError
+from vr.data import meter
 from vr.data.config import Isolation, ReadingConfig, is_isolated
 from vr.data.formats import delimited, jsonlines
 from vr.data.meter import Meter, shown_bytes
@@ -130,6 +132,12 @@ class TestExpansion:
         with h5py.File(tmp_path / "x.h5", "w") as root:
             root.create_dataset("a", shape=(1 << 50,), chunks=(1 << 16,), dtype="f8")
         assert "holds over 1.0 GiB of data in" in refused(tmp_path / "x.h5")
+
+    @pytest.mark.parametrize(("name", "start"), [("x.csv.gz", b""), ("x.jsonl.gz", b'{"a": 1}\n')])
+    def test_blank_lines_that_never_end(self, tmp_path, monkeypatch, name, start):
+        monkeypatch.setattr(meter, "_FREE_BYTES", 1 << 20)
+        (tmp_path / name).write_bytes(gzip.compress(start + b"\n" * (20 << 20)))
+        assert "holds over 1 MiB of data in" in refused(tmp_path / name, expansion=1)
 
     def test_bytes_as_shown(self):
         assert [shown_bytes(size) for size in (12, 1 << 10, 3 << 20, 5 << 30)] == [

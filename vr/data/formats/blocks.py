@@ -147,11 +147,13 @@ class BlockFile:
         """Yields the blocks between consecutive places of a file that has ranges."""
         with reading(self._file.path):
             raw = self._file.open()
+        meter = self._file.meter()
         with raw:
             for start, stop in pairwise(starts):
                 with reading(self._file.path):
                     raw.seek(start)
                     content = raw.read(stop - start)
+                meter.add(len(content))
                 yield Block(start, stop, self._recoded(content))
 
     def line_at(self, place: int) -> int:
@@ -173,10 +175,11 @@ class BlockFile:
 
 
 class _Pieces:
-    """The bytes of a file from a place on, decompressed, UTF-16 as UTF-8."""
+    """The bytes of a file from a place on, decompressed, UTF-16 as UTF-8; metered, also where nobody wants them."""
 
     def __init__(self, file: InputFile, encoding: str, start: int):
         self._path = file.path
+        self._meter = file.meter()
         self._decoder = codecs.getincrementaldecoder(encoding)() if encoding == "utf-16" else None
         self._kept = b""
         with reading(file.path):
@@ -189,6 +192,7 @@ class _Pieces:
         """Returns about `count` bytes more, and whether the file is over."""
         with reading(self._path):
             piece = self._stream.read(count)
+        self._meter.add(len(piece))
         is_over = not piece
         if self._decoder is not None:
             piece = self._decoder.decode(piece, final=is_over).encode()

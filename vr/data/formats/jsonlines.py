@@ -87,7 +87,7 @@ class JsonReader:
         """Yields some blocks of lines, see `read`."""
         del batch_rows  # a block is a number of bytes
         blocks = self._lines.at(self.layout.starts[first : stop + 1])
-        return self._read(schema, self._metered(blocks), stop - first > 1)
+        return self._read(schema, blocks, stop - first > 1)
 
     def _read(self, schema: pa.Schema, blocks: Iterator[_Block], are_many: bool) -> Iterator[pa.RecordBatch]:
         stored = self.stored_name
@@ -177,13 +177,7 @@ class JsonReader:
             yield from self._items(start[1:], pieces)
         else:
             pieces.close()
-            yield from self._metered(self._lines.cut())
-
-    def _metered(self, blocks: Iterator[Block]) -> Iterator[Block]:
-        meter = self.file.meter()
-        for block in blocks:
-            meter.add(len(block.content))
-            yield block
+            yield from self._lines.cut()
 
     def _text(self) -> Generator[str]:
         """Yields the file's text in pieces.
