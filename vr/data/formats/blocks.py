@@ -133,7 +133,7 @@ class BlockFile:
                 if not end and len(text) > most:
                     raise self._too_long(start)
                 if end:
-                    yield Block(start, start + end, self._recoded(text[:end]))
+                    yield self._block(start, text[:end])
                     start, text = start + end, text[end:]
                 text += piece
                 if is_over:
@@ -141,7 +141,7 @@ class BlockFile:
                 # Twice as much where no row ended: what is looked through again is then no more than the row itself.
                 count = self._block_bytes if end else max(count, min(len(text), most + 1 - len(text)))
             if text:
-                yield Block(start, start + len(text), self._recoded(text))
+                yield self._block(start, text)
 
     def at(self, starts: Sequence[int]) -> Iterator[Block]:
         """Yields the blocks between consecutive places of a file that has ranges."""
@@ -169,6 +169,16 @@ class BlockFile:
 
     def _pieces(self, start: int) -> "_Pieces":
         return _Pieces(self._file, self._encoding, start)
+
+    def _block(self, start: int, text: bytes) -> Block:
+        """Returns whole rows as a block, none of them of over `reading.row_bytes`."""
+        at, most = 0, self._file.limits.row_bytes
+        while len(text) - at > most:
+            end = self._rows_end(text[at : at + most])
+            if not end:
+                raise self._too_long(start + at)
+            at += end
+        return Block(start, start + len(text), self._recoded(text))
 
     def _recoded(self, content: bytes) -> bytes:
         return content.decode("latin-1").encode() if self._encoding == "latin-1" else content

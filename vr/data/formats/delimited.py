@@ -231,7 +231,7 @@ class DelimitedReader:
     def _too_long(self, start: int) -> DataError:
         del start  # the file's first row may be as good as its last
         return DataError(
-            f"has a row of over {shown_bytes(max(_BLOCK_BYTES, self.file.limits.row_bytes))}",
+            f"has a row of over {shown_bytes(self.file.limits.row_bytes)}",
             where=self.file.path,
             hint="look for a quote that is never closed, or raise reading.row_bytes",
         )
