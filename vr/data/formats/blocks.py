@@ -113,7 +113,7 @@ class BlockFile:
     def check(self, stamp: list[int | None]) -> None:
         """Raises a `DataError` if the file is not as it was."""
         if self.stamp() != stamp:
-            raise DataError("has changed since it was opened", where=self._file.path, hint="run it again")
+            raise self._changed()
 
     def cut(self, start: int = 0) -> Iterator[Block]:
         """Yields the file from `start`, where a row begins, in blocks that are cut on the way.
@@ -144,7 +144,11 @@ class BlockFile:
                 yield self._block(start, text)
 
     def at(self, starts: Sequence[int]) -> Iterator[Block]:
-        """Yields the blocks between consecutive places of a file that has ranges."""
+        """Yields the blocks between consecutive places of a file that has ranges.
+
+        Raises:
+          DataError: if it cannot be read, or is shorter than it was.
+        """
         with reading(self._file.path):
             raw = self._file.open()
         meter = self._file.meter()
@@ -153,6 +157,8 @@ class BlockFile:
                 with reading(self._file.path):
                     raw.seek(start)
                     content = raw.read(stop - start)
+                if len(content) != stop - start:
+                    raise self._changed()
                 meter.add(len(content))
                 yield Block(start, stop, self._recoded(content))
 
@@ -166,6 +172,9 @@ class BlockFile:
                 line += piece.count(b"\n", 0, place)
                 place -= len(piece)
         return line
+
+    def _changed(self) -> DataError:
+        return DataError("has changed since it was opened", where=self._file.path, hint="run it again")
 
     def _pieces(self, start: int) -> "_Pieces":
         return _Pieces(self._file, self._encoding, start)
