@@ -281,6 +281,15 @@ class TestDelimited:
         said = refused(tmp_path / "x.csv", f"a,b\n1,2\n1,{cell},3\n")
         assert "line 3: has 3 values where the header names 2 columns" in said
 
+    @pytest.mark.parametrize(
+        ("name", "text"), [("x.csv", "a,b\n1,x\n"), ("x.jsonl", '{"a": "x"}\n'), ("x.json", '[{"a": "x"}]')]
+    )
+    def test_damaged_utf16_is_not_taken_for_latin1(self, tmp_path, name, text):
+        content = text.encode("utf-16")
+        place = content.index(b"x")
+        for damaged in (content[:-1], content[:place] + b"\x00\xdc" + content[place + 2 :]):
+            assert "cannot be read ('utf-16-le' codec" in refused(tmp_path / name, damaged)
+
     def test_text_that_stops_being_utf8_after_it_was_opened(self, tmp_path):
         path = tmp_path / "x.csv"
         path.write_bytes(b"a,b\nxx,1\n")

@@ -119,8 +119,7 @@ class BlockFile:
         """Yields the file from `start`, where a row begins, in blocks that are cut on the way.
 
         Raises:
-          UnicodeError: if it is not in its encoding, which is not asked of UTF-8; outside `reading`.
-          DataError: if it cannot be read, or has too long a row.
+          DataError: if it cannot be read, is not in its encoding, which is not asked of UTF-8, or has too long a row.
         """
         most = max(self._block_bytes, self._file.limits.row_bytes)
         count = self._block_bytes
@@ -214,7 +213,8 @@ class _Pieces:
         self._meter.add(len(piece))
         is_over = not piece
         if self._decoder is not None:
-            piece = self._decoder.decode(piece, final=is_over).encode()
+            with reading(self._path):
+                piece = self._decoder.decode(piece, final=is_over).encode()
         kept, self._kept = self._kept, b""
         return kept + piece, is_over
 

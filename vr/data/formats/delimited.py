@@ -40,7 +40,7 @@ class _NotUtf8Error(DataError):
 class DelimitedReader:
     """One csv or tsv file; opening it makes one pass, which cuts it into blocks, settles types and counts rows.
 
-    What does not decode as UTF-8 is read as latin-1; a csv file whose header holds no comma but a semicolon, tab or bar
+    What does not decode as UTF-8 is read as latin-1, but for what begins with the mark of UTF-16; a csv file whose header holds no comma but a semicolon, tab or bar
     is split there. Blank lines are skipped.
 
     Args:

@@ -112,6 +112,9 @@ class JsonReader:
             declared = declared_encoding(stream.read(4))
         self.encoding = "utf-8" if declared == "utf-8-sig" else declared
         stamp = self.block_file().stamp()
+        if self.encoding == "utf-16":
+            with reading(self.file.path):
+                return self._settled(stamp, [])
         try:
             return self._settled(stamp, [])
         except UnicodeDecodeError:
