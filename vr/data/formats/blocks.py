@@ -7,7 +7,7 @@ any of the blocks without another look at the rest.
 import codecs
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
 
@@ -17,7 +17,7 @@ from vr.core.errors import DataError
 from vr.data.formats.reader import InputFile, reading
 from vr.data.ordered import map_in_order
 
-__all__ = ["Block", "BlockFile", "Layout", "parse_blocks"]
+__all__ = ["Block", "BlockFile", "Layout", "parse_blocks", "told_of_blocks"]
 
 _THREADS = 4  # what lies parsed and waits is memory
 _Block = TypeVar("_Block")
@@ -63,13 +63,18 @@ class Layout:
     delimiter: str = ""
 
     def told(self) -> dict[str, Any]:
-        """Returns it as JSON can hold it."""
-        return {**asdict(self), "schema": self.schema.serialize().to_pybytes().hex()}
+        """Returns it as JSON can hold it, with the lists that it has itself."""
+        return {**vars(self), "schema": self.schema.serialize().to_pybytes().hex()}
 
     @classmethod
     def of(cls, told: dict[str, Any]) -> "Layout":
         """Returns it again."""
         return cls(**{**told, "schema": pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(told["schema"])))})
+
+
+def told_of_blocks(told: dict[str, Any], first: int, stop: int) -> dict[str, Any]:
+    """Returns what `Layout.told` gave, as of a file of the blocks from `first` to before `stop` alone."""
+    return {**told, "starts": told["starts"][first : stop + 1], "rows": told["rows"][first:stop]}
 
 
 class BlockFile:

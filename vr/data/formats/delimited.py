@@ -40,8 +40,8 @@ class _NotUtf8Error(DataError):
 class DelimitedReader:
     """One csv or tsv file; opening it makes one pass, which cuts it into blocks, settles types and counts rows.
 
-    What does not decode as UTF-8 is read as latin-1, but for what begins with the mark of UTF-16; a csv file whose header holds no comma but a semicolon, tab or bar
-    is split there. Blank lines are skipped.
+    What does not decode as UTF-8 is read as latin-1, but for what begins with the mark of UTF-16; a csv file whose
+    header holds no comma but a semicolon, tab or bar is split there. Blank lines are skipped.
 
     Args:
       file: The file.
@@ -65,7 +65,7 @@ class DelimitedReader:
 
     @property
     def told_layout(self) -> dict[str, Any]:
-        """What opening the file found out, see `vr.data.formats.reader.LaidOutReader`."""
+        """What opening the file found out, see `vr.data.formats.reader.told_layout`."""
         return self.layout.told()
 
     @property

@@ -64,7 +64,7 @@ class JsonReader:
 
     @property
     def told_layout(self) -> dict[str, Any]:
-        """What opening the file found out, see `vr.data.formats.reader.LaidOutReader`."""
+        """What opening the file found out, see `vr.data.formats.reader.told_layout`."""
         return self.layout.told()
 
     @property
