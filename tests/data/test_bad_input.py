@@ -272,6 +272,32 @@ class TestDelimited:
         rows, notes = read(tmp_path / "x.csv", "a;b\n1;2\n")
         assert rows == {"a": [1], "b": [2]}
         assert notes == ["file FILE is split at each semicolon"]
+        rows, notes = read(tmp_path / "x.csv", "a;b\n1;é\n".encode("latin-1"))
+        assert rows == {"a": [1], "b": ["é"]}
+        assert notes == ["file FILE is not UTF-8: read as latin-1", "file FILE is split at each semicolon"]
+
+    @pytest.mark.parametrize("cell", ["UTF8", "invalid UTF8 data"])
+    def test_a_long_row_that_speaks_of_its_encoding(self, tmp_path, cell):
+        said = refused(tmp_path / "x.csv", f"a,b\n1,2\n1,{cell},3\n")
+        assert "line 3: has 3 values where the header names 2 columns" in said
+
+    @pytest.mark.parametrize(
+        ("name", "text"), [("x.csv", "a,b\n1,x\n"), ("x.jsonl", '{"a": "x"}\n'), ("x.json", '[{"a": "x"}]')]
+    )
+    def test_damaged_utf16_is_not_taken_for_latin1(self, tmp_path, name, text):
+        content = text.encode("utf-16")
+        place = content.index(b"x")
+        for damaged in (content[:-1], content[:place] + b"\x00\xdc" + content[place + 2 :]):
+            assert "cannot be read ('utf-16-le' codec" in refused(tmp_path / name, damaged)
+
+    def test_text_that_stops_being_utf8_after_it_was_opened(self, tmp_path):
+        path = tmp_path / "x.csv"
+        path.write_bytes(b"a,b\nxx,1\n")
+        source, told = open_source(path), path.stat()
+        path.write_bytes(b"a,b\nx\xe9,1\n")
+        os.utime(path, ns=(told.st_atime_ns, told.st_mtime_ns))
+        with pytest.raises(DataError, match="cannot be read"):
+            list(source.batches())
 
     @pytest.mark.parametrize("codec", ["gzip", "zstd"])
     def test_compressed(self, tmp_path, codec):

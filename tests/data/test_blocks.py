@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import os
 import re
 import time
 from pathlib import Path
@@ -271,6 +272,21 @@ def test_who_is_told_the_layout_needs_no_pass(nasty, tmp_path, monkeypatch, endi
     path.write_bytes(path.read_bytes() + b"\n")
     with pytest.raises(DataError, match="has changed since it was opened"):
         open_reader(source.inputs[0], source.format, layout)
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_a_file_that_is_cut_short_while_it_is_read_has_changed(nasty, tmp_path, monkeypatch, ending):
+    monkeypatch.setattr(delimited, "_BLOCK_BYTES", 4_000)
+    monkeypatch.setattr(jsonlines, "_BLOCK_BYTES", 4_000)
+    path = tmp_path / f"x.{ending}"
+    path.write_text(text_of(nasty, ending))
+    (reader,) = open_source(path, reading=ReadingConfig(isolation=Isolation.never)).readers
+    batches = reader.read(reader.schema, 10)
+    next(batches)
+    # Where a row ends, and where none does.
+    os.truncate(path, reader.layout.starts[20] + (3 if ending == "csv" else 0))
+    with pytest.raises(DataError, match="has changed since it was opened"):
+        list(batches)
 
 
 def said(path: Path) -> str:

@@ -1,5 +1,6 @@
 """What one file may take of a machine, wherever it is parsed: columns, rows, bytes, depth, and other people's files."""
 
+import gzip
 import json
 import zipfile
 
@@ -11,6 +12,7 @@ import pytest
 from mixed_data import rows_of, write_h5
 
 from vr.core.errors import ConfigError, DataError
+from vr.data import meter
 from vr.data.config import Isolation, ReadingConfig, is_isolated
 from vr.data.formats import delimited, jsonlines
 from vr.data.meter import Meter, shown_bytes
@@ -75,6 +77,26 @@ class TestRows:
         assert "has a row of over" in said
         assert "raise reading.row_bytes" in said
 
+    @pytest.mark.parametrize("block_bytes", [1 << 10, 4 << 10, 4 << 20])
+    @pytest.mark.parametrize(
+        ("name", "start", "row", "place"),
+        [("x.csv", "a,b\n", '1,"\n{}"', ""), ("x.jsonl", "", '{{"a": "{}"}}', ", line 21")],
+    )
+    def test_one_that_is_too_long_within_a_block(self, tmp_path, monkeypatch, name, start, row, place, block_bytes):
+        monkeypatch.setattr(delimited, "_BLOCK_BYTES", block_bytes)
+        monkeypatch.setattr(jsonlines, "_BLOCK_BYTES", block_bytes)
+
+        def row_of(num_bytes: int) -> str:
+            return row.format("x" * (num_bytes - len(row.format(""))))
+
+        before = start + (row_of(500) + "\n") * 20
+        for after in ("", "\n", "\n" + row_of(500)):
+            most = 2048 - len(after[:1])
+            (tmp_path / name).write_text(before + row_of(most) + after)
+            assert open_source(tmp_path / name, reading=within(row_bytes=2048)).num_rows == 21 + (len(after) > 1)
+            (tmp_path / name).write_text(before + row_of(most + 1) + after)
+            assert refused(tmp_path / name, row_bytes=2048).startswith(f"{place}: has a row of over 2 KiB; ")
+
     def test_a_batch_of_too_many_bytes(self, tmp_path):
         table = pa.table({"a": ["x" * 2_000_000 + str(i) for i in range(3)]})
         pq.write_table(table, tmp_path / "x.parquet", use_dictionary=False)
@@ -130,6 +152,12 @@ class TestExpansion:
         with h5py.File(tmp_path / "x.h5", "w") as root:
             root.create_dataset("a", shape=(1 << 50,), chunks=(1 << 16,), dtype="f8")
         assert "holds over 1.0 GiB of data in" in refused(tmp_path / "x.h5")
+
+    @pytest.mark.parametrize(("name", "start"), [("x.csv.gz", b""), ("x.jsonl.gz", b'{"a": 1}\n')])
+    def test_blank_lines_that_never_end(self, tmp_path, monkeypatch, name, start):
+        monkeypatch.setattr(meter, "_FREE_BYTES", 1 << 20)
+        (tmp_path / name).write_bytes(gzip.compress(start + b"\n" * (20 << 20)))
+        assert "holds over 1 MiB of data in" in refused(tmp_path / name, expansion=1)
 
     def test_bytes_as_shown(self):
         assert [shown_bytes(size) for size in (12, 1 << 10, 3 << 20, 5 << 30)] == [

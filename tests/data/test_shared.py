@@ -1,6 +1,8 @@
 """Partitions opened from plain values, one after the other, as a worker that serves a whole pass does."""
 
+import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 
 from vr.data import shared
 from vr.data.config import Isolation, ReadingConfig
+from vr.data.formats import delimited, jsonlines
 from vr.data.isolation.reader import ReadingProcesses
 from vr.data.partition import Partition, plan
 from vr.data.shared import open_share, share
@@ -28,6 +31,31 @@ def opened(tmp_path) -> Iterator[tuple[Source, list[Partition]]]:
     source = open_source(tmp_path / "wide.parquet", reading=ReadingConfig(isolation=Isolation.always))
     assert source.group_rows is not None
     yield source, plan(source.group_rows, 2)
+    shared._readers.cache_clear()
+    shared._processes.cache_clear()
+
+
+@pytest.mark.parametrize("isolation", [Isolation.never, Isolation.always])
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_a_partition_of_text_is_told_of_its_own_blocks_alone(tmp_path, monkeypatch, ending, isolation):
+    monkeypatch.setattr(delimited, "_BLOCK_BYTES", 100)
+    monkeypatch.setattr(jsonlines, "_BLOCK_BYTES", 100)
+    path = tmp_path / f"x.{ending}"
+    rows = range(20_000)
+    path.write_text(
+        "a\n" + "".join(f"{i}\n" for i in rows) if ending == "csv" else "".join(f'{{"a": {i}}}\n' for i in rows)
+    )
+    source = open_source(path, reading=ReadingConfig(isolation=Isolation.never))
+    source = replace(source, _limits=ReadingConfig(isolation=isolation))
+    partitions = plan(source.group_rows or [], 500)
+    assert len(partitions) > 30
+    found = []
+    for partition in [*partitions, partitions[0]]:
+        told = json.dumps(share(source, partition))
+        assert len(told) < 4_000
+        there, part = open_share(json.loads(told))
+        found += pa.Table.from_batches(there.batches(None, 1_000, part))["a"].to_pylist()
+    assert found == [*rows, *rows[: partitions[0].rows]]
     shared._readers.cache_clear()
     shared._processes.cache_clear()
 

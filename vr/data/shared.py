@@ -12,6 +12,7 @@ from pyarrow import fs
 
 from vr.core.errors import DataError
 from vr.data.config import Isolation, ReadingConfig, is_isolated
+from vr.data.formats.blocks import told_of_blocks
 from vr.data.formats.opening import open_reader
 from vr.data.formats.reader import InputFile, Reader, told_layout
 from vr.data.isolation.reader import ReadingProcesses, open_isolated
@@ -26,6 +27,7 @@ __all__ = ["open_share", "share"]
 def share(source: Source, partition: Partition) -> dict[str, Any]:
     """Returns all that another process needs to read a partition of files, JSON-able; credentials are no part of it."""
     files = [source.inputs[part.file] for part in partition.parts]
+    layouts, groups = zip(*(_needed(source.readers[part.file], part.groups) for part in partition.parts), strict=True)
     return {
         "uri": source.uri,
         "format": source.format,
@@ -42,8 +44,8 @@ def share(source: Source, partition: Partition) -> dict[str, Any]:
             }
             for file in files
         ],
-        "layouts": [told_layout(source.readers[part.file]) for part in partition.parts],
-        "parts": [[part.groups, part.rows] for part in partition.parts],
+        "layouts": layouts,
+        "parts": [[of, part.rows] for of, part in zip(groups, partition.parts, strict=True)],
         "row_start": partition.row_start,
     }
 
@@ -58,7 +60,9 @@ def open_share(told: dict[str, Any]) -> tuple[Source, Partition]:
     first = told["files"][0]["path"]
     filesystem = filesystem_of(Address.parse(first)) if is_remote(first) else fs.LocalFileSystem()
     files = [InputFile(**file, filesystem=filesystem, limits=limits) for file in told["files"]]
-    marks = json.dumps([told["limits"], [_mark(file) for file in files]])
+    # Of a file that is laid out, another part is another reader.
+    laid_out = [None if layout is None else layout["starts"] for layout in told["layouts"]]
+    marks = json.dumps([told["limits"], [_mark(file) for file in files], laid_out])
     readers = _readers(_Files(files, told["layouts"], told["format"], marks))
     source = Source(
         uri=told["uri"],
@@ -81,6 +85,14 @@ def open_share(told: dict[str, Any]) -> tuple[Source, Partition]:
         for place, (groups, rows) in enumerate(told["parts"])
     ]
     return source, Partition(tuple(parts), told["row_start"])
+
+
+def _needed(reader: Reader, groups: tuple[int, int] | None) -> tuple[dict[str, Any] | None, tuple[int, int] | None]:
+    """Returns the layout that some groups of rows need, and their places in it; a large file's is long."""
+    layout = told_layout(reader)
+    if layout is None or groups is None:
+        return layout, groups
+    return told_of_blocks(layout, *groups), (0, groups[1] - groups[0])
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ any of the blocks without another look at the rest.
 import codecs
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
 
@@ -17,7 +17,7 @@ from vr.core.errors import DataError
 from vr.data.formats.reader import InputFile, reading
 from vr.data.ordered import map_in_order
 
-__all__ = ["Block", "BlockFile", "Layout", "parse_blocks"]
+__all__ = ["Block", "BlockFile", "Layout", "parse_blocks", "told_of_blocks"]
 
 _THREADS = 4  # what lies parsed and waits is memory
 _Block = TypeVar("_Block")
@@ -63,13 +63,18 @@ class Layout:
     delimiter: str = ""
 
     def told(self) -> dict[str, Any]:
-        """Returns it as JSON can hold it."""
-        return {**asdict(self), "schema": self.schema.serialize().to_pybytes().hex()}
+        """Returns it as JSON can hold it, with the lists that it has itself."""
+        return {**vars(self), "schema": self.schema.serialize().to_pybytes().hex()}
 
     @classmethod
     def of(cls, told: dict[str, Any]) -> "Layout":
         """Returns it again."""
         return cls(**{**told, "schema": pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(told["schema"])))})
+
+
+def told_of_blocks(told: dict[str, Any], first: int, stop: int) -> dict[str, Any]:
+    """Returns what `Layout.told` gave, as of a file of the blocks from `first` to before `stop` alone."""
+    return {**told, "starts": told["starts"][first : stop + 1], "rows": told["rows"][first:stop]}
 
 
 class BlockFile:
@@ -113,14 +118,13 @@ class BlockFile:
     def check(self, stamp: list[int | None]) -> None:
         """Raises a `DataError` if the file is not as it was."""
         if self.stamp() != stamp:
-            raise DataError("has changed since it was opened", where=self._file.path, hint="run it again")
+            raise self._changed()
 
     def cut(self, start: int = 0) -> Iterator[Block]:
         """Yields the file from `start`, where a row begins, in blocks that are cut on the way.
 
         Raises:
-          UnicodeError: if it is not in its encoding, which is not asked of UTF-8; outside `reading`.
-          DataError: if it cannot be read, or has too long a row.
+          DataError: if it cannot be read, is not in its encoding, which is not asked of UTF-8, or has too long a row.
         """
         most = max(self._block_bytes, self._file.limits.row_bytes)
         count = self._block_bytes
@@ -133,7 +137,7 @@ class BlockFile:
                 if not end and len(text) > most:
                     raise self._too_long(start)
                 if end:
-                    yield Block(start, start + end, self._recoded(text[:end]))
+                    yield self._block(start, text[:end])
                     start, text = start + end, text[end:]
                 text += piece
                 if is_over:
@@ -141,17 +145,25 @@ class BlockFile:
                 # Twice as much where no row ended: what is looked through again is then no more than the row itself.
                 count = self._block_bytes if end else max(count, min(len(text), most + 1 - len(text)))
             if text:
-                yield Block(start, start + len(text), self._recoded(text))
+                yield self._block(start, text)
 
     def at(self, starts: Sequence[int]) -> Iterator[Block]:
-        """Yields the blocks between consecutive places of a file that has ranges."""
+        """Yields the blocks between consecutive places of a file that has ranges.
+
+        Raises:
+          DataError: if it cannot be read, or is shorter than it was.
+        """
         with reading(self._file.path):
             raw = self._file.open()
+        meter = self._file.meter()
         with raw:
             for start, stop in pairwise(starts):
                 with reading(self._file.path):
                     raw.seek(start)
                     content = raw.read(stop - start)
+                if len(content) != stop - start:
+                    raise self._changed()
+                meter.add(len(content))
                 yield Block(start, stop, self._recoded(content))
 
     def line_at(self, place: int) -> int:
@@ -165,18 +177,32 @@ class BlockFile:
                 place -= len(piece)
         return line
 
+    def _changed(self) -> DataError:
+        return DataError("has changed since it was opened", where=self._file.path, hint="run it again")
+
     def _pieces(self, start: int) -> "_Pieces":
         return _Pieces(self._file, self._encoding, start)
+
+    def _block(self, start: int, text: bytes) -> Block:
+        """Returns whole rows as a block, none of them of over `reading.row_bytes`."""
+        at, most = 0, self._file.limits.row_bytes
+        while len(text) - at > most:
+            end = self._rows_end(text[at : at + most])
+            if not end:
+                raise self._too_long(start + at)
+            at += end
+        return Block(start, start + len(text), self._recoded(text))
 
     def _recoded(self, content: bytes) -> bytes:
         return content.decode("latin-1").encode() if self._encoding == "latin-1" else content
 
 
 class _Pieces:
-    """The bytes of a file from a place on, decompressed, UTF-16 as UTF-8."""
+    """The bytes of a file from a place on, decompressed, UTF-16 as UTF-8; metered, also where nobody wants them."""
 
     def __init__(self, file: InputFile, encoding: str, start: int):
         self._path = file.path
+        self._meter = file.meter()
         self._decoder = codecs.getincrementaldecoder(encoding)() if encoding == "utf-16" else None
         self._kept = b""
         with reading(file.path):
@@ -189,9 +215,11 @@ class _Pieces:
         """Returns about `count` bytes more, and whether the file is over."""
         with reading(self._path):
             piece = self._stream.read(count)
+        self._meter.add(len(piece))
         is_over = not piece
         if self._decoder is not None:
-            piece = self._decoder.decode(piece, final=is_over).encode()
+            with reading(self._path):
+                piece = self._decoder.decode(piece, final=is_over).encode()
         kept, self._kept = self._kept, b""
         return kept + piece, is_over
 

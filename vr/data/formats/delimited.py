@@ -33,11 +33,15 @@ _MAX_BLOCK_BYTES = (1 << 31) - 1  # pyarrow counts in 32 bits
 _OTHER_DELIMITERS = {";": "semicolon", "\t": "tab", "|": "bar"}
 
 
+class _NotUtf8Error(DataError):
+    """Text that was read as UTF-8 is something else."""
+
+
 class DelimitedReader:
     """One csv or tsv file; opening it makes one pass, which cuts it into blocks, settles types and counts rows.
 
-    What does not decode as UTF-8 is read as latin-1; a csv file whose header holds no comma but a semicolon, tab or bar
-    is split there. Blank lines are skipped.
+    What does not decode as UTF-8 is read as latin-1, but for what begins with the mark of UTF-16; a csv file whose
+    header holds no comma but a semicolon, tab or bar is split there. Blank lines are skipped.
 
     Args:
       file: The file.
@@ -61,7 +65,7 @@ class DelimitedReader:
 
     @property
     def told_layout(self) -> dict[str, Any]:
-        """What opening the file found out, see `vr.data.formats.reader.LaidOutReader`."""
+        """What opening the file found out, see `vr.data.formats.reader.told_layout`."""
         return self.layout.told()
 
     @property
@@ -100,10 +104,11 @@ class DelimitedReader:
         first = len(codecs.BOM_UTF8) if declared == "utf-8-sig" else 0
         stamp = self.block_file().stamp()
         notes = [f"file {self.file.path} is read as UTF-16"] if self.encoding == "utf-16" else []
+        delimiter = self.delimiter
         try:
             return self._settled(stamp, first, notes)
-        except UnicodeError:
-            self.encoding = "latin-1"
+        except _NotUtf8Error:
+            self.encoding, self.delimiter = "latin-1", delimiter
             return self._settled(stamp, first, [*notes, f"file {self.file.path} is not UTF-8: read as latin-1"])
 
     def _settled(self, stamp: list[int | None], first: int, notes: list[str]) -> Layout:
@@ -198,24 +203,21 @@ class DelimitedReader:
 
     @contextmanager
     def _explained(self, hint: str = "it may be truncated or damaged: write it again") -> Iterator[None]:
-        """Turns what goes wrong inside into a `DataError`, but for text that is not UTF-8.
-
-        Raises:
-          UnicodeError: if it is not.
-        """
+        """Turns what goes wrong inside into a `DataError`, of a kind of its own for text that is not UTF-8."""
         try:
             with reading(self.file.path, hint):
                 yield
         except DataError as err:
             cause = str(err.__cause__)
-            if "UTF8" in cause or isinstance(err.__cause__, UnicodeError):
-                raise UnicodeError(cause) from err
+            # First, for such a message quotes the row, whatever that says.
             if ragged := re.search(r"Expected (\d+) columns, got (\d+)", cause):
                 raise DataError(
                     f"has {ragged[2]} values where the header names {ragged[1]} columns",
                     where=f"{self.file.path}, line {self._ragged_line(int(ragged[1]))}",
                     hint="mend or quote that line",
                 ) from err
+            if "invalid UTF8 data" in cause or isinstance(err.__cause__, UnicodeError):
+                raise _NotUtf8Error(err.message, where=err.where, hint=err.hint) from err
             raise
 
     def block_file(self) -> BlockFile:
@@ -229,7 +231,7 @@ class DelimitedReader:
     def _too_long(self, start: int) -> DataError:
         del start  # the file's first row may be as good as its last
         return DataError(
-            f"has a row of over {shown_bytes(max(_BLOCK_BYTES, self.file.limits.row_bytes))}",
+            f"has a row of over {shown_bytes(self.file.limits.row_bytes)}",
             where=self.file.path,
             hint="look for a quote that is never closed, or raise reading.row_bytes",
         )

@@ -64,7 +64,7 @@ class JsonReader:
 
     @property
     def told_layout(self) -> dict[str, Any]:
-        """What opening the file found out, see `vr.data.formats.reader.LaidOutReader`."""
+        """What opening the file found out, see `vr.data.formats.reader.told_layout`."""
         return self.layout.told()
 
     @property
@@ -87,7 +87,7 @@ class JsonReader:
         """Yields some blocks of lines, see `read`."""
         del batch_rows  # a block is a number of bytes
         blocks = self._lines.at(self.layout.starts[first : stop + 1])
-        return self._read(schema, self._metered(blocks), stop - first > 1)
+        return self._read(schema, blocks, stop - first > 1)
 
     def _read(self, schema: pa.Schema, blocks: Iterator[_Block], are_many: bool) -> Iterator[pa.RecordBatch]:
         stored = self.stored_name
@@ -112,6 +112,9 @@ class JsonReader:
             declared = declared_encoding(stream.read(4))
         self.encoding = "utf-8" if declared == "utf-8-sig" else declared
         stamp = self.block_file().stamp()
+        if self.encoding == "utf-16":
+            with reading(self.file.path):
+                return self._settled(stamp, [])
         try:
             return self._settled(stamp, [])
         except UnicodeDecodeError:
@@ -177,13 +180,7 @@ class JsonReader:
             yield from self._items(start[1:], pieces)
         else:
             pieces.close()
-            yield from self._metered(self._lines.cut())
-
-    def _metered(self, blocks: Iterator[Block]) -> Iterator[Block]:
-        meter = self.file.meter()
-        for block in blocks:
-            meter.add(len(block.content))
-            yield block
+            yield from self._lines.cut()
 
     def _text(self) -> Generator[str]:
         """Yields the file's text in pieces.

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = [
     "GroupedReader",
     "InputFile",
-    "LaidOutReader",
     "Reader",
     "group_rows",
     "reading",
@@ -140,19 +139,12 @@ class GroupedReader(Protocol):
         ...
 
 
-@runtime_checkable
-class LaidOutReader(Protocol):
-    """A reader that had to go through its file to open it, and can spare another process that."""
-
-    @property
-    def told_layout(self) -> dict[str, Any] | None:
-        """What it found out, see `vr.data.formats.blocks.Layout.told`; None where that is nothing."""
-        ...
-
-
 def told_layout(reader: Reader) -> dict[str, Any] | None:
-    """Returns what spares another process, which opens the same file, a pass over it; JSON-able, None for nothing."""
-    return reader.told_layout if isinstance(reader, LaidOutReader) else None
+    """Returns what spares another process, which opens the same file, a pass over it; JSON-able, None for nothing.
+
+    A reader that had to go through its file to open it has it as a property, as `vr.data.formats.blocks.Layout.told`.
+    """
+    return getattr(reader, "told_layout", None)
 
 
 def group_rows(reader: Reader) -> list[int] | None:

@@ -90,7 +90,7 @@ class IsolatedReader:
       num_rows: Rows, or None where only a pass would tell.
       notes: What was decided about odd input.
       group_rows: See `vr.data.formats.reader.GroupedReader`.
-      told_layout: See `vr.data.formats.reader.LaidOutReader`.
+      told_layout: See `vr.data.formats.reader.told_layout`.
     """
 
     def __init__(
