@@ -175,7 +175,10 @@ def test_without_a_cascade_all_but_the_proxies_metrics_are_measured(fresh_inputs
     for name, dimension in DIMENSIONS.items():
         found, with_cascade = dimension.measure(alone), dimension.measure(fresh_inputs)
         # What is lost at the targets is measured where some are named.
-        assert dimension.metrics.keys() - with_cascade.features.keys() <= {"skill_lost_targets", "skill_lost_worst_target"}
+        assert dimension.metrics.keys() - with_cascade.features.keys() <= {
+            "skill_lost_targets",
+            "skill_lost_worst_target",
+        }
         for metric, feature in with_cascade.features.items():
             measured = metric in found.features and found.features[metric].value is not None
             expected = feature.value is not None and not dimension.metrics[metric].proxies
