@@ -31,7 +31,7 @@ from benchmarks.mending.measured import MAX_TARGETS, Arms
 from benchmarks.mending.predicted import from_row, names_read, read, to_row
 from benchmarks.mending.work import done, run_all
 from synthetic.table import stream
-from vr.detector.calibration import Calibration, load_calibration
+from vr.detector.calibration import SKILL_LOST, SKILL_LOST_TARGETS, Calibration, load_calibration
 from vr.detector.config import DetectorConfig
 from vr.detector.harm import HarmModel, load_harm_model
 from vr.detector.mixes import Mixes, harm_of_mixes, judge_mixes, measure_mixes
@@ -49,7 +49,6 @@ LEVELS = np.arange(5.0, 81.0)  # of risk
 _UNTOLD = ("by_risk", "by_level", "by_harm", "by_forests")
 _TOLD = tuple(f"{way}_of_targets" for way in ("by_risk", "by_harm", "by_forests"))
 WAYS = (*_UNTOLD, *_TOLD)
-_SKILL, _SKILL_OF_TARGETS = (f"generalization_gap.skill_lost_{of}" for of in ("trees", "targets"))
 # Splits whose labels are steady (a standard deviation of harm of 0.042 at most) and whose models are cheap, chosen
 # before anything was measured; from each two lineages of different generators that replace: the deepest and the
 # shallowest.
@@ -128,7 +127,7 @@ def judge(id: str) -> dict[str, Any]:
     for suffix in ("", "_of_targets"):
         mixes = planned[f"mixes{suffix}"]
         # As in a report: targets without skill to lose leave the judgement to all columns.
-        of_targets = from_row(mixes[0][0])[_SKILL_OF_TARGETS].value is not None
+        of_targets = from_row(mixes[0][0])[SKILL_LOST_TARGETS].value is not None
         model = apart_harm(case.dataset, case.source, of_targets=of_targets)
         said[f"apart{suffix}"] = judged(mixes, apart, model)
         said[f"shipped{suffix}"] = judged(mixes, load_calibration(), load_harm_model(of_targets=of_targets))
@@ -194,7 +193,7 @@ def judged(mixed: list[list[dict[str, Any]]], calibration: Calibration, model: H
     if risks is None or harm is None:
         raise RuntimeError("nothing that the head reads was measured")
     # What the forests alone say, without the model that reads the other signs beside them.
-    skill = _SKILL if features[0][0][_SKILL_OF_TARGETS].value is None else _SKILL_OF_TARGETS
+    skill = SKILL_LOST if features[0][0][SKILL_LOST_TARGETS].value is None else SKILL_LOST_TARGETS
     lost = np.array([[one[skill].value for one in draws] for draws in features], float).mean(axis=1)
     return {
         "risk": risks.risk.round(2).tolist(),

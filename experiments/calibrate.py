@@ -21,7 +21,6 @@ from benchmarks.collapse.evidence import (
     MAX_NOISE,
     RESULTS,
     RULED_OUT_NOISE,
-    SKILL_LOST_TARGETS,
     by_single_targets,
     load_cases,
     versions_of,
@@ -30,7 +29,7 @@ from benchmarks.collapse.fitting import fit_calibrated
 from benchmarks.collapse.judging import Answers, answer, by_group, card
 from benchmarks.collapse.ladders import fit_ladders
 from benchmarks.collapse.protocol import Cases
-from vr.detector.calibration import Calibration
+from vr.detector.calibration import SKILL_LOST, SKILL_LOST_TARGETS, Calibration
 
 CALIBRATION = Path(__file__).parents[1] / "vr" / "detector" / "calibration.json"
 VERSION = "2026.11.5"
@@ -40,7 +39,7 @@ LINES = ("all", "clear", "abstaining", "from_reference", "noisy_labels", "any_la
 NOISES = ("under 0.02", "0.02 to 0.033", "0.033 to 0.042", "0.042 to 0.05")
 SIZES = ("under 300", "300 to 499", "500 to 999", "from 1000")
 
-_SKILL, _SKILL_OF_TARGETS = "generalization_gap.skill_lost_trees:shift", f"{SKILL_LOST_TARGETS}:shift"
+_SKILL, _SKILL_OF_TARGETS = f"{SKILL_LOST}:shift", f"{SKILL_LOST_TARGETS}:shift"
 HEADS: dict[str, tuple[str, ...]] = {
     "trained": (
         _SKILL,

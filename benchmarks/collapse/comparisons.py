@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from benchmarks.collapse.evidence import RESULTS, RULED_OUT_NOISE, SKILL_LOST_TARGETS, SPECS, load_cases
+from benchmarks.collapse.evidence import RESULTS, RULED_OUT_NOISE, SPECS, load_cases
 from benchmarks.collapse.fitting import soft_target
 from benchmarks.collapse.judging import Answers, answer, card, differences
 from benchmarks.collapse.ladders import PROBED
 from benchmarks.collapse.peers import PEERS
 from benchmarks.collapse.protocol import Cases, figures
 from experiments.calibrate import HEADS, teaching
+from vr.detector.calibration import SKILL_LOST_TARGETS
 from vr.detector.config import DIMENSIONS
 from vr.detector.head import fit_head
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.collapse.protocol import Cases
-from vr.detector.calibration import variables
+from vr.detector.calibration import SKILL_LOST_TARGETS, WORST_TARGET, variables
 from vr.detector.metric import Feature, MetricSpec
 from vr.detector.reference_free import METRICS
 from vr.detector.registry import DIMENSIONS
@@ -22,7 +22,6 @@ __all__ = [
     "MAX_NOISE",
     "RESULTS",
     "RULED_OUT_NOISE",
-    "SKILL_LOST_TARGETS",
     "SPECS",
     "by_single_targets",
     "is_settled",
@@ -37,8 +36,6 @@ RESULTS = Path(__file__).parents[1] / "results" / "collapse"
 MAX_NOISE = 0.1 / 3
 # Up to here cases are judged too, on a line of their own, and teach nothing; beyond it a label says too little.
 RULED_OUT_NOISE = 0.05
-SKILL_LOST_TARGETS = "generalization_gap.skill_lost_targets"
-WORST_TARGET = "generalization_gap.skill_lost_worst_target"
 _BY_TARGET = ["case", "by_target"]
 # Real rows as they are, in another order or fewer of them: one source, or each would train what judges the others.
 _REAL_ROWS = ("real", "permute_rows", "permute_columns", "subsample")

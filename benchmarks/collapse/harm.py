@@ -7,13 +7,13 @@ from scipy.optimize import minimize
 from scipy.stats import spearmanr
 
 from benchmarks.collapse.protocol import Cases, cluster_intervals
+from vr.detector.calibration import SKILL_LOST, SKILL_LOST_TARGETS
 from vr.detector.harm import HarmModel, design
 from vr.detector.head import rank_knots
 
 __all__ = ["RANKED", "SKILL", "SKILL_OF_TARGETS", "fit_harm", "judged_harm"]
 
-SKILL = "generalization_gap.skill_lost_trees:shift"
-SKILL_OF_TARGETS = "generalization_gap.skill_lost_targets:shift"
+SKILL, SKILL_OF_TARGETS = f"{SKILL_LOST}:shift", f"{SKILL_LOST_TARGETS}:shift"
 RANKED = (
     "entropy_stability.coverage_deficit",
     "spectral_coherence.spectrum_divergence",

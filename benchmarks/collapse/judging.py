@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.collapse.evidence import SKILL_LOST_TARGETS
 from benchmarks.collapse.fitting import fit_calibrated
 from benchmarks.collapse.protocol import Cases, cluster_intervals, figures, leave_both_out
-from vr.detector.calibration import metrics_of
+from vr.detector.calibration import SKILL_LOST_TARGETS, metrics_of
 from vr.detector.verdict import knows_the_reference, loses_a_target
 
 __all__ = ["Answers", "answer", "by_group", "card", "differences"]

@@ -94,16 +94,15 @@ def cascade(split: Split, parts: Parts, cases: list[tuple[Case, pa.Table]]) -> l
 
 def targets(split: Split, parts: Parts, cases: list[tuple[Case, pa.Table]]) -> list[Row]:
     """Returns the skill lost at the label's target columns, as for a user who names them, and at each by itself."""
-    from benchmarks.collapse.evidence import SKILL_LOST_TARGETS
     from benchmarks.datasets import DATASETS
     from vr.data.source import open_source
+    from vr.detector.calibration import SKILL_LOST_TARGETS
     from vr.detector.dimensions.generalization_gap import skill_test
     from vr.detector.inputs import Inputs
     from vr.pipeline.config import Config
     from vr.pipeline.intake import take_in
 
     config = Config(targets=list(DATASETS[split.dataset].targets[:_MAX_TARGETS]))
-    name = SKILL_LOST_TARGETS
     nulls: dict = {}
     rows = []
     for case, table in cases:
@@ -115,8 +114,8 @@ def targets(split: Split, parts: Parts, cases: list[tuple[Case, pa.Table]]) -> l
         if test is not None and test.of_targets:
             codes = inputs.candidate.codes[:, inputs.pair_columns]
             lost = test.lost(codes)
-            row |= {name: lost.share, f"{name}:spread": lost.spread}
-            row |= {f"{name}:null_mean": 0.0, f"{name}:null_std": test.null_std}
+            row |= {SKILL_LOST_TARGETS: lost.share, f"{SKILL_LOST_TARGETS}:spread": lost.spread}
+            row |= {f"{SKILL_LOST_TARGETS}:null_mean": 0.0, f"{SKILL_LOST_TARGETS}:null_std": test.null_std}
             row["by_target"] = json.dumps(
                 {
                     inputs.columns.names[inputs.pair_columns[j]]: [by_column / skill, null / skill, skill]

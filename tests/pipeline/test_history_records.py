@@ -39,6 +39,8 @@ def test_a_name_that_is_no_text_is_kept_as_text():
         ({"configuration": {"sample": {"rows": 77}}}, False),
         ({"configuration": {"cascade": {"tiers": []}}}, False),
         ({"configuration": {"data": {"types": {"a": "ignore"}}}}, False),
+        ({"configuration": {"targets": ["a"]}}, False),
+        ({"configuration": {"targets": []}}, True),
     ],
 )
 def test_a_question_is_what_has_to_be_alike(run, same):

@@ -20,7 +20,22 @@ from vr.detector.head import Head
 from vr.detector.ladder import Ladder
 from vr.detector.metric import Feature, MetricSpec, harmful_shift
 
-__all__ = ["Calibrated", "Calibration", "load_calibration", "metrics_of", "variables", "venn_abers"]
+__all__ = [
+    "SKILL_LOST",
+    "SKILL_LOST_TARGETS",
+    "WORST_TARGET",
+    "Calibrated",
+    "Calibration",
+    "load_calibration",
+    "metrics_of",
+    "variables",
+    "venn_abers",
+]
+
+# A run measures the skill that forests lose at all columns, or at those that somebody named to be predicted.
+SKILL_LOST = "generalization_gap.skill_lost_trees"
+SKILL_LOST_TARGETS = "generalization_gap.skill_lost_targets"
+WORST_TARGET = "generalization_gap.skill_lost_worst_target"
 
 
 def variables(features: Mapping[str, Feature], specs: Mapping[str, MetricSpec]) -> dict[str, float]:

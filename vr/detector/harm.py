@@ -17,12 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from vr.detector.calibration import metrics_of, variables
+from vr.detector.calibration import SKILL_LOST_TARGETS, metrics_of, variables
 from vr.detector.metric import Feature, MetricSpec
 
 __all__ = ["HarmModel", "Harm", "expected_harm", "harm_model_of", "load_harm_model"]
-
-_TARGETS = "generalization_gap.skill_lost_targets"
 
 
 @dataclass(frozen=True)
@@ -132,7 +130,7 @@ def expected_harm(
 
 def harm_model_of(features: Mapping[str, Feature]) -> HarmModel:
     """Returns the shipped model for features: that of named targets where the skill lost at them was measured."""
-    found = features.get(_TARGETS)
+    found = features.get(SKILL_LOST_TARGETS)
     return load_harm_model(of_targets=found is not None and found.value is not None)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vr.detector.calibration import load_calibration, metrics_of
+from vr.detector.calibration import SKILL_LOST, SKILL_LOST_TARGETS, load_calibration, metrics_of
 from vr.detector.dimensions.generalization_gap import skill_test
 from vr.detector.harm import harm_model_of
 from vr.detector.inputs import Inputs, Side, Split
@@ -17,7 +17,6 @@ from vr.detector.metric import Feature
 
 __all__ = ["Changed", "Filled", "Remeasured", "remeasure"]
 
-_FORESTS = ("generalization_gap.skill_lost_trees", "generalization_gap.skill_lost_targets")
 _ENOUGH = 0.5  # of the rows that were measured before
 
 
@@ -108,7 +107,7 @@ def remeasure(
         before = features.get(name)
         if before is None or before.value is None:
             continue
-        if name in _FORESTS:
+        if name in (SKILL_LOST, SKILL_LOST_TARGETS):
             change = _change_of_skill(inputs, before.value, changed, first)
             if change is None:
                 return Remeasured(None, reason="fewer rows would be left than forests learn from")

@@ -12,7 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from vr.detector.calibration import Calibrated, Calibration, load_calibration, variables
+from vr.detector.calibration import (
+    SKILL_LOST,
+    SKILL_LOST_TARGETS,
+    WORST_TARGET,
+    Calibrated,
+    Calibration,
+    load_calibration,
+    variables,
+)
 from vr.detector.config import DetectorConfig
 from vr.detector.metric import Feature, MetricSpec
 
@@ -32,10 +40,7 @@ _PROXIES = "generalization_gap.log_ratio"
 # any of the study's cases had, none of them made from its reference, is -1.3 deviations, and -1.6 where the label's
 # targets are named; at one target alone 7 of 3,593 lie below.
 _KNOWS_THE_REFERENCE = -2.0
-_ALL_COLUMNS = "generalization_gap.skill_lost_trees"
-# Measured where the user names the columns that are to be predicted, and then judged by heads of its own.
-_TARGETS = "generalization_gap.skill_lost_targets"
-_WORST_TARGET, _MOST_LOST = "generalization_gap.skill_lost_worst_target", 0.15
+_MOST_LOST = 0.15  # of a single target's skill, where a dataset may be approved
 _LEVEL = 0.9
 _LOW_RISK = 20.0
 _MOST_MISSING = 0.25  # share of a head's weight that may be unmeasured in an approval
@@ -168,7 +173,7 @@ def judge(
             "judge it by real rows that its generator has not seen",
         )
     if loses_a_target(values):
-        share = values[f"{_WORST_TARGET}:shift"]
+        share = values[f"{WORST_TARGET}:shift"]
         judgement = withhold_approval(judgement, f"one of the columns to be predicted loses {share:.0%} of its skill")
     return judgement
 
@@ -185,7 +190,7 @@ def situation_of(features: Mapping[str, Feature]) -> str:
         return feature is not None and feature.value is not None and feature.null_std is not None
 
     situation = "trained" if known(_PROXIES) else "untrained"
-    return f"{situation}_for_targets" if known(_TARGETS) else situation
+    return f"{situation}_for_targets" if known(SKILL_LOST_TARGETS) else situation
 
 
 def loses_a_target(values: Mapping[str, Any]) -> Any:
@@ -199,7 +204,7 @@ def loses_a_target(values: Mapping[str, Any]) -> Any:
     Returns:
       bool, or an array of them; False where it was not measured.
     """
-    lost, away = values.get(f"{_WORST_TARGET}:shift", 0.0), values.get(_WORST_TARGET, 0.0)
+    lost, away = values.get(f"{WORST_TARGET}:shift", 0.0), values.get(WORST_TARGET, 0.0)
     return np.greater(lost, _MOST_LOST) & np.greater(away, _DEVIATIONS)
 
 
@@ -213,7 +218,7 @@ def knows_the_reference(values: Mapping[str, Any], *, of_targets: bool = False) 
     Returns:
       bool, or an array of them; False where it was not measured.
     """
-    return np.less(values.get(_TARGETS if of_targets else _ALL_COLUMNS, 0.0), _KNOWS_THE_REFERENCE)
+    return np.less(values.get(SKILL_LOST_TARGETS if of_targets else SKILL_LOST, 0.0), _KNOWS_THE_REFERENCE)
 
 
 def withhold_approval(judgement: Judgement, reason: str) -> Judgement:

@@ -17,6 +17,7 @@ from vr.core.plain import to_plain
 from vr.core.workers import ahead, single_threaded
 from vr.data.source import Source
 from vr.detector import reference_free
+from vr.detector.calibration import SKILL_LOST, SKILL_LOST_TARGETS
 from vr.detector.dimensions.generalization_gap import judged_targets
 from vr.detector.inputs import Inputs
 from vr.detector.metric import Feature
@@ -283,8 +284,8 @@ def _train(
 def _not_judged(left: list[str], judged: list[str], intake: Intake, features: Mapping[str, Feature]) -> str:
     """Returns what is said of targets that the verdict does not speak of."""
     names = ", ".join(f"'{name}'" for name in left)
-    found = features.get("generalization_gap.skill_lost_targets")
-    if found is None or (found.value is None and "generalization_gap.skill_lost_trees" not in features):
+    found = features.get(SKILL_LOST_TARGETS)
+    if found is None or (found.value is None and SKILL_LOST not in features):
         reason = intake.splits_reason if found is None else found.reason
         return f"what is lost at predicting {names} was not measured: {reason}"
     instead = ", ".join(f"'{name}'" for name in judged) or "all columns"
