@@ -99,3 +99,12 @@ def test_trees_that_another_library_grows_are_noted(monkeypatch):
     (found,) = compute.trees()
     assert found.state == NOTE
     assert "libgomp" in (found.hint or "")
+
+
+def test_compiled_loops_that_are_kept_nowhere_are_noted(monkeypatch):
+    (found,) = compute.loops()
+    assert (found.state, "Numba" in found.said) == (OK, True)
+    monkeypatch.setattr("vr.stats.compiled.kept_in", lambda: None)
+    (found,) = compute.loops()
+    assert found.state == NOTE
+    assert "NUMBA_CACHE_DIR" in (found.hint or "")

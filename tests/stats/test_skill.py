@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sklearn.ensemble import ExtraTreesRegressor
 
 from vr.stats import skill
+from vr.stats.forests import grow_forest
 
 ORDINAL = np.array([True, True, False, True])
 NUM_CODES = np.array([9, 6, 4, 5])
@@ -48,35 +48,27 @@ def test_the_null_is_as_wide_as_real_rows_spread_or_wider(rng):
     assert abs(np.mean(shares)) < 3 * np.std(shares) / np.sqrt(20)
 
 
-def test_a_column_loses_what_two_forests_of_scikit_learn_differ_by(rng):
+def test_a_column_loses_what_forests_of_either_side_differ_by(rng):
     real, candidate = sample(rng, 200), sample(rng, 100, independent=0.5)
     test = prepare(real, 100)
     assert test.train_rows == 100
     assert test.columns.tolist() == [0, 1, 2, 3]
-    others, target = [0, 2, 3], test.basis.tables[1][:, 0]
-    losses = []
-    for i in range(2):
-        rows = np.random.default_rng([0, 3, i]).permutation(100)
-        forest = ExtraTreesRegressor(12, min_samples_leaf=3, random_state=i)
-        forest.fit(candidate[rows][:, others], target[candidate[rows, 1]])
-        losses.append(np.mean((forest.predict(test.codes[:, others]) - target[test.codes[:, 1]]) ** 2))
     lost = test.lost(candidate)
-    assert lost.by_column[1] == pytest.approx((np.mean(losses) - test.losses[1]) / test.prior[1])
+    rank, indicators = test.basis.tables[1][:, 0], np.eye(4)
+    for j, others, target, classes in ((1, [0, 2, 3], rank, None), (2, [0, 1, 3], np.arange(4), 4)):
+        losses = []
+        for i in range(2):
+            rows = candidate[np.random.default_rng([0, 3, i]).permutation(100)]
+            forest = grow_forest(rows[:, others], target[rows[:, j]], i, trees=12, leaf_rows=3, num_classes=classes)
+            actual = target[test.codes[:, j], None] if classes is None else indicators[test.codes[:, j]]
+            losses.append(np.mean(np.sum((forest.predict(test.codes[:, others]) - actual) ** 2, axis=1)))
+        assert lost.by_column[j] == pytest.approx((np.mean(losses) - test.losses[j]) / test.prior[j])
     # The mean of other rows predicts a little worse than a column's own, whose variance on these rows is 1.
     assert 1.0 <= test.prior[1] < 1.05
     counts = test.prior - test.losses >= 0.05 * test.prior
     expected = lost.by_column[counts].sum() / (1 - test.losses / test.prior)[counts].sum()
     assert not counts[3]
     assert lost.share == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("outputs", [1, 3])
-def test_trees_grown_one_by_one_are_those_of_scikit_learns_forest_to_the_last_bit(rng, outputs):
-    x, x_test = (sample(rng, n).astype(np.float32) for n in (90, 60))
-    y = np.ascontiguousarray(rng.standard_normal((90, outputs)) + x[:, :1])
-    forest = ExtraTreesRegressor(12, min_samples_leaf=3, random_state=4).fit(x, y[:, 0] if outputs == 1 else y)
-    expected = forest.predict(x_test).reshape(60, outputs)
-    np.testing.assert_array_equal(skill._forest_prediction(np.asfortranarray(x), y, x_test, 4, 12), expected)
 
 
 def test_rows_are_judged_by_forests_that_did_not_see_them_and_where_none_predicts_nothing_is_lost(rng):

@@ -9,7 +9,7 @@ import typer
 
 from vr.client.connection import Authority, Certificate, Connection, Insecure, Key, Tls, TokenFile, connection_of
 from vr.doctor import machine, packages, shipped
-from vr.doctor.compute import devices, self_test, trees
+from vr.doctor.compute import devices, loops, self_test, trees
 from vr.doctor.finding import BROKEN, NOTE, Finding, checked, lines_of
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _findings(words: Sequence[str], connection: Connection | None, *, quick: boo
         "signatures": lambda: shipped.signatures(config.signatures),
     }
     if not quick:
-        checks |= {"trees": trees, "jax": devices, "self-test": self_test}
+        checks |= {"trees": trees, "loops": loops, "jax": devices, "self-test": self_test}
     if connection is not None:
         checks["server"] = lambda: _of_server(connection)
     for name, check in checks.items():

@@ -8,12 +8,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from vr.doctor.finding import BROKEN, NOTE, OK, Finding
 
-__all__ = ["devices", "self_test", "trees"]
+__all__ = ["devices", "loops", "self_test", "trees"]
 
 _DEVICES_S, _TRIAL_S = 300.0, 900.0
 _NVIDIA = Path("/proc/driver/nvidia/version")
@@ -32,6 +33,17 @@ def trees() -> Iterator[Finding]:
         yield Finding("trees", NOTE, said, "install an OpenMP runtime (libgomp1 on Debian, libomp on macOS)")
     else:
         yield Finding("trees", OK, f"LightGBM {boosting.lightgbm.__version__}")
+
+
+def loops() -> Iterator[Finding]:
+    """Yields where compiled loops are kept, so that they are not compiled anew in every process."""
+    from vr.stats import compiled
+
+    said, folder = f"Numba {version('numba')}", compiled.kept_in()
+    if folder is None:
+        yield Finding("loops", NOTE, f"{said}, kept nowhere: every process compiles for seconds", "set NUMBA_CACHE_DIR")
+    else:
+        yield Finding("loops", OK, f"{said}, kept in {folder}")
 
 
 def devices() -> Iterator[Finding]:

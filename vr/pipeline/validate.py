@@ -43,7 +43,7 @@ from vr.stats import boosting
 __all__ = ["validate"]
 
 _CALIBRATED_CASCADE = "laptop"  # whose tiers the labelled benchmark was measured with
-_PACKAGES = ("jax", "flax", "optax", "numpy", "scipy", "scikit-learn", "faiss-cpu", "pyarrow")
+_PACKAGES = ("jax", "flax", "optax", "numpy", "scipy", "scikit-learn", "numba", "faiss-cpu", "pyarrow")
 
 
 def validate(

@@ -11,13 +11,11 @@ References:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from sklearn import config_context
-from sklearn.tree import ExtraTreeRegressor
 
 from vr.core.workers import each
+from vr.stats.forests import Forest, grow_forest
 
 __all__ = ["Conditionals", "classes_of", "fit_conditionals"]
 
@@ -30,27 +28,28 @@ _SPILL = 0.3  # weight of either neighbouring class in an ordered column: next t
 
 
 @dataclass(frozen=True)
-class _Forest:
+class _Conditional:
+    """The distribution of one column given the others; `frequencies` float32 `[nodes, classes]`, of rows in a leaf."""
+
     others: np.ndarray
     classes: np.ndarray
     share: np.ndarray
-    trees: tuple[tuple[Any, np.ndarray], ...]
+    forest: Forest
+    frequencies: np.ndarray
 
     def probability(self, codes: np.ndarray, seen: np.ndarray) -> np.ndarray:
         """Returns float `[n]`, that of the class `seen` of each row: `probabilities` at it, for less."""
-        x = np.ascontiguousarray(codes[:, self.others])
         total = np.zeros(len(codes), np.float32)
-        for tree, frequencies in self.trees:
-            total += frequencies[tree.apply(x), seen]
-        return (total / len(self.trees) + _PRIOR * self.share[seen]) / (1.0 + _PRIOR)
+        for leaf in self.forest.leaves(codes[:, self.others]):
+            total += self.frequencies[leaf, seen]
+        return (total / _TREES + _PRIOR * self.share[seen]) / (1.0 + _PRIOR)
 
     def probabilities(self, codes: np.ndarray) -> np.ndarray:
-        """Returns float `[n, classes]`, of `codes` as float32."""
-        x = np.ascontiguousarray(codes[:, self.others])
+        """Returns float `[n, classes]`."""
         total = np.zeros((len(codes), len(self.share)), np.float32)
-        for tree, frequencies in self.trees:
-            total += frequencies[tree.apply(x)]
-        return (total / len(self.trees) + _PRIOR * self.share) / (1.0 + _PRIOR)
+        for leaf in self.forest.leaves(codes[:, self.others]):
+            total += self.frequencies[leaf]
+        return (total / _TREES + _PRIOR * self.share) / (1.0 + _PRIOR)
 
 
 @dataclass(frozen=True)
@@ -62,15 +61,14 @@ class Conditionals:
     """
 
     columns: np.ndarray
-    _forests: tuple[_Forest, ...]
+    _forests: tuple[_Conditional, ...]
 
     def surprise(self, codes: np.ndarray) -> np.ndarray:
         """Returns -log p(cell | the row's other cells) in nats, float `[n, p]`, of unsigned codes `[n, d]`."""
-        numbers = codes.astype(np.float32)
         result = np.empty((len(codes), len(self._forests)))
         for i, (j, forest) in enumerate(zip(self.columns, self._forests, strict=True)):
             seen = forest.classes[np.minimum(codes[:, j], len(forest.classes) - 1)]
-            result[:, i] = -np.log(forest.probability(numbers, seen))
+            result[:, i] = -np.log(forest.probability(codes, seen))
         return result
 
     def likeliest(self, codes: np.ndarray, column: int) -> np.ndarray:
@@ -82,7 +80,7 @@ class Conditionals:
         # Of a class of several codes the middle one stands for all.
         members = [np.flatnonzero(forest.classes == k) for k in range(len(forest.share))]
         middle = np.array([codes_of[len(codes_of) // 2] for codes_of in members])
-        return middle[forest.probabilities(codes.astype(np.float32)).argmax(axis=1)]
+        return middle[forest.probabilities(codes).argmax(axis=1)]
 
 
 def classes_of(codes: np.ndarray, num_codes: int, ordinal: bool, most: int = _MOST_CLASSES) -> np.ndarray:
@@ -122,48 +120,55 @@ def fit_conditionals(
       seed: Of the trees.
       threads: Forests at a time.
     """
-    numbers = codes.astype(np.float32)
     own = {j: group for group in parts for j in group}
 
-    def forest(j: int) -> _Forest:
+    def conditional(j: int) -> _Conditional:
         others = np.setdiff1d(np.arange(codes.shape[1]), own[j])
         classes = classes_of(codes[:, j], int(num_codes[j]), bool(ordinal[j]))
         seen = classes[codes[:, j]]
         count = int(classes.max()) + 1
         share = (np.bincount(seen, minlength=count) + 0.5) / (len(seen) + 0.5 * count)
-        target = _target(codes[:, j], int(num_codes[j]), bool(ordinal[j]), seen, share)
-        x = np.asfortranarray(numbers[:, others]) if len(others) else np.zeros((len(codes), 1), np.float32)
-        trees = _grow(x, target, seen, count, bool(ordinal[j]) and count > _OUTPUTS, seed + j)
-        return _Forest(others if len(others) else np.array([j]), classes, share.astype(np.float32), trees)
+        target, outputs = _target(codes[:, j], int(num_codes[j]), bool(ordinal[j]), seen, share)
+        forest = grow_forest(
+            codes[:, others],
+            target,
+            seed + j,
+            trees=_TREES,
+            leaf_rows=_LEAF_ROWS,
+            num_classes=outputs,
+            tried=max(1, round(_SHARE_TRIED * len(others))),
+        )
+        frequencies = _frequencies(forest.leaves(codes[:, others]), seen, len(forest.means), count)
+        if ordinal[j] and count > _OUTPUTS:
+            frequencies = _spilt(frequencies)
+        frequencies /= np.maximum(frequencies.sum(axis=1, keepdims=True), 1e-9)
+        return _Conditional(others, classes, share.astype(np.float32), forest, frequencies)
 
-    return Conditionals(np.asarray(columns), tuple(each(forest, np.asarray(columns).tolist(), threads)))
+    return Conditionals(np.asarray(columns), tuple(each(conditional, np.asarray(columns).tolist(), threads)))
 
 
-def _target(codes: np.ndarray, num_codes: int, ordinal: bool, seen: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Returns what a column's trees split by, float `[n, q]`: its rank, or indicators of its commonest classes."""
+def _target(
+    codes: np.ndarray, num_codes: int, ordinal: bool, seen: np.ndarray, share: np.ndarray
+) -> tuple[np.ndarray, int | None]:
+    """Returns what a column's trees split by, `[n]`: its rank and None, or its commonest classes and their number."""
     if ordinal:
         counts = np.bincount(codes, minlength=num_codes)
-        return ((np.cumsum(counts) - counts / 2) / len(codes))[codes][:, None]
+        return ((np.cumsum(counts) - counts / 2) / len(codes))[codes], None
     common = np.argsort(-share, kind="stable")[:_OUTPUTS]
-    return (seen[:, None] == common).astype(float)
+    place = np.full(len(share), -1)
+    place[common] = np.arange(len(common))
+    return place[seen], len(common)
 
 
-def _grow(
-    x: np.ndarray, target: np.ndarray, seen: np.ndarray, count: int, ordered: bool, seed: int
-) -> tuple[tuple[Any, np.ndarray], ...]:
-    seeds, rows = np.random.default_rng(seed).integers(2**31 - 1, size=_TREES), np.ascontiguousarray(x)
-    tried = max(1, round(_SHARE_TRIED * x.shape[1]))
-    trees = []
-    with config_context(skip_parameter_validation=True):
-        for one in seeds:
-            grown = ExtraTreeRegressor(min_samples_leaf=_LEAF_ROWS, max_features=tried, random_state=int(one))
-            tree = grown.fit(x, target, check_input=False).tree_
-            cells = tree.apply(rows) * count + seen
-            table = np.bincount(cells, minlength=tree.node_count * count).reshape(-1, count).astype(np.float32)
-            if ordered:
-                spilt = table.copy()
-                spilt[:, 1:] += _SPILL * table[:, :-1]
-                spilt[:, :-1] += _SPILL * table[:, 1:]
-                table = spilt
-            trees.append((tree, table / np.maximum(table.sum(axis=1, keepdims=True), 1e-9)))
-    return tuple(trees)
+def _frequencies(leaves: np.ndarray, seen: np.ndarray, num_nodes: int, num_classes: int) -> np.ndarray:
+    """Returns how many rows of each class end in each node, float32 `[nodes, classes]`."""
+    table = np.bincount((leaves * num_classes + seen).ravel(), minlength=num_nodes * num_classes)
+    return table.astype(np.float32).reshape(num_nodes, num_classes)
+
+
+def _spilt(table: np.ndarray) -> np.ndarray:
+    """Returns the counts with some of each class added to either neighbour."""
+    spilt = table.copy()
+    spilt[:, 1:] += _SPILL * table[:, :-1]
+    spilt[:, :-1] += _SPILL * table[:, 1:]
+    return spilt

@@ -17,10 +17,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from sklearn import config_context
-from sklearn.tree import ExtraTreeRegressor
 
 from vr.core.workers import each
+from vr.stats.forests import grow_forest
 from vr.stats.predictability import ColumnBasis, fit_column_basis, predictability
 
 __all__ = ["SkillLost", "SkillTest", "prepare_skill_test"]
@@ -214,12 +213,13 @@ def prepare_skill_test(
 
     def arms(j: int) -> list[list[float]]:
         """By fold: the loss of the forest, of the mean, and of forests on either half of the rows."""
-        target, found = _targets(basis, codes, j), []
+        found = []
         for k, train in enumerate(rest):
             test, halves = codes[fold == k], (train[: size // 2], train[size // 2 :])
-            mean = np.mean(np.sum((target[fold == k] - target[train].mean(axis=0)) ** 2, axis=1))
+            mean = _mean_of(*_target(basis, codes[train], j))
             first, second = (_loss(basis, codes[half], test, j, seed, hidden) for half in halves)
-            found.append([_loss(basis, codes[train], test, j, seed, hidden), float(mean), first, second])
+            whole = _loss(basis, codes[train], test, j, seed, hidden)
+            found.append([whole, _squared_error(mean[None, :], *_target(basis, test, j)), first, second])
         return found
 
     found = np.array(each(arms, columns.tolist(), threads))
@@ -271,10 +271,26 @@ def _per_prior(values: np.ndarray, prior: np.ndarray) -> np.ndarray:
     return np.divide(values, prior, out=np.zeros(len(prior)), where=prior > 0)
 
 
-def _targets(basis: ColumnBasis, codes: np.ndarray, column: int) -> np.ndarray:
-    """Returns what is predicted of a column, float `[n, q]`: its rank, or the indicators of its categories."""
-    table = basis.tables[column]
-    return table[np.minimum(codes[:, column], len(table) - 1)][:, basis.targets[basis.groups == column]]
+def _target(basis: ColumnBasis, codes: np.ndarray, column: int) -> tuple[np.ndarray, int | None]:
+    """Returns what is predicted of a column, `[n]`: its rank and None, or its category and how many there are."""
+    table = basis.tables[column][:, basis.targets[basis.groups == column]]
+    seen = np.minimum(codes[:, column], len(table) - 1)
+    return (table[seen, 0], None) if table.shape[1] == 1 else (table.argmax(axis=1)[seen], table.shape[1])
+
+
+def _mean_of(target: np.ndarray, num_classes: int | None) -> np.ndarray:
+    """Returns what predicts a target without looking at a row, float `[q]`."""
+    if num_classes is None:
+        return target.mean(keepdims=True)
+    return np.bincount(target, minlength=num_classes) / len(target)
+
+
+def _squared_error(predicted: np.ndarray, target: np.ndarray, num_classes: int | None) -> float:
+    """Returns the mean over rows of the squared distance between float `[n, q]` and the rank, or the indicators."""
+    if num_classes is None:
+        return float(np.mean((predicted[:, 0] - target) ** 2))
+    of_seen = np.broadcast_to(predicted, (len(target), num_classes))[np.arange(len(target)), target]
+    return float(np.mean(np.sum(predicted**2, axis=1)) - 2.0 * np.mean(of_seen) + 1.0)
 
 
 def _loss(
@@ -288,23 +304,7 @@ def _loss(
     """Returns the mean squared error, on `test`, of a forest that predicts a column from the codes of the others."""
     unseen, trees = hidden.get(column, [column]), _TREES_OF_TARGETS if hidden else _TREES
     # Of an ordered column trees need the order alone; categories are coded by frequency, and splits take them apart.
-    x, x_test = (np.delete(rows, unseen, axis=1).astype(np.float32) for rows in (train, test))
-    predicted = _forest_prediction(np.asfortranarray(x), _targets(basis, train, column), x_test, seed, trees)
-    return float(np.mean(np.sum((predicted - _targets(basis, test, column)) ** 2, axis=1)))
-
-
-def _forest_prediction(x: np.ndarray, y: np.ndarray, x_test: np.ndarray, seed: int, trees: int) -> np.ndarray:
-    """Returns what scikit-learn's ExtraTreesRegressor of so many trees and this seed predicts, float64 `[m, q]`.
-
-    Tree by tree: on so few rows that class spends half of a tree's own time on copies of its settings, checks and a
-    scheduler, and holds Python's lock meanwhile.
-    """
-    # The forest's own way of giving its trees seeds.
-    seeds = np.random.RandomState(seed)  # noqa: NPY002
-    total = np.zeros((len(x_test), y.shape[1]))
-    with config_context(skip_parameter_validation=True):
-        for _ in range(trees):
-            tree = ExtraTreeRegressor(min_samples_leaf=_LEAF_ROWS, random_state=seeds.randint(np.iinfo(np.int32).max))
-            predicted = tree.fit(x, y, check_input=False).tree_.predict(x_test)
-            total += predicted.reshape(total.shape)
-    return total / trees
+    x, x_test = (np.delete(rows, unseen, axis=1) for rows in (train, test))
+    target, num_classes = _target(basis, train, column)
+    forest = grow_forest(x, target, seed, trees=trees, leaf_rows=_LEAF_ROWS, num_classes=num_classes)
+    return _squared_error(forest.predict(x_test), *_target(basis, test, column))
