@@ -109,7 +109,7 @@ def test_what_is_drawn_is_splitmix64():
 def test_the_same_seed_grows_the_same_trees_and_another_one_others(rng):
     codes, number, _ = bent(rng, 200)
     one, two, other = (grow_forest(codes, number, seed, trees=4, leaf_rows=3) for seed in (7, 7, 8))
-    for name in ("means", "roots", "column", "cut", "child"):
+    for name in ("means", "roots", "depths", "column", "cut", "child"):
         np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
     assert not np.array_equal(one.predict(codes), other.predict(codes))
     assert not np.array_equal(one.leaves(codes)[0], one.leaves(codes)[1])
@@ -125,10 +125,10 @@ def test_where_nothing_can_be_parted_the_mean_is_predicted(rng, columns):
     assert grow_forest(constant, number, 0, trees=2, leaf_rows=3).predict(constant) == pytest.approx(number.mean())
     varied = rng.integers(0, 9, (50, columns)).astype(np.uint16)
     few = grow_forest(varied[:5], number[:5], 0, trees=2, leaf_rows=3)
-    assert few.column.tolist() == [-1, -1]
+    assert few.child.tolist() == [0, 1]
     alike = grow_forest(varied, np.full(50, 0.25), 0, trees=2, leaf_rows=3)
     assert alike.predict(varied) == pytest.approx(0.25)
-    assert alike.column.tolist() == [-1, -1]
+    assert alike.child.tolist() == [0, 1]
 
 
 def test_a_class_that_does_not_count_is_in_no_share(rng):

@@ -26,33 +26,39 @@ __all__ = ["Forest", "grow_forest"]
 _LANES = 16
 _GOLDEN, _FIRST, _SECOND = (np.uint64(k) for k in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 _HALF_WORD = np.uint64(32)
+_LARGEST = np.uint16(65_535)
 
 
 @dataclass(frozen=True)
 class Forest:
     """Fitted trees, all in the same arrays, node by node.
 
+    A leaf sends every row on to itself, so that all rows of a tree can take as many steps, side by side: a row's own
+    steps wait for each other.
+
     Attributes:
       means: float32 `[nodes, q]`, what a node predicts: the mean of its rows' numbers, or the share of each class.
       roots: int32 `[trees]`, the first node of every tree.
-      column: int32 `[nodes]`, by which a node parts its rows; -1 for a leaf.
+      depths: int32 `[trees]`, most steps from there to a leaf.
+      column: int32 `[nodes]`, by which a node parts its rows.
       cut: uint16 `[nodes]`, the largest code that goes to the first child.
-      child: int32 `[nodes]`, the first child; the second one follows it.
+      child: int32 `[nodes]`, the first child, and the second one follows it; of a leaf itself.
     """
 
     means: NDArray[np.float32]
     roots: NDArray[np.int32]
+    depths: NDArray[np.int32]
     column: NDArray[np.int32]
     cut: NDArray[np.uint16]
     child: NDArray[np.int32]
 
     def predict(self, codes: np.ndarray) -> np.ndarray:
         """Returns the mean of the trees' predictions, float64 `[m, q]`, for unsigned codes `[m, d]`."""
-        return _predict(self.means, self.roots, self.column, self.cut, self.child, _in_rows(codes))
+        return _predict(self.means, self.roots, self.depths, self.column, self.cut, self.child, _in_rows(codes))
 
     def leaves(self, codes: np.ndarray) -> NDArray[np.int32]:
         """Returns the node in which each row ends, int32 `[trees, m]`, for unsigned codes `[m, d]`."""
-        return _leaves(self.roots, self.column, self.cut, self.child, _in_rows(codes))
+        return _leaves(self.roots, self.depths, self.column, self.cut, self.child, _in_rows(codes))
 
 
 def grow_forest(
@@ -140,12 +146,13 @@ def _alike(rows, kind, value):
 
 @compiled
 def _grow(codes, kind, value, leaf_rows, tried, seed, means, column, cut, child):
-    """Grows one tree into arrays of its own and returns its number of nodes."""
+    """Grows one tree into arrays of its own and returns its number of nodes and its depth."""
     n, d = codes.shape
     q = means.shape[1]
     state = np.full(1, seed, np.uint64)
     rows = np.arange(n).astype(np.int32)
     begin, end = np.empty(len(column), np.int32), np.empty(len(column), np.int32)
+    level = np.zeros(len(column), np.int32)
     low, high, drawn = np.empty(d, np.uint16), np.empty(d, np.uint16), np.zeros(d, np.uint16)
     free = np.empty(d, np.int32)
     count, sums, whole = np.empty(d, np.float32), np.empty((q, d), np.float32), np.empty(q, np.float32)
@@ -159,7 +166,7 @@ def _grow(codes, kind, value, leaf_rows, tried, seed, means, column, cut, child)
             whole[kind[r]] += value[r]
         for k in range(q):
             means[node, k] = whole[k] / size
-        column[node] = -1
+        column[node], cut[node], child[node] = 0, _LARGEST, node
         best = -1
         if size >= 2 * leaf_rows and not _alike(here, kind, value):
             _ranges(codes, here, low, high)
@@ -202,9 +209,11 @@ def _grow(codes, kind, value, leaf_rows, tried, seed, means, column, cut, child)
             column[node], cut[node], child[node] = best, drawn[best], nodes
             begin[nodes], end[nodes] = begin[node], i
             begin[nodes + 1], end[nodes + 1] = i, end[node]
+            level[nodes] = level[nodes + 1] = level[node] + 1
             nodes += 2
         node += 1
-    return nodes
+    # Nodes come in the order of their levels.
+    return nodes, level[nodes - 1]
 
 
 @compiled
@@ -215,38 +224,44 @@ def _grow_all(codes, kind, value, q, leaf_rows, tried, seeds):
     means = np.empty((len(seeds) * most, q), np.float32)
     column, child = np.empty(len(means), np.int32), np.zeros(len(means), np.int32)
     cut = np.zeros(len(means), np.uint16)
-    roots = np.empty(len(seeds), np.int32)
+    roots, depths = np.empty(len(seeds), np.int32), np.empty(len(seeds), np.int32)
     used = 0
     for i in range(len(seeds)):
         own = slice(used, used + most)
-        nodes = _grow(codes, kind, value, leaf_rows, tried, seeds[i], means[own], column[own], cut[own], child[own])
+        nodes, depths[i] = _grow(
+            codes, kind, value, leaf_rows, tried, seeds[i], means[own], column[own], cut[own], child[own]
+        )
         for node in range(used, used + nodes):
             child[node] += used
         roots[i] = used
         used += nodes
-    return means[:used].copy(), roots, column[:used].copy(), cut[:used].copy(), child[:used].copy()
+    return means[:used].copy(), roots, depths, column[:used].copy(), cut[:used].copy(), child[:used].copy()
 
 
 @compiled
-def _predict(means, roots, column, cut, child, codes):
-    result = np.zeros((len(codes), means.shape[1]))
-    for root in roots:
+def _descend(root, depth, column, cut, child, codes, node):
+    """Writes the leaf of one tree in which each row ends."""
+    node[:] = root
+    for _ in range(depth):
         for i in range(len(codes)):
-            node = root
-            while column[node] >= 0:
-                node = child[node] + (codes[i, column[node]] > cut[node])
+            f = np.uint32(column[node[i]])
+            node[i] = child[node[i]] + (codes[np.uint32(i), f] > cut[node[i]])
+
+
+@compiled
+def _predict(means, roots, depths, column, cut, child, codes):
+    result, node = np.zeros((len(codes), means.shape[1])), np.empty(len(codes), np.int32)
+    for t in range(len(roots)):
+        _descend(roots[t], depths[t], column, cut, child, codes, node)
+        for i in range(len(codes)):
             for k in range(means.shape[1]):
-                result[i, k] += means[node, k]
+                result[i, k] += means[node[i], k]
     return result / len(roots)
 
 
 @compiled
-def _leaves(roots, column, cut, child, codes):
+def _leaves(roots, depths, column, cut, child, codes):
     result = np.empty((len(roots), len(codes)), np.int32)
     for t in range(len(roots)):
-        for i in range(len(codes)):
-            node = roots[t]
-            while column[node] >= 0:
-                node = child[node] + (codes[i, column[node]] > cut[node])
-            result[t, i] = node
+        _descend(roots[t], depths[t], column, cut, child, codes, result[t])
     return result
