@@ -157,3 +157,17 @@ def test_where_nothing_can_be_kept_on_disk_loops_are_compiled_anew(monkeypatch):
     double = compiled.compiled(lambda x: 2 * x)
     assert double(np.arange(3)).tolist() == [0, 2, 4]
     assert compiled.kept_in() is None
+
+
+def test_what_was_warmed_up_is_compiled_for_every_kind_of_forest(rng):
+    forests.warm_up()
+    compilers = (forests._grow_all, forests._predict, forests._leaves)
+    known = [len(each.signatures) for each in compilers]
+    codes, number, kind = bent(rng, 60)
+    for forest in (
+        grow_forest(codes, number, 0, trees=2, leaf_rows=3, tried=2),
+        grow_forest(codes.astype(np.uint8), kind, 0, trees=2, leaf_rows=3, num_classes=4),
+    ):
+        forest.predict(codes)
+        forest.leaves(np.asfortranarray(codes))
+    assert [len(each.signatures) for each in compilers] == known

@@ -121,17 +121,17 @@ def validate(
         )
     nulls = None if nulls_of is None else nulls_of(intake, config.seed)
     untrained = Inputs.of(intake, None, None, config.seed, threads, nulls)
-    # Threads of our own divide the work; those that libraries start wait for each other on a busy machine.
-    with stopwatch.stage("prescreen"), single_threaded():
-        screened = BeforeTraining.of(told_by_first(lambda: pre_screen(untrained, library, config.signatures)))
-        tell(Event("prescreen", 1, 1, screened.message, screened.values))
-    with stopwatch.stage("cascade"):
-        cascade, cascade_reason = _train(intake, config, folder, tell, screened)
-    # With what the pre-screen measured already.
-    inputs = replace(untrained, cascade=cascade, cascade_reason=cascade_reason)
-    # It waits for no statistics, which leave a thread idle at times.
+    # It waits for nothing but the rows, and all that follows leaves a thread idle at times.
     beside = ahead(lambda: row_evidence(intake, untrained, config, max(1, threads // 2)), threads)
     with beside as evidence:
+        # Threads of our own divide the work; those that libraries start wait for each other on a busy machine.
+        with stopwatch.stage("prescreen"), single_threaded():
+            screened = BeforeTraining.of(told_by_first(lambda: pre_screen(untrained, library, config.signatures)))
+            tell(Event("prescreen", 1, 1, screened.message, screened.values))
+        with stopwatch.stage("cascade"):
+            cascade, cascade_reason = _train(intake, config, folder, tell, screened)
+        # With what the pre-screen measured already.
+        inputs = replace(untrained, cascade=cascade, cascade_reason=cascade_reason)
         with stopwatch.stage("statistics"), single_threaded():
             measurements = {}
             for index, (name, dimension) in enumerate(DIMENSIONS.items()):

@@ -92,7 +92,9 @@ class _Worker:
         import vr.pipeline.validate  # noqa: F401
         from vr.config import compose
         from vr.pipeline.references import References
+        from vr.stats.forests import warm_up
 
+        warm_up()
         self._base = compose([f"engine.threads={threads}"], base=base)
         self._configurations = _Configurations(self._base)
         # jax and what trains with it take as long as all the rest: only where validations train unless told otherwise.

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from vr.stats.compiled import compiled
 
-__all__ = ["Forest", "grow_forest"]
+__all__ = ["Forest", "grow_forest", "warm_up"]
 
 # Columns that one instruction takes at a time: with rows as long as a multiple of it, none are left over.
 _LANES = 16
@@ -90,6 +90,14 @@ def grow_forest(
     seeds = np.random.default_rng(seed).integers(2**64, size=trees, dtype=np.uint64)
     most = codes.shape[1] if tried is None else tried
     return Forest(*_grow_all(_in_rows(codes), kind, value, num_classes or 1, leaf_rows, most, seeds))
+
+
+def warm_up() -> None:
+    """Compiles the loops, or loads those that were kept, so that whoever comes first does not wait for it."""
+    codes = np.zeros((2, 1), np.uint16)
+    forest = grow_forest(codes, np.zeros(2), 0, trees=1, leaf_rows=1)
+    forest.predict(codes)
+    forest.leaves(codes)
 
 
 def _in_rows(codes: np.ndarray) -> NDArray[np.uint16]:
