@@ -42,34 +42,38 @@ def in_flight(server: Running) -> float:
 
 
 def test_row_1_a_child_killed_again_and_again(tmp_path, data):
-    """Kills at seeded moments of one validation; the report is that of a run that nobody disturbed."""
+    """Kills at seeded moments, as many validations as it takes; each report is that of a run that nobody disturbed."""
+    import vr
+    from vr.server.wire import to_document
+
     kills, rng = int(os.environ.get("VR_KILLS", "10")), random.Random(1)
     words = (f"server.roots=[{data}]", "server.children=1", f"server.restarts={kills}")
     job = slow_job(data)
     job.settings.overrides[-2] = "cascade.tiers=[{name:one,seeds:3,width:16,depth:1,steps:4000}]"
     job.settings.overrides.append("cascade.checkpoint_seconds=0")
+    done = 0
     with running(tmp_path, *words) as server, server.channel as channel:
-        messages, done = stream(server, engine.ValidateRequest(job=job), channel), 0
-        report, wait = None, 0
-        for message in messages:
-            report = message.report if message.WhichOneof("event") == "report" else None
-            if done < kills and message.progress.training.step:
-                if wait:
-                    wait -= 1
-                    continue
-                os.kill(children_of(server)[0], signal.SIGKILL)
-                done, wait = done + 1, rng.randrange(1, 20)
-        import vr
-        from vr.server.wire import to_document
-
-        direct = vr.validate(
-            str(data / "broken.parquet"), str(data / "reference.parquet"), overrides=list(job.settings.overrides)
-        ).to_dict()
-        found = to_document(report)
-        assert found["cascade"]["models"] == direct["cascade"]["models"]
-        assert found["risk_score"] == direct["risk_score"]
-    print(f"\nkills survived: {done} of {kills}")
-    assert done == kills
+        while done < kills:
+            job.settings.seed += 1  # another validation, not the last one's report
+            before, report, wait = done, None, 0
+            for message in stream(server, engine.ValidateRequest(job=job), channel):
+                report = message.report if message.WhichOneof("event") == "report" else None
+                if done < kills and message.progress.training.step:
+                    if wait:
+                        wait -= 1
+                        continue
+                    os.kill(children_of(server)[0], signal.SIGKILL)
+                    done, wait = done + 1, rng.randrange(1, 20)
+            direct = vr.validate(
+                str(data / "broken.parquet"),
+                str(data / "reference.parquet"),
+                overrides=[*job.settings.overrides, f"seed={job.settings.seed}"],
+            ).to_dict()
+            found = to_document(report)
+            assert found["cascade"]["models"] == direct["cascade"]["models"]
+            assert found["risk_score"] == direct["risk_score"]
+            assert done > before
+    print(f"\nkills survived: {done} of {kills}, in {job.settings.seed} validations")
 
 
 def test_row_15_many_cancelled_and_expired_calls_then_one(tmp_path, data):
