@@ -25,6 +25,7 @@ _PACKAGES = (
     "scipy",
     "scikit-learn",
     "lightgbm",
+    "numba",
     "pyarrow",
     "jax",
     "jaxlib",

@@ -31,7 +31,20 @@ from vr.session import run
 __all__ = ["main"]
 
 _LOG = logging.getLogger(__name__)
-_PACKAGES = ("vr", "jax", "jaxlib", "flax", "optax", "numpy", "scipy", "scikit-learn", "pyarrow", "hydra-core")
+_PACKAGES = (
+    "vr",
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "lightgbm",
+    "numba",
+    "pyarrow",
+    "hydra-core",
+)
 
 # Hydra looks the schemas up while it composes, before main is called.
 register()

@@ -184,25 +184,43 @@ def loaded_by(statement: str) -> set[str]:
             {"jax", "hydra", "omegaconf", "pyarrow", "numpy", "sklearn", "pydantic", "wandb", "typer", "rich"},
         ),
         ("import vr.cli", {"jax", "hydra", "omegaconf", "pyarrow", "numpy", "sklearn", "pydantic", "wandb"}),
-        ("import vr.config", {"jax", "pyarrow", "sklearn", "wandb"}),
+        ("import vr.config", {"jax", "numba", "pyarrow", "sklearn", "wandb"}),
         ("import experiments.supervise", {"jax", "hydra", "omegaconf", "numpy", "pyarrow", "orbax"}),
         ("import vr.cascade.agreement", {"jax", "orbax"}),
         # The process that listens computes nothing.
         (
             "import vr.server.serve",
             {
-                *("jax", "flax", "numpy", "pyarrow", "sklearn", "scipy", "hydra", "omegaconf", "pydantic", "wandb"),
+                *(
+                    "jax",
+                    "flax",
+                    "numpy",
+                    "numba",
+                    "pyarrow",
+                    "sklearn",
+                    "scipy",
+                    "hydra",
+                    "omegaconf",
+                    "pydantic",
+                    "wandb",
+                ),
                 "opentelemetry",
             },
         ),
-        ("import vr.server.command", {"jax", "flax", "numpy", "pyarrow", "sklearn", "scipy", "pydantic", "wandb"}),
+        (
+            "import vr.server.command",
+            {"jax", "flax", "numpy", "numba", "pyarrow", "sklearn", "scipy", "pydantic", "wandb"},
+        ),
         (
             "import vr.worker.supervisor",
-            {"jax", "flax", "numpy", "pyarrow", "sklearn", "scipy", "hydra", "omegaconf", "pydantic", "wandb"},
+            {"jax", "flax", "numpy", "numba", "pyarrow", "sklearn", "scipy", "hydra", "omegaconf", "pydantic", "wandb"},
         ),
         ("import vr.client", {"jax", "hydra", "omegaconf", "numpy", "pyarrow", "sklearn", "wandb"}),
-        ("import vr.pipeline.report", {"jax", "hydra", "omegaconf", "pyarrow", "sklearn", "wandb"}),
-        ("import vr.data.source", {"jax", "hydra", "omegaconf", "sklearn", "h5py", "openpyxl", "polars", "wandb"}),
+        ("import vr.pipeline.report", {"jax", "numba", "hydra", "omegaconf", "pyarrow", "sklearn", "wandb"}),
+        (
+            "import vr.data.source",
+            {"jax", "numba", "hydra", "omegaconf", "sklearn", "h5py", "openpyxl", "polars", "wandb"},
+        ),
     ],
 )
 def test_start_up_loads_only_what_it_needs(statement, absent):

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import threading
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,7 @@ import pytest
 from vr.cascade.config import preset
 from vr.core.errors import CheckpointError, ConfigError
 from vr.data.source import open_source
+from vr.pipeline import validate as module
 from vr.pipeline.config import Config
 from vr.pipeline.validate import validate
 
@@ -170,3 +172,22 @@ def test_one_row_and_no_reference_are_reviewed_with_reasons():
     assert alone.verdict == "review"
     assert alone.reference is None
     assert len(alone.not_measured) == 8
+
+
+def test_row_evidence_is_fitted_from_when_the_rows_are_known(files, monkeypatch):
+    begun, screen, fit = threading.Event(), module.pre_screen, module.row_evidence
+
+    def fitted(*arguments):
+        begun.set()
+        return fit(*arguments)
+
+    def screened(*arguments):
+        assert begun.wait(60)
+        return screen(*arguments)
+
+    plain = run(files)
+    monkeypatch.setattr(module, "row_evidence", fitted)
+    monkeypatch.setattr(module, "pre_screen", screened)
+    settings = config()
+    settings.engine.threads = 2
+    assert without_run(run(files, settings=settings))["localization"] == without_run(plain)["localization"]

@@ -144,3 +144,10 @@ def test_a_validation_that_failed_leaves_its_reading_process_to_nobody(tmp_path)
     assert "failed" in told[0]
     assert worker._reading is not first
     assert worker._read_for is None
+
+
+def test_loops_are_compiled_before_the_first_job(monkeypatch):
+    warmed = []
+    monkeypatch.setattr("vr.stats.forests.warm_up", lambda: warmed.append(True))
+    _Worker({"cascade": "none", "reading": {"isolation": "never"}}, 1)
+    assert warmed

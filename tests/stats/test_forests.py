@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import chisquare
 from sklearn.ensemble import ExtraTreesRegressor
 
-from vr.stats import compiled, forests
+from vr.stats import forests
 from vr.stats.forests import grow_forest
 
 
@@ -65,7 +65,7 @@ def test_a_leaf_predicts_the_mean_of_its_rows_and_has_enough_of_them(rng, column
         for node, rows in of_tree.items():
             shares = np.bincount(kind[rows], minlength=4) / len(rows)
             np.testing.assert_allclose(by_class.means[node], shares, rtol=1e-6)
-    # Twelve rows of five numbers can nearly always be parted into leaves of four or more: trees end where they must.
+    # Rows of so many different codes can nearly always be parted: trees end where they must, and not before.
     sizes = np.concatenate([[len(rows) for rows in each.values()] for each in rows_by_leaf(by_number, codes)])
     assert sizes.max() < 40
     assert np.mean(sizes) < 12
@@ -144,30 +144,45 @@ def test_the_largest_code_is_a_code():
     assert forest.predict(codes)[:, 0].tolist() == [0.0] * 10 + [1.0] * 10
 
 
-def test_where_nothing_can_be_kept_on_disk_loops_are_compiled_anew(monkeypatch):
-    whole = compiled.numba.njit
-
-    def njit(**settings):
-        if settings.get("cache"):
-            raise RuntimeError("cannot cache function: no locator available")
-        return whole(**settings)
-
-    assert compiled.kept_in() is not None
-    monkeypatch.setattr(compiled.numba, "njit", njit)
-    double = compiled.compiled(lambda x: 2 * x)
-    assert double(np.arange(3)).tolist() == [0, 2, 4]
-    assert compiled.kept_in() is None
-
-
 def test_what_was_warmed_up_is_compiled_for_every_kind_of_forest(rng):
     forests.warm_up()
     compilers = (forests._grow_all, forests._predict, forests._leaves)
-    known = [len(each.signatures) for each in compilers]
     codes, number, kind = bent(rng, 60)
     for forest in (
         grow_forest(codes, number, 0, trees=2, leaf_rows=3, tried=2),
-        grow_forest(codes.astype(np.uint8), kind, 0, trees=2, leaf_rows=3, num_classes=4),
+        grow_forest(codes.astype(np.uint8), kind, 0, trees=2, leaf_rows=np.int32(3), num_classes=4),
     ):
         forest.predict(codes)
         forest.leaves(np.asfortranarray(codes))
-    assert [len(each.signatures) for each in compilers] == known
+    assert [len(each.signatures) for each in compilers] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("rows", "changed"),
+    [
+        (0, {}),
+        (9, {"trees": 0}),
+        (9, {"leaf_rows": 0}),
+        (9, {"tried": 0}),
+        (9, {"num_classes": 2, "predicted": np.full(9, 2)}),
+        (9, {"predicted": np.zeros(8)}),
+        (9, {"codes": np.zeros((9, 2), np.int64)}),
+        (9, {"codes": np.full((9, 2), 70_000, np.uint32)}),
+    ],
+)
+def test_what_loops_without_bounds_could_not_bear_is_refused(rows, changed):
+    settings = {"codes": np.zeros((rows, 2), np.uint16), "predicted": np.zeros(rows), "trees": 1, "leaf_rows": 3}
+    settings |= changed
+    with pytest.raises(ValueError):
+        grow_forest(settings.pop("codes"), settings.pop("predicted"), 0, **settings)
+
+
+def test_a_forest_is_asked_about_columns_like_its_own(rng):
+    codes, number, _ = bent(rng, 60)
+    forest = grow_forest(codes, number, 0, trees=1, leaf_rows=3)
+    assert forest.predict(codes[:0]).shape == (0, 1)
+    for other in (codes[:, :5], codes.astype(np.int64)):
+        with pytest.raises(ValueError):
+            forest.predict(other)
+        with pytest.raises(ValueError):
+            forest.leaves(other)

@@ -19,7 +19,20 @@ from vr.worker.ends import completed, failed, published_at
 from vr.worker.lease import Lease, now
 from vr.worker.testing import Ledger, ReferenceOrchestrator
 
-HEAVY = {"jax", "jaxlib", "flax", "numpy", "pyarrow", "sklearn", "scipy", "hydra", "omegaconf", "pydantic", "wandb"}
+HEAVY = {
+    "jax",
+    "jaxlib",
+    "flax",
+    "numpy",
+    "numba",
+    "pyarrow",
+    "sklearn",
+    "scipy",
+    "hydra",
+    "omegaconf",
+    "pydantic",
+    "wandb",
+}
 
 
 def claim(job_id: str = "a", attempt: int = 1, token: int = 1) -> wire.Claim:

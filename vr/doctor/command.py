@@ -82,9 +82,10 @@ def _findings(words: Sequence[str], connection: Connection | None, *, quick: boo
         "folders": lambda: machine.folders(wanted),
         "calibration": shipped.calibration,
         "signatures": lambda: shipped.signatures(config.signatures),
+        "loops": loops,
     }
     if not quick:
-        checks |= {"trees": trees, "loops": loops, "jax": devices, "self-test": self_test}
+        checks |= {"trees": trees, "jax": devices, "self-test": self_test}
     if connection is not None:
         checks["server"] = lambda: _of_server(connection)
     for name, check in checks.items():

@@ -1,6 +1,7 @@
 """What computes: jax and its devices, the compilation cache, and a small validation from end to end.
 
-Each is tried in a process of its own: what crashes or hangs there is a finding, and the other checks are made.
+What takes seconds is tried in a process of its own: what crashes or hangs there is a finding, and the other checks are
+made.
 """
 
 import json
@@ -37,8 +38,13 @@ def trees() -> Iterator[Finding]:
 
 def loops() -> Iterator[Finding]:
     """Yields where compiled loops are kept, so that they are not compiled anew in every process."""
-    from vr.stats import compiled
-
+    try:
+        from vr.stats import compiled
+    except ImportError as err:
+        yield Finding(
+            "loops", BROKEN, f"Numba cannot be loaded: {err}", "pip install -U vr, which brings a NumPy that fits"
+        )
+        return
     said, folder = f"Numba {version('numba')}", compiled.kept_in()
     if folder is None:
         yield Finding("loops", NOTE, f"{said}, kept nowhere: every process compiles for seconds", "set NUMBA_CACHE_DIR")

@@ -121,6 +121,9 @@ def validate(
         )
     nulls = None if nulls_of is None else nulls_of(intake, config.seed)
     untrained = Inputs.of(intake, None, None, config.seed, threads, nulls)
+    if config.cascade.tiers:
+        # Before other threads look through the libraries that are loaded.
+        import vr.cascade.train  # noqa: F401
     # It waits for nothing but the rows, and all that follows leaves a thread idle at times.
     beside = ahead(lambda: row_evidence(intake, untrained, config, max(1, threads // 2)), threads)
     with beside as evidence:
@@ -128,7 +131,7 @@ def validate(
         with stopwatch.stage("prescreen"), single_threaded():
             screened = BeforeTraining.of(told_by_first(lambda: pre_screen(untrained, library, config.signatures)))
             tell(Event("prescreen", 1, 1, screened.message, screened.values))
-        with stopwatch.stage("cascade"):
+        with stopwatch.stage("cascade"), single_threaded():
             cascade, cascade_reason = _train(intake, config, folder, tell, screened)
         # With what the pre-screen measured already.
         inputs = replace(untrained, cascade=cascade, cascade_reason=cascade_reason)

@@ -1,35 +1,51 @@
 """Loops over arrays as machine code, by Numba: without Python's lock, and kept on disk from one run to the next."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
+from numba.core.caching import FunctionCache
 
 __all__ = ["compiled", "kept_in"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
+class _Kept(FunctionCache):
+    """What is kept of a function; a file that cannot be read is as none, one that cannot be written is not missed."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # noqa: BLE001 - whatever is wrong in a damaged file, compiling anew mends it
+            with suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        with suppress(OSError):
+            super().save_overload(sig, data)
+
+
 def compiled(function: _Function) -> _Function:
     """Compiles a function of arrays and numbers at its first call, which takes seconds where nothing was kept.
 
-    What is kept lies beside the module's bytecode, or in the user's own cache where that folder cannot be written, and
-    is trusted as the bytecode is. Where neither can be, every process compiles anew. Sums stay in the order in which
-    they are written.
+    What is kept lies in NUMBA_CACHE_DIR, beside the module's bytecode, or in the user's own cache, in the first of them
+    that can be written, and is trusted as bytecode is. Where none can be, every process compiles anew. It is known by
+    the file of the function alone: compiled functions call none of another file, and a change here asks for theirs to
+    be touched. Sums stay in the order in which they are written. Nothing checks bounds: that is for who calls.
     """
-    njit: Any = numba.njit
-    try:
-        return njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # no folder to keep it in
-        return njit(nogil=True)(function)
+    dispatcher: Any = numba.njit(nogil=True)(function)
+    with suppress(RuntimeError):  # no folder to keep it in
+        dispatcher._cache = _Kept(function)  # noqa: SLF001 - as its enable_caching does
+    return dispatcher
 
 
 def kept_in() -> Path | None:
     """Returns the folder in which compiled loops are kept; None where there is none."""
-    probe: Any = compiled(_probe)
-    return Path(probe.stats.cache_path) if probe.stats.cache_path else None
-
-
-def _probe() -> int:
-    return 0
+    try:
+        return Path(_Kept(kept_in).cache_path)
+    except RuntimeError:
+        return None

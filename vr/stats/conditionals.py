@@ -10,7 +10,7 @@ References:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -61,14 +61,14 @@ class Conditionals:
     """
 
     columns: np.ndarray
-    _forests: tuple[_Conditional, ...]
+    _conditionals: tuple[_Conditional, ...]
 
     def surprise(self, codes: np.ndarray) -> np.ndarray:
         """Returns -log p(cell | the row's other cells) in nats, float `[n, p]`, of unsigned codes `[n, d]`."""
-        result = np.empty((len(codes), len(self._forests)))
-        for i, (j, forest) in enumerate(zip(self.columns, self._forests, strict=True)):
-            seen = forest.classes[np.minimum(codes[:, j], len(forest.classes) - 1)]
-            result[:, i] = -np.log(forest.probability(codes, seen))
+        result = np.empty((len(codes), len(self._conditionals)))
+        for i, (j, conditional) in enumerate(zip(self.columns, self._conditionals, strict=True)):
+            seen = conditional.classes[np.minimum(codes[:, j], len(conditional.classes) - 1)]
+            result[:, i] = -np.log(conditional.probability(codes, seen))
         return result
 
     def likeliest(self, codes: np.ndarray, column: int) -> np.ndarray:
@@ -76,11 +76,11 @@ class Conditionals:
         found = np.flatnonzero(self.columns == column)
         if not len(found):
             return np.full(len(codes), -1)
-        forest = self._forests[int(found[0])]
+        conditional = self._conditionals[int(found[0])]
         # Of a class of several codes the middle one stands for all.
-        members = [np.flatnonzero(forest.classes == k) for k in range(len(forest.share))]
+        members = [np.flatnonzero(conditional.classes == k) for k in range(len(conditional.share))]
         middle = np.array([codes_of[len(codes_of) // 2] for codes_of in members])
-        return middle[forest.probabilities(codes).argmax(axis=1)]
+        return middle[conditional.probabilities(codes).argmax(axis=1)]
 
 
 def classes_of(codes: np.ndarray, num_codes: int, ordinal: bool, most: int = _MOST_CLASSES) -> np.ndarray:
@@ -138,10 +138,12 @@ def fit_conditionals(
             num_classes=outputs,
             tried=max(1, round(_SHARE_TRIED * len(others))),
         )
-        frequencies = _frequencies(forest.leaves(codes[:, others]), seen, len(forest.means), count)
+        frequencies = _frequencies(forest.leaves(codes[:, others]), seen, len(forest.column), count)
         if ordinal[j] and count > _OUTPUTS:
             frequencies = _spilt(frequencies)
         frequencies /= np.maximum(frequencies.sum(axis=1, keepdims=True), 1e-9)
+        # What its nodes predict is not asked for.
+        forest = replace(forest, means=forest.means[:0])
         return _Conditional(others, classes, share.astype(np.float32), forest, frequencies)
 
     return Conditionals(np.asarray(columns), tuple(each(conditional, np.asarray(columns).tolist(), threads)))
@@ -162,7 +164,7 @@ def _target(
 
 def _frequencies(leaves: np.ndarray, seen: np.ndarray, num_nodes: int, num_classes: int) -> np.ndarray:
     """Returns how many rows of each class end in each node, float32 `[nodes, classes]`."""
-    table = np.bincount((leaves * num_classes + seen).ravel(), minlength=num_nodes * num_classes)
+    table = np.bincount((leaves.astype(np.int64) * num_classes + seen).ravel(), minlength=num_nodes * num_classes)
     return table.astype(np.float32).reshape(num_nodes, num_classes)
 
 

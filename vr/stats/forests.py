@@ -27,6 +27,7 @@ _LANES = 16
 _GOLDEN, _FIRST, _SECOND = (np.uint64(k) for k in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 _HALF_WORD = np.uint64(32)
 _LARGEST = np.uint16(65_535)
+_MOST_ROWS = 2**24
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Forest:
     steps wait for each other.
 
     Attributes:
+      num_columns: Of the codes that it was grown on, and of those that it can be asked about.
       means: float32 `[nodes, q]`, what a node predicts: the mean of its rows' numbers, or the share of each class.
       roots: int32 `[trees]`, the first node of every tree.
       depths: int32 `[trees]`, most steps from there to a leaf.
@@ -45,6 +47,7 @@ class Forest:
       child: int32 `[nodes]`, the first child, and the second one follows it; of a leaf itself.
     """
 
+    num_columns: int
     means: NDArray[np.float32]
     roots: NDArray[np.int32]
     depths: NDArray[np.int32]
@@ -53,12 +56,25 @@ class Forest:
     child: NDArray[np.int32]
 
     def predict(self, codes: np.ndarray) -> np.ndarray:
-        """Returns the mean of the trees' predictions, float64 `[m, q]`, for unsigned codes `[m, d]`."""
-        return _predict(self.means, self.roots, self.depths, self.column, self.cut, self.child, _in_rows(codes))
+        """Returns the mean of the trees' predictions, float64 `[m, q]`, for unsigned codes `[m, d]`.
+
+        Raises:
+          ValueError: The codes have other columns than the forest, or are no codes.
+        """
+        return _predict(self.means, self.roots, self.depths, self.column, self.cut, self.child, self._asked(codes))
 
     def leaves(self, codes: np.ndarray) -> NDArray[np.int32]:
-        """Returns the node in which each row ends, int32 `[trees, m]`, for unsigned codes `[m, d]`."""
-        return _leaves(self.roots, self.depths, self.column, self.cut, self.child, _in_rows(codes))
+        """Returns the node in which each row ends, int32 `[trees, m]`, for unsigned codes `[m, d]`.
+
+        Raises:
+          ValueError: As `predict`.
+        """
+        return _leaves(self.roots, self.depths, self.column, self.cut, self.child, self._asked(codes))
+
+    def _asked(self, codes: np.ndarray) -> NDArray[np.uint16]:
+        if codes.shape[1] != self.num_columns:
+            raise ValueError(f"the forest was grown on {self.num_columns} columns, not {codes.shape[1]}")
+        return _in_rows(codes)
 
 
 def grow_forest(
@@ -74,22 +90,33 @@ def grow_forest(
     """Returns a forest that predicts a number, or the class, of a row from its codes.
 
     Args:
-      codes: Unsigned `[n, d]`, at least one row, codes up to 65,535.
-      predicted: float `[n]`, a number of each row; or int `[n]`, its class, where -1 is none that counts.
+      codes: Unsigned `[n, d]`, codes up to 65,535, one row to 2^24: beyond that single precision does not count.
+      predicted: float `[n]`, a number of each row, about 0 and of the order of 1, as sums are of single precision; or
+        int `[n]`, its class, where -1 is none that counts.
       seed: Of the thresholds and of the columns that are tried.
       trees: Their number; each is grown from all rows.
       leaf_rows: Fewest rows of a leaf.
       num_classes: Where classes are predicted; q is 1 otherwise.
       tried: Columns that a node chooses from, drawn for each out of those that vary; all by default.
+
+    Raises:
+      ValueError: An argument is none of these.
     """
+    most = max(1, codes.shape[1]) if tried is None else int(tried)
+    if len(predicted) != len(codes) or not 0 < len(codes) <= _MOST_ROWS or min(trees, leaf_rows, most) < 1:
+        raise ValueError(
+            f"{len(codes)} rows, {len(predicted)} to predict, {trees} trees, {leaf_rows} rows a leaf, {most} tried"
+        )
+    if num_classes is not None and np.max(predicted) >= num_classes:
+        raise ValueError(f"class {np.max(predicted)} of {num_classes}")
     if num_classes is None:
         kind, value = np.zeros(len(codes), np.int32), np.asarray(predicted, np.float32)
     else:
         counts = np.asarray(predicted) >= 0
         kind, value = np.where(counts, predicted, 0).astype(np.int32), counts.astype(np.float32)
     seeds = np.random.default_rng(seed).integers(2**64, size=trees, dtype=np.uint64)
-    most = codes.shape[1] if tried is None else tried
-    return Forest(*_grow_all(_in_rows(codes), kind, value, num_classes or 1, leaf_rows, most, seeds))
+    arrays = _grow_all(_in_rows(codes), kind, value, int(num_classes or 1), int(leaf_rows), most, seeds)
+    return Forest(codes.shape[1], *arrays)
 
 
 def warm_up() -> None:
@@ -102,6 +129,8 @@ def warm_up() -> None:
 
 def _in_rows(codes: np.ndarray) -> NDArray[np.uint16]:
     """Returns the codes row by row, with columns of 0 up to a multiple of the lanes: no tree parts rows by these."""
+    if codes.dtype.kind != "u" or (codes.dtype.itemsize > 2 and codes.size and codes.max() > _LARGEST):
+        raise ValueError(f"codes are unsigned and at most {_LARGEST}, not {codes.dtype}")
     rows = np.zeros((len(codes), -(-max(1, codes.shape[1]) // _LANES) * _LANES), np.uint16)
     rows[:, : codes.shape[1]] = codes
     return rows
@@ -157,6 +186,7 @@ def _grow(codes, kind, value, leaf_rows, tried, seed, means, column, cut, child)
     """Grows one tree into arrays of its own and returns its number of nodes and its depth."""
     n, d = codes.shape
     q = means.shape[1]
+    # Of a node: `free` the columns that vary, `drawn` their thresholds, `count` and `sums` what lies at or below these.
     state = np.full(1, seed, np.uint64)
     rows = np.arange(n).astype(np.int32)
     begin, end = np.empty(len(column), np.int32), np.empty(len(column), np.int32)
@@ -226,7 +256,7 @@ def _grow(codes, kind, value, leaf_rows, tried, seed, means, column, cut, child)
 
 @compiled
 def _grow_all(codes, kind, value, q, leaf_rows, tried, seeds):
-    """Returns the arrays of a forest, in the order of its attributes."""
+    """Returns the arrays of a forest, in the order of its attributes; a row counts as `value` in its class `kind`."""
     # A tree of so many leaves has so many nodes.
     most = 2 * max(1, len(codes) // leaf_rows) - 1
     means = np.empty((len(seeds) * most, q), np.float32)
