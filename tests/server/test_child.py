@@ -3,16 +3,21 @@
 import asyncio
 import json
 import logging
+import time
 from dataclasses import replace
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from vr.config import compose
 from vr.core.errors import ConfigError, DataError
+from vr.core.plain import to_plain
 from vr.server import answers
 from vr.server.addresses import Grant
 from vr.server.child import _bounded, _Configurations, _refuse_others, _told, _Unavailable, _Worker
-from vr.server.children import Child
+from vr.server.children import Child, Children
 from vr.server.logs import _Lines
 
 
@@ -151,3 +156,54 @@ def test_loops_are_compiled_before_the_first_job(monkeypatch):
     monkeypatch.setattr("vr.stats.forests.warm_up", lambda: warmed.append(True))
     _Worker({"cascade": "none", "reading": {"isolation": "never"}}, 1)
     assert warmed
+
+
+def request_for(folder, tmp_path, *overrides):
+    rng = np.random.default_rng(0)
+    for name in ("candidate", "reference"):
+        x = rng.standard_normal((6_000, 8))
+        pq.write_table(pa.table({f"x{j}": x[:, j] + x[:, 0] for j in range(8)}), folder / f"{name}.parquet")
+    job = {name: {"uri": str(folder / f"{name}.parquet")} for name in ("candidate", "reference")}
+    settings = {"cascade": "", "overrides": [*overrides], "seed": 0, "targets": []}
+    grant = {"roots": [str(folder)], "buckets": []}
+    return {"job": job | {"settings": settings}, "grant": grant, "output": str(tmp_path / "report"), "tenant": "t"}
+
+
+def interrupted(request, stage):
+    """Returns whether the child is the same one after it was interrupted at a stage, and what it does next."""
+
+    async def run():
+        children = Children(1, to_plain(compose(["cascade=none", "signatures.history=false"])), 1, lambda code: None)
+        children.start()
+        child, seen = await children.take(), asyncio.Event()
+        work = asyncio.ensure_future(
+            child.work(request, lambda told: seen.set() if told["stage"] == stage else None),
+        )
+        await asyncio.wait_for(seen.wait(), 120)
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        begun = time.monotonic()
+        await children.interrupt(child)
+        took, other = time.monotonic() - begun, await children.take()
+        told = await other.work(request | {"job": request["job"] | {"settings": WHOLE}}, lambda told: None)
+        await children.close()
+        return other is child, took, told
+
+    return asyncio.run(run())
+
+
+WHOLE = {"cascade": "none", "overrides": [], "seed": 0, "targets": []}
+
+
+def test_a_child_that_is_interrupted_at_statistics_stays_warm_and_goes_on_with_the_same_folder(tmp_path):
+    is_same, took, told = interrupted(request_for(tmp_path, tmp_path), "statistics")
+    assert is_same
+    assert took < 1.5
+    assert told["finished"]["rows"] == 6_000
+
+
+def test_a_child_that_trains_is_ended(tmp_path):
+    long = "cascade.tiers=[{name:one,seeds:3,width:16,depth:1,steps:100000}]"
+    is_same, took, told = interrupted(request_for(tmp_path, tmp_path, long), "cascade")
+    assert not is_same
+    assert told["finished"]["rows"] == 6_000

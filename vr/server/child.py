@@ -6,6 +6,7 @@ its input does, so that it outlives no server. What it logs goes to standard err
 
 import contextlib
 import errno
+import gc
 import json
 import operator
 import os
@@ -50,6 +51,10 @@ class _Unavailable(Exception):
     """A dataset is not there, or not the tenant's to read."""
 
 
+class _Stopped(BaseException):
+    """Nobody wants the validation any more; no error of it, which somebody on the way might take for his own."""
+
+
 def main() -> None:
     """Works until there is no more to do."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -65,18 +70,29 @@ def main() -> None:
             out.flush()
 
     requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(requests,), daemon=True).start()
+    stopped: set[int] = set()
+    threading.Thread(target=_listen, args=(requests, stopped), daemon=True).start()
     begun = requests.get()
     worker = _Worker(begun["base"], begun["threads"])
     say({"ready": True})
     while True:
         request = requests.get()
-        worker.work(request, lambda told, number=request["number"]: say({**told, "number": number}))
+        number = request["number"]
+        worker.work(
+            request,
+            lambda told, number=number: say({**told, "number": number}),
+            lambda number=number: number in stopped,
+        )
+        stopped.discard(number)
 
 
-def _listen(requests: "queue.SimpleQueue[dict[str, Any]]") -> None:
+def _listen(requests: "queue.SimpleQueue[dict[str, Any]]", stopped: set[int]) -> None:
     for line in sys.stdin.buffer:
-        requests.put(json.loads(line))
+        told = json.loads(line)
+        if "stop" in told:
+            stopped.add(told["stop"])
+        else:
+            requests.put(told)
     # The server is gone, whatever the main thread is at.
     os._exit(0)
 
@@ -104,8 +120,14 @@ class _Worker:
         self._read_for: str | None = None
         self._references = References()
 
-    def work(self, request: Mapping[str, Any], say: Say) -> None:
-        """Does one validation; whatever becomes of it is one line, `finished` or `failed`."""
+    def work(self, request: Mapping[str, Any], say: Say, is_stopped: Callable[[], bool] = lambda: False) -> None:
+        """Does one validation; whatever becomes of it is one line, `finished`, `failed` or `stopped`.
+
+        Args:
+          request: What to do.
+          say: Told of progress and of the end.
+          is_stopped: Whether it is to be left, asked at every step but those of training.
+        """
         from vr.session import run
 
         fields = {name: request["job"][name]["uri"] for name in ("candidate", "reference") if request["job"].get(name)}
@@ -124,7 +146,7 @@ class _Worker:
                 output=request.get("publish") or folder,
                 folder=folder,
                 html=bool(request.get("html")),
-                progress=_Teller(say),
+                progress=_Teller(say, is_stopped),
                 processes=self._reading_for(scope),
                 # What one tenant's data gave is not used for another's, not even where both have the same.
                 nulls_of=lambda intake, seed: self._references.of(intake, seed, scope),
@@ -132,9 +154,15 @@ class _Worker:
                 sample_rows=sample.get("rows", 0),
             )
             told = {"finished": {"verdict": report.verdict.value, "rows": report.dataset.rows}}
+        except _Stopped:
+            told = {"stopped": True}
+            self._read_for = None
         except BaseException as error:  # noqa: BLE001 - nothing may end this process but what ends processes
             told = {"failed": _told(error, fields, request["output"])}
             self._read_for = None
+        if "stopped" in told:
+            # What the validation held, the lock of its folder first, is free before anybody hears of it.
+            gc.collect()
         say(told)
         if self._read_for is None:
             self._reading = self._new_reading()
@@ -204,14 +232,18 @@ def _bounded(config: "Config", base: "Config") -> "Config":
 
 
 class _Teller:
-    """Passes progress on, not every event of it."""
+    """Passes progress on, not every event of it, and leaves a validation that is stopped."""
 
-    def __init__(self, say: Say):
+    def __init__(self, say: Say, is_stopped: Callable[[], bool]):
         self._say = say
+        self._is_stopped = is_stopped
         self._last = ("", 0.0)
 
     def __call__(self, event: "Event") -> None:
         """Takes one event."""
+        # Training tells of itself from threads of its own, which are no place to leave from.
+        if event.training is None and self._is_stopped():
+            raise _Stopped
         stage, at = self._last
         now = time.monotonic()
         if event.training is None and event.stage == stage and event.done != event.total and now - at < _TELL_EVERY_S:

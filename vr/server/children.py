@@ -27,6 +27,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 _LONGEST_LINE = 16 << 20
 _START_S = 300.0
 _AGAIN_S = 1.0  # between two tries to start one
+_STOP_S = 1.0  # in which a child may leave by itself what it is at
 
 
 class ChildDied(Exception):
@@ -114,6 +115,18 @@ class Child:
                     _log.error("a validation failed in its child", extra={**named, "traceback": trace})
                 return told
             tell(told["progress"])
+
+    async def stop(self) -> bool:
+        """Asks it to leave the validation that it was given last; returns whether it was idle within a second."""
+        self._send({"stop": self._validations})
+        try:
+            async with asyncio.timeout(_STOP_S):
+                while True:
+                    told = await self._heard()
+                    if told.get("number") == self._validations and "progress" not in told:
+                        return True
+        except (TimeoutError, ChildDied):
+            return False
 
     async def end(self) -> None:
         """Ends the process, whatever it is at."""
@@ -211,6 +224,13 @@ class Children:
             self._free.put_nowait(child)
         else:
             self._lost(child)
+
+    async def interrupt(self, child: Child) -> None:
+        """Has a child leave what it is at: warm, where it heeds that soon, else by its end and another one's start."""
+        if await child.stop():
+            self.give_back(child)
+        else:
+            await self.discard(child)
 
     async def discard(self, child: Child) -> None:
         """Ends a child and begins to start another."""

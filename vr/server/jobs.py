@@ -315,7 +315,7 @@ class Jobs:
             # Whatever it is at, it is not to go on with it.
             if child is not None:
                 left, child = child, None
-                await asyncio.shield(self._children.discard(left))
+                await asyncio.shield(self._children.interrupt(left))
             if isinstance(err, TimeoutError):
                 raise Failure("DEADLINE_EXCEEDED") from None
             raise
