@@ -1,5 +1,6 @@
 """What remedies do, measured by training, and how predicted and measured are set beside each other."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from benchmarks import mix_planner, remedies
 from benchmarks.collapse.cases import parts_of, splits
+from benchmarks.measure import RESULTS
 from benchmarks.mending.measured import Arms
 from benchmarks.skill_loss import measure_real, skill_loss
 from synthetic.damage import DAMAGES
@@ -57,6 +59,24 @@ def test_the_share_found_by_training_is_where_monotone_harm_crosses():
     high = [point | {"s": point["s"] + 0.5} for point in curve]
     # At 0.9 it is 0.45, and at all real rows 0.
     assert mix_planner.found_by_training(high, 0.1) == pytest.approx(0.9 + 0.1 * (0.45 - 0.1) / 0.45)
+
+
+def test_the_share_of_the_planner_s_trees_is_where_their_loss_crosses_or_the_expected_one():
+    row = {"case": "c", "planned": {"by_harm_of_targets": 0.3}}
+    lost = [0.4 - 0.5 * share for share in (0.0, *mix_planner.SHARES)] + [0.0]
+    assert mix_planner.with_trees(row, {"lost": lost})["planned"]["by_trees_of_targets"] == pytest.approx(0.6)
+    assert mix_planner.with_trees(row, {"lost": None})["planned"]["by_trees_of_targets"] == 0.3
+    assert row["planned"] == {"by_harm_of_targets": 0.3}
+
+
+def test_figures_of_committed_lineages_are_those_that_are_committed():
+    results = json.loads((RESULTS / "mix_planner.json").read_text())
+    rows = mix_planner.committed()
+    assert len(rows) == results["lineages"] + results["development"]
+    again = mix_planner.collect([mix_planner.with_trees(row, row["trees"]) for row in rows.values()])
+    for name in ("level", "errors", "baselines", "on_development", "by_kind"):
+        assert again[name] == results[name]
+    assert again["figures"]["by_trees_of_targets"] == results["figures"]["by_trees_of_targets"]
 
 
 def test_figures_count_gains_that_came_and_rank_changes():
