@@ -69,14 +69,19 @@ def test_the_share_of_the_planner_s_trees_is_where_their_loss_crosses_or_the_exp
     assert row["planned"] == {"by_harm_of_targets": 0.3}
 
 
-def test_figures_of_committed_lineages_are_those_that_are_committed():
-    results = json.loads((RESULTS / "mix_planner.json").read_text())
-    rows = mix_planner.committed()
+def test_committed_figures_are_those_of_the_committed_lineages():
+    results, rows = json.loads((RESULTS / "mix_planner.json").read_text()), list(mix_planner.committed().values())
     assert len(rows) == results["lineages"] + results["development"]
-    again = mix_planner.collect([mix_planner.with_trees(row, row["trees"]) for row in rows.values()])
-    for name in ("level", "errors", "baselines", "on_development", "by_kind"):
-        assert again[name] == results[name]
-    assert again["figures"]["by_trees_of_targets"] == results["figures"]["by_trees_of_targets"]
+    judging, developing = ([row for row in rows if row["development"] is which] for which in (False, True))
+    for way in ("by_harm_of_targets", "by_trees_of_targets"):
+        errors = mix_planner.errors_of(rows, way, results["level"])
+        assert results["errors"][way] == pytest.approx(errors, abs=1e-4)
+        assert mix_planner._values(developing, way, 0.1) == results["on_development"][way]
+        values = mix_planner._values(judging, way, 0.1)
+        assert values == {name: figure[0] for name, figure in results["figures"][way]["0.1"].items()}
+    for row in rows:
+        again = mix_planner.with_trees(row, row["trees"])["planned"]["by_trees_of_targets"]
+        assert again == row["planned"]["by_trees_of_targets"]
 
 
 def test_figures_count_gains_that_came_and_rank_changes():

@@ -43,7 +43,7 @@ _MIX_ERROR = (-0.6182, 0.099)
 _MIX_ERROR_BY_HARM = (-0.4809, 0.242)
 _MIX_ERROR_FOR_TARGETS = (-0.4688, 0.1399)
 _MIX_ERROR_BY_HARM_FOR_TARGETS = (-0.4215, 0.2358)
-_MIX_ERROR_BY_TREES = (-1.0, 1.0)
+_MIX_ERROR_BY_TREES = (-0.185, 0.1985)
 # The middle between the harm of a healthy dataset and that of a collapsed one.
 _HARMLESS = 0.1
 
