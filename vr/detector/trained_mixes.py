@@ -18,7 +18,8 @@ def train_mixes(
 ) -> TrainedMixes | None:
     """Trains boosted trees on the candidate mixed with reference rows, as `vr.stats.mix_training` has it.
 
-    About ten seconds of one core for each target at 2,000 rows or more of a dozen columns.
+    A few seconds of one core for each target at 2,000 rows or more of a dozen numbers; at a few hundred rows, which are
+    divided more often, of many columns or classes, ten or more.
 
     Args:
       inputs: Both datasets, and the targets.
