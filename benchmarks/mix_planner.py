@@ -1,17 +1,21 @@
 """How near is the mix planner's share of real rows to the share found by training at every mix?
 
-    python -m benchmarks.mix_planner [--workers 2] [--minutes 60] [--collect]
+    python -m benchmarks.mix_planner [--workers 2] [--minutes 60] [--only trees] [--collect]
 
-Half a minute of one core for each lineage, resumable. The truth: gradient-boosted trees, as for the study's labels,
+A minute of one core for each lineage, resumable; lineages that were measured before are taken from the committed
+results where `outputs/` has nothing newer. The truth: gradient-boosted trees, as for the study's labels,
 are trained on the candidate mixed with 0, 10, ... 90 % of real rows that neither generator nor reference had, at equal
 numbers of rows, several seeds; the share is where the measured harm, made monotone, falls below 0.1, the middle between
 healthy and collapsed (other thresholds stand beside it). The planner sees candidate and reference alone, once with
 the columns that the trees predict named as its targets and once without, and its heads were fitted without the
-lineage's dataset and without its generator. Intervals, and the level of risk of `by_level`, are
-from the lineages of other datasets, by heads some of which had seen the dataset that is judged.
+lineage's dataset and without its generator. With targets named it also trains boosted trees of its own on every mix of
+the candidate and the reference (`trees`), of which nothing was fitted to any lineage. Intervals, and the level of risk
+of `by_level`, are from the lineages of other datasets, by heads some of which had seen the dataset that is judged.
 """
 
 import argparse
+import json
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,16 +29,21 @@ from benchmarks.collapse.cases import KEY, Case, Parts, Split, cases_of, make_ca
 from benchmarks.collapse.evidence import SPECS
 from benchmarks.collapse.protocol import cluster_intervals
 from benchmarks.datasets import DATASETS
-from benchmarks.measure import save
+from benchmarks.measure import RESULTS, save
 from benchmarks.mending.heads import apart_calibration, apart_harm
 from benchmarks.mending.measured import MAX_TARGETS, Arms
 from benchmarks.mending.predicted import from_row, names_read, read, to_row
 from benchmarks.mending.work import done, run_all
 from synthetic.table import stream
+from vr.data.source import open_source
 from vr.detector.calibration import SKILL_LOST, SKILL_LOST_TARGETS, Calibration, load_calibration
 from vr.detector.config import DetectorConfig
 from vr.detector.harm import HarmModel, load_harm_model
+from vr.detector.inputs import Inputs
 from vr.detector.mixes import Mixes, harm_of_mixes, judge_mixes, measure_mixes
+from vr.detector.trained_mixes import train_mixes
+from vr.pipeline.config import Config
+from vr.pipeline.intake import take_in
 from vr.recommendation.mix_plan import MixPlan, plan_by_harm, plan_by_risk
 
 FOLDER = Path("outputs/mix_planner")
@@ -47,7 +56,7 @@ NEAR = 0.1
 TAIL = 0.05
 LEVELS = np.arange(5.0, 81.0)  # of risk
 _UNTOLD = ("by_risk", "by_level", "by_harm", "by_forests")
-_TOLD = tuple(f"{way}_of_targets" for way in ("by_risk", "by_harm", "by_forests"))
+_TOLD = tuple(f"{way}_of_targets" for way in ("by_risk", "by_harm", "by_forests", "by_trees"))
 WAYS = (*_UNTOLD, *_TOLD)
 # Splits whose labels are steady (a standard deviation of harm of 0.042 at most) and whose models are cheap, chosen
 # before anything was measured; from each two lineages of different generators that replace: the deepest and the
@@ -134,6 +143,25 @@ def judge(id: str) -> dict[str, Any]:
     return said
 
 
+def train_trees(id: str) -> dict[str, Any]:
+    """Returns what the planner's own trees lose of a lineage's mixes, and the seconds that they take."""
+    _, split, parts, candidate = _made(id)
+    config = Config(targets=list(DATASETS[split.dataset].targets[:MAX_TARGETS]))
+    intake = take_in(open_source(candidate), open_source(parts.reference), config, 1, lambda *step: None)
+    inputs = Inputs.of(intake, None, "no proxies were trained (cascade=none)", config.seed, 1)
+    begun = time.perf_counter()
+    found = train_mixes(inputs, SHARES)
+    seconds = round(time.perf_counter() - begun, 1)
+    if found is None:
+        return {"lost": None, "counted": 0, "targets": len(config.targets), "seconds": seconds}
+    return {
+        "lost": found.lost.round(4).tolist(),
+        "counted": int(found.counts.sum()),
+        "targets": len(config.targets),
+        "seconds": seconds,
+    }
+
+
 def _made(id: str) -> tuple[Case, Split, Parts, pa.Table]:
     case = lineages()[id]
     split = next(each for each in splits([case.dataset]) if each.name == case.split)
@@ -210,34 +238,43 @@ def _at(plan: MixPlan) -> float:
     return 1.0 if plan.share is None else round(plan.share, 4)
 
 
-def collect(results: dict[str, Any]) -> dict[str, Any]:
-    """Returns each lineage's shares, and how near they are, with intervals over datasets."""
-    rows = []
+def rows_of(results: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Returns each lineage's shares by training and by plan, by id."""
+    rows = {}
     for id, result in results.items():
         curve, case = result["curve"], result["case"]
         draws = np.random.default_rng(0).integers(SEEDS, size=(200, SEEDS))
         spread = np.std([found_by_training(curve, MIDDLE, list(draw)) for draw in draws])
-        rows.append(
-            {
-                "case": id,
-                "dataset": case["dataset"],
-                "source": case["source"],
-                "generation": case["generation"],
-                "development": case["split"] in DEVELOPMENT,
-                "rows": result["rows"],
-                "reference_rows": result["reference_rows"],
-                "noise": round(result["noise"], 4),
-                "harm": [round(float(np.fmax(p["s"], p["s_tail"] / 2)), 4) for p in curve],
-                "trained": {
-                    f"{threshold:g}": round(found_by_training(curve, threshold), 4) for threshold in THRESHOLDS
-                },
-                "trained_std": round(float(spread), 4),
-                "trained_by_halves": [round(found_by_training(curve, MIDDLE, s), 4) for s in ([0, 1], [2, 3])],
-                "planned": dict(result["apart"])
-                | {f"{name}_of_targets": value for name, value in result["apart_of_targets"].items()},
-                "planned_by_shipped_head": result["shipped"]["by_risk"],
-            }
-        )
+        rows[id] = {
+            "case": id,
+            "dataset": case["dataset"],
+            "source": case["source"],
+            "generation": case["generation"],
+            "development": case["split"] in DEVELOPMENT,
+            "rows": result["rows"],
+            "reference_rows": result["reference_rows"],
+            "noise": round(result["noise"], 4),
+            "harm": [round(float(np.fmax(p["s"], p["s_tail"] / 2)), 4) for p in curve],
+            "trained": {f"{threshold:g}": round(found_by_training(curve, threshold), 4) for threshold in THRESHOLDS},
+            "trained_std": round(float(spread), 4),
+            "trained_by_halves": [round(found_by_training(curve, MIDDLE, s), 4) for s in ([0, 1], [2, 3])],
+            "planned": dict(result["apart"])
+            | {f"{name}_of_targets": value for name, value in result["apart_of_targets"].items()},
+            "planned_by_shipped_head": result["shipped"]["by_risk"],
+        }
+    return rows
+
+
+def with_trees(row: dict[str, Any], trees: dict[str, Any]) -> dict[str, Any]:
+    """Returns a lineage's row with the share by the planner's trees; the expected loss's where they teach nothing."""
+    share = row["planned"]["by_harm_of_targets"]
+    if trees["lost"] is not None:
+        share = _at(plan_by_harm(np.array([0.0, *SHARES, 1.0]), np.array(trees["lost"]), MIDDLE))
+    return row | {"trees": trees, "planned": row["planned"] | {"by_trees_of_targets": share}}
+
+
+def collect(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Returns how near planned shares are, with intervals over datasets, and each lineage's row."""
     for row in rows:
         others = [each for each in rows if each["dataset"] != row["dataset"]]
         planned = row["planned"]
@@ -338,6 +375,11 @@ def _baselines(rows: list[dict[str, Any]]) -> dict[str, float]:
     return {name: round(float(np.mean(np.abs(gap) <= NEAR + 1e-9)), 4) for name, gap in found.items()}
 
 
+def committed() -> dict[str, dict[str, Any]]:
+    """Returns the lineages' rows of the committed results, by id."""
+    return {row["case"]: row for row in json.loads((RESULTS / "mix_planner.json").read_text())["rows"]}
+
+
 def main() -> None:
     """Measures what is missing and writes the figures of what is there."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -346,14 +388,14 @@ def main() -> None:
     parser.add_argument(
         "--only",
         nargs="+",
-        default=["trained", "planned", "judged"],
-        help="of trained, planned and judged; all if absent",
+        default=["trained", "planned", "judged", "trees"],
+        help="of trained, planned, judged and trees; all if absent",
     )
     parser.add_argument("--splits", nargs="+", default=[*SPLITS, *DEVELOPMENT], help="all by default")
     parser.add_argument("--collect", action="store_true", help="only write the figures of what is there")
     args = parser.parse_args()
     names = list(lineages(args.splits))
-    tasks = {"trained": train, "planned": plan, "judged": judge}
+    tasks = {"trained": train, "planned": plan, "judged": judge, "trees": train_trees}
     if not args.collect:
         for what, task in tasks.items():
             if what in args.only:
@@ -362,10 +404,12 @@ def main() -> None:
                 run_all(FOLDER / what, list(known), task, args.workers, args.minutes)
     if set(names) != set(lineages()):
         return  # figures of a part are not kept
-    trained, verdicts = (done(FOLDER / what, names) for what in ("trained", "judged"))
-    found = collect(
-        {name: {**trained[name], **verdicts[name]} for name in names if name in trained and name in verdicts}
-    )
+    trained, verdicts, trees = (done(FOLDER / what, names) for what in ("trained", "judged", "trees"))
+    new = rows_of({name: {**trained[name], **verdicts[name]} for name in names if name in trained and name in verdicts})
+    before = committed()
+    trees = {name: row["trees"] for name, row in before.items() if "trees" in row} | trees
+    rows = before | new
+    found = collect([with_trees(rows[name], trees[name]) for name in names if name in rows and name in trees])
     save("mix_planner", found, "OMP_NUM_THREADS=1 python -m benchmarks.mix_planner")
     for way, figures in found["figures"].items():
         print(way, figures[f"{MIDDLE:g}"])

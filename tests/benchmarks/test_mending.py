@@ -1,5 +1,6 @@
 """What remedies do, measured by training, and how predicted and measured are set beside each other."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from benchmarks import mix_planner, remedies
 from benchmarks.collapse.cases import parts_of, splits
+from benchmarks.measure import RESULTS
 from benchmarks.mending.measured import Arms
 from benchmarks.skill_loss import measure_real, skill_loss
 from synthetic.damage import DAMAGES
@@ -57,6 +59,29 @@ def test_the_share_found_by_training_is_where_monotone_harm_crosses():
     high = [point | {"s": point["s"] + 0.5} for point in curve]
     # At 0.9 it is 0.45, and at all real rows 0.
     assert mix_planner.found_by_training(high, 0.1) == pytest.approx(0.9 + 0.1 * (0.45 - 0.1) / 0.45)
+
+
+def test_the_share_of_the_planner_s_trees_is_where_their_loss_crosses_or_the_expected_one():
+    row = {"case": "c", "planned": {"by_harm_of_targets": 0.3}}
+    lost = [0.4 - 0.5 * share for share in (0.0, *mix_planner.SHARES)] + [0.0]
+    assert mix_planner.with_trees(row, {"lost": lost})["planned"]["by_trees_of_targets"] == pytest.approx(0.6)
+    assert mix_planner.with_trees(row, {"lost": None})["planned"]["by_trees_of_targets"] == 0.3
+    assert row["planned"] == {"by_harm_of_targets": 0.3}
+
+
+def test_committed_figures_are_those_of_the_committed_lineages():
+    results, rows = json.loads((RESULTS / "mix_planner.json").read_text()), list(mix_planner.committed().values())
+    assert len(rows) == results["lineages"] + results["development"]
+    judging, developing = ([row for row in rows if row["development"] is which] for which in (False, True))
+    for way in ("by_harm_of_targets", "by_trees_of_targets"):
+        errors = mix_planner.errors_of(rows, way, results["level"])
+        assert results["errors"][way] == pytest.approx(errors, abs=1e-4)
+        assert mix_planner._values(developing, way, 0.1) == results["on_development"][way]
+        values = mix_planner._values(judging, way, 0.1)
+        assert values == {name: figure[0] for name, figure in results["figures"][way]["0.1"].items()}
+    for row in rows:
+        again = mix_planner.with_trees(row, row["trees"])["planned"]["by_trees_of_targets"]
+        assert again == row["planned"]["by_trees_of_targets"]
 
 
 def test_figures_count_gains_that_came_and_rank_changes():

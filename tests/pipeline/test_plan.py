@@ -52,6 +52,7 @@ def test_errors_of_the_planner_are_those_that_were_measured():
     assert list(advice._MIX_ERROR_BY_HARM) == errors["by_harm"]
     assert list(advice._MIX_ERROR_FOR_TARGETS) == errors["by_risk_of_targets"]
     assert list(advice._MIX_ERROR_BY_HARM_FOR_TARGETS) == errors["by_harm_of_targets"]
+    assert list(advice._MIX_ERROR_BY_TREES) == errors["by_trees_of_targets"]
 
 
 def test_skill_is_expected_to_come_back_with_real_rows(planned):

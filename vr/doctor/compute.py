@@ -30,7 +30,9 @@ def trees() -> Iterator[Finding]:
     from vr.stats import boosting
 
     if boosting.lightgbm is None:
-        said = "LightGBM cannot be loaded: scikit-learn grows the two-sample classifier's, more slowly"
+        said = (
+            "LightGBM cannot be loaded: scikit-learn grows the two-sample classifier's and the planner's, more slowly"
+        )
         yield Finding("trees", NOTE, said, "install an OpenMP runtime (libgomp1 on Debian, libomp on macOS)")
     else:
         yield Finding("trees", OK, f"LightGBM {boosting.lightgbm.__version__}")

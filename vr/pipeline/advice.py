@@ -16,6 +16,7 @@ from vr.detector.inputs import Inputs
 from vr.detector.metric import Feature, MetricSpec
 from vr.detector.mixes import harm_of_mixes, judge_mixes, measure_mixes
 from vr.detector.remeasure import Changed, remeasure
+from vr.detector.trained_mixes import train_mixes
 from vr.detector.verdict import Judgement, judge
 from vr.localization.localize import Localized
 from vr.pipeline.config import Config
@@ -28,20 +29,21 @@ from vr.recommendation.mix_plan import MixPlan, plan_by_harm, plan_by_risk
 from vr.recommendation.proposals import recommend
 from vr.recommendation.vocabulary import NEED_REAL_ROWS, FillRegions, Repair, Reweight
 
-__all__ = ["Advice", "Together", "advise"]
+__all__ = ["Advice", "Together", "advise", "num_shares"]
 
-# 5 % and 95 % quantile of the share of real rows that training found less the planned one, on datasets and generators
-# that the head had not seen: `errors` of benchmarks/results/mix_planner.json.
 # Of actions whose rows were chosen by the reference rows that tell what they gain.
 _FOUND_ON = {
     FillRegions.kind: "the regions were found on the same reference rows, so that the gain may be less on others",
     Reweight.kind: "the strata were found on the same reference rows, and weights that did not lower the risk on them "
     "are left out, so that the gain may be less on others",
 }
+# 5 % and 95 % quantile of the share of real rows that training found less the planned one, on datasets and generators
+# that the head had not seen: `errors` of benchmarks/results/mix_planner.json.
 _MIX_ERROR = (-0.6182, 0.099)
 _MIX_ERROR_BY_HARM = (-0.4809, 0.242)
 _MIX_ERROR_FOR_TARGETS = (-0.4688, 0.1399)
 _MIX_ERROR_BY_HARM_FOR_TARGETS = (-0.4215, 0.2358)
+_MIX_ERROR_BY_TREES = (-0.185, 0.1985)
 # The middle between the harm of a healthy dataset and that of a collapsed one.
 _HARMLESS = 0.1
 
@@ -68,7 +70,8 @@ class Advice:
       together: What the first two, three, ... of them do, and what those of these do that need no real rows.
       mix: The share of real rows at which the verdict becomes `approve`; None where it was not sought.
       mix_reason: Why not.
-      mix_by_harm: The share at which the harm to expect is under a tenth of the skill; None where that is not known.
+      mix_by_harm: The share at which the harm is under a tenth of the skill: found by training where targets are named
+        and real rows teach them, expected otherwise; None where that is not known.
       harm: To expect of training on the candidate as it is; None where it is not known.
       chains: Of our own generators refitted to the candidate; none where no forecast was asked for.
       forecast_reason: Why there are none.
@@ -109,7 +112,8 @@ def advise(
       specs: What they are.
       found: Scores of all rows.
       duplicate_excess: Share of the repeats that the reference's own rate does not explain; None without a reference.
-      on_share: Told how many shares of real rows are measured, where the share that is enough is sought.
+      on_share: Told how many shares of real rows are measured, where the share that is enough is sought; of
+        `num_shares` in all.
       learned: By how much history moves predicted risks, see `vr.pipeline.history.corrections_of`.
     """
     mix, mix_reason, by_harm = _mix(inputs, config, judgement, features, specs, on_share)
@@ -184,6 +188,11 @@ def advise(
     return Advice(priced, together, mix, mix_reason, by_harm, expected_harm(features, specs), chains, forecast_reason)
 
 
+def num_shares(config: Config) -> int:
+    """Returns how many shares of real rows a plan measures: by statistics, and where targets are named by training."""
+    return config.recommendation.mix_steps * (2 if config.targets else 1)
+
+
 def _chains(intake: Intake, inputs: Inputs, config: Config) -> tuple[list[Chain], str | None]:
     """Returns the chains of a forecast, or none and why."""
     generations = config.recommendation.forecast_generations
@@ -229,10 +238,20 @@ def _mix(
     risks = None if mixes.reason else judge_mixes(mixes, specs, config.detector)
     if risks is None:
         return None, mixes.reason or "nothing that the verdict reads could be measured of the mixes", None
+    of_targets = judgement.situation.endswith("_for_targets")
     errors = _MIX_ERROR, _MIX_ERROR_BY_HARM
-    if judgement.situation.endswith("_for_targets"):
+    if of_targets:
         errors = _MIX_ERROR_FOR_TARGETS, _MIX_ERROR_BY_HARM_FOR_TARGETS
     by_risk = plan_by_risk(risks.shares, risks.risk, risks.review_from, errors[0])
+
+    def on_trained(done: int) -> None:
+        if on_share is not None:
+            on_share(wanted.mix_steps + done)
+
+    trained = train_mixes(inputs, shares.tolist(), on_trained) if of_targets else None
+    if trained is not None:
+        by_trees = plan_by_harm(trained.shares, trained.lost, _HARMLESS, _MIX_ERROR_BY_TREES)
+        return by_risk, None, replace(by_trees, trained=True)
     harms = harm_of_mixes(mixes, specs)
     by_harm = None if harms is None else plan_by_harm(mixes.shares, harms, _HARMLESS, errors[1])
     return by_risk, None, by_harm

@@ -115,8 +115,8 @@ def _mix_section(advice: Advice, num_rows: int) -> MixSection:
                 harm,
                 "mix-harm",
                 "Skill lost over the share of real rows",
-                "What training on the mix instead of on as many real rows is expected to lose; the line is the middle "
-                "between healthy and collapsed.",
+                f"What training on the mix instead of on as many real rows {_TOLD[harm.trained]}; the line is the "
+                "middle between healthy and collapsed.",
                 "share of skill lost",
             )
         )
@@ -129,6 +129,13 @@ def _mix_section(advice: Advice, num_rows: int) -> MixSection:
         approve_below=round(mix.threshold, 3),
         evidence=curves,
     )
+
+
+# Of harm: whether it was found by training.
+_TOLD = {
+    False: "is expected to lose",
+    True: "lost at the targets, where boosted trees were trained on both and judged by other reference rows",
+}
 
 
 def _forecast_section(advice: Advice) -> ForecastSection:

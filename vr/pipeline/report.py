@@ -331,7 +331,8 @@ class Recommendation(_Model):
 class MixSection(_Model):
     """The smallest share of real rows at which the verdict becomes `approve`, as statistics alone see it.
 
-    `share_by_harm` is the smallest at which training on the mix is expected to lose under a tenth of the skill.
+    `share_by_harm` is the smallest at which training on the mix is expected to lose under a tenth of the skill; where
+    targets are named and real rows teach them, the smallest at which boosted trees that were trained on it did.
     `real_rows` are those to put beside all of the candidate's; `approve_below` is the risk below which a mix is
     approved. The intervals are of the share that training would find, by how far off plans were where models were
     trained on every mix; they have no upper end where that may be all real rows.

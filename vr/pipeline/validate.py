@@ -184,13 +184,13 @@ def validate(
             )
     with stopwatch.stage("recommend"), single_threaded():
         from vr.pipeline import remedies
-        from vr.pipeline.advice import advise
+        from vr.pipeline.advice import advise, num_shares
 
         tell(Event("recommend", 0, 1))
-        steps = config.recommendation.mix_steps
+        shares = num_shares(config)
 
         def on_share(done: int) -> None:
-            tell(Event("recommend", done, steps + 1, "shares of real rows"))
+            tell(Event("recommend", done, shares + 1, "shares of real rows"))
 
         advice = advise(candidate, intake, inputs, config, judgement, features, specs, found, weight, on_share, learned)
         tell(Event("recommend", 1, 1))

@@ -1,11 +1,11 @@
 """The mix planner: the smallest share of real rows that is enough, from measured mixes.
 
 Enough is told in two ways: the verdict becomes `approve` (`plan_by_risk`), or the harm to expect of training on the mix
-falls below a share of the skill (`plan_by_harm`), which is what collapse means. Either is taken to fall as the share of
-real rows rises: what was measured is made monotone by isotonic regression, risks by their logits, and the share is
-where it crosses the threshold, between shares on a straight line. The interval is of the share that training would
-find: the planned one and the quantiles of how far off plans were where models were trained on every mix. What single
-draws of the rows differ by is a part of that.
+falls below a share of the skill (`plan_by_harm`), which is what collapse means; it may also be measured, by training on
+every mix. Either is taken to fall as the share of real rows rises: what was measured is made monotone by isotonic
+regression, risks by their logits, and the share is where it crosses the threshold, between shares on a straight line.
+The interval is of the share that training on other real rows would find: the planned one and the quantiles of how far
+off plans were where models were trained on every mix. What single draws of the rows differ by is a part of that.
 
 References:
   Barlow et al. 1972, Statistical Inference under Order Restrictions, for isotonic regression.
@@ -37,6 +37,7 @@ class MixPlan:
       measured: float `[k]`, the risk, 0 to 100, or the harm to expect, made monotone.
       threshold: Below which it is enough.
       reason: Why there is no share.
+      trained: Whether models were trained on every mix, and the harm is theirs.
     """
 
     share: float | None
@@ -47,6 +48,7 @@ class MixPlan:
     measured: np.ndarray
     threshold: float
     reason: str | None = None
+    trained: bool = False
 
 
 def plan_by_risk(
@@ -75,11 +77,11 @@ def plan_by_risk(
 def plan_by_harm(
     shares: np.ndarray, harm: np.ndarray, threshold: float, error: tuple[float, float] = (0.0, 0.0)
 ) -> MixPlan:
-    """Returns the smallest share of real rows at which the harm to expect is below a threshold.
+    """Returns the smallest share of real rows at which the harm is below a threshold.
 
     Args:
       shares: float `[k]`, ascending from 0, two or more.
-      harm: float `[k]`, share of the skill that training would lose, 0 none.
+      harm: float `[k]`, share of the skill that training is expected to lose, or was found to lose; 0 none.
       threshold: Share of the skill.
       error: As `plan_by_risk` has it.
 

@@ -62,7 +62,7 @@ def recommend(
       reference_rows: Rows of the reference, None without one.
       beyond: Columns with numbers outside of the reference's range.
       mix: The share of real rows that was found to be enough, where it was sought.
-      mix_by_harm: The share at which the harm to expect is small, where that is known.
+      mix_by_harm: The share at which the harm is small, where that is known.
       gaps: Missing regions that real rows can fill, the largest gap first.
       num_missing: Missing regions that were found.
       unit_errors: Columns with numbers in another unit than the reference's; these are not clipped.
@@ -202,7 +202,8 @@ def _add_real_rows(
         )
         if mix_by_harm is not None and mix_by_harm.share is not None and mix_by_harm.share < mix.share:
             # The verdict is careful: it asks for more than training does.
-            what += f" By the skill that training is expected to lose {mix_by_harm.share:.0%} may do."
+            by = "trees that were trained on the mixes lost" if mix_by_harm.trained else "training is expected to lose"
+            what += f" By the skill that {by} {mix_by_harm.share:.0%} may do."
     elif verdict == "review":
         # Rows that make the mix 30 % real.
         wanted = max(1, round(num_rows * 0.3 / 0.7))
