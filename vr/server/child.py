@@ -156,7 +156,9 @@ class _Worker:
             told = {"finished": {"verdict": report.verdict.value, "rows": report.dataset.rows}}
         except _Stopped:
             told = {"stopped": True}
-            self._read_for = None
+            # A pass that was broken off took its process with it.
+            if self._reading is not None:
+                self._reading.prepare()
         except BaseException as error:  # noqa: BLE001 - nothing may end this process but what ends processes
             told = {"failed": _told(error, fields, request["output"])}
             self._read_for = None

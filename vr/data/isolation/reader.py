@@ -48,6 +48,13 @@ class ReadingProcesses:
                 return process
         return ReadingProcess(self.limits)
 
+    def prepare(self) -> None:
+        """Starts one where none waits."""
+        with self._lock:
+            self._free = [process for process in self._free if process.is_alive]
+            if not self._free:
+                self._free.append(ReadingProcess(self.limits))
+
     def give_back(self, process: ReadingProcess) -> None:
         """Keeps a process for the next pass."""
         with self._lock:
