@@ -3,8 +3,8 @@
 import importlib.metadata
 import os
 import platform
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from vr.detector.inputs import Inputs
 from vr.detector.metric import Feature
 from vr.detector.registry import DIMENSIONS
 from vr.detector.verdict import judge, withhold_approval
+from vr.localization.row_evidence import RowEvidence
 from vr.pipeline import assemble
 from vr.pipeline.config import Config
 from vr.pipeline.diversity import diversity_section
@@ -121,18 +122,23 @@ def validate(
         )
     nulls = None if nulls_of is None else nulls_of(intake, config.seed)
     untrained = Inputs.of(intake, None, None, config.seed, threads, nulls)
-    if config.cascade.tiers:
-        # Before other threads look through the libraries that are loaded.
-        import vr.cascade.train  # noqa: F401
-    # It waits for nothing but the rows, and all that follows leaves a thread idle at times.
-    beside = ahead(lambda: row_evidence(intake, untrained, config, max(1, threads // 2)), threads)
-    with beside as evidence:
+    with ExitStack() as beside:
+
+        def begin() -> Callable[[], RowEvidence | None]:
+            return beside.enter_context(
+                ahead(lambda: row_evidence(intake, untrained, config, max(1, threads // 2)), threads)
+            )
+
+        # It waits for nothing but the rows, and all that follows leaves a thread idle at times; but training, which
+        # takes the memory that there is.
+        evidence = None if config.cascade.tiers else begin()
         # Threads of our own divide the work; those that libraries start wait for each other on a busy machine.
         with stopwatch.stage("prescreen"), single_threaded():
             screened = BeforeTraining.of(told_by_first(lambda: pre_screen(untrained, library, config.signatures)))
             tell(Event("prescreen", 1, 1, screened.message, screened.values))
-        with stopwatch.stage("cascade"), single_threaded():
+        with stopwatch.stage("cascade"):
             cascade, cascade_reason = _train(intake, config, folder, tell, screened)
+        evidence = evidence or begin()
         # With what the pre-screen measured already.
         inputs = replace(untrained, cascade=cascade, cascade_reason=cascade_reason)
         with stopwatch.stage("statistics"), single_threaded():
