@@ -5,6 +5,7 @@ import json
 import logging
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -185,6 +186,7 @@ def interrupted(request, stage):
         begun = time.monotonic()
         await children.interrupt(child)
         took, other = time.monotonic() - begun, await children.take()
+        assert not (Path(request["output"]) / "report.json").exists()
         told = await other.work(request | {"job": request["job"] | {"settings": WHOLE}}, lambda told: None)
         await children.close()
         return other is child, took, told

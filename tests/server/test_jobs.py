@@ -28,7 +28,7 @@ class Children:
 
     def __init__(self, count: int = 1):
         self.count, self.begun, self.killed = count, 0, 0
-        self.let_go = asyncio.Event()
+        self.let_go, self.leaving, self.leaves_in = asyncio.Event(), asyncio.Event(), 0.0
         self._free = asyncio.Semaphore(count)
 
     async def take(self) -> "Children":
@@ -41,6 +41,11 @@ class Children:
     async def discard(self, child: Any) -> None:
         self.killed += 1
         self._free.release()
+
+    async def interrupt(self, child: Any) -> None:
+        self.leaving.set()
+        await asyncio.sleep(self.leaves_in)
+        await self.discard(child)
 
     async def work(self, request: dict[str, Any], tell: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
         self.begun += 1
@@ -369,5 +374,32 @@ def test_a_server_that_ends_at_once_leaves_its_work_before_its_children(tmp_path
         assert one.store.state(*validation.place)["state"] == "queued"
         assert validation.failure is not None
         assert validation.failure.reason == "DRAINING"
+
+    played(test)
+
+
+def test_a_validation_that_is_stopped_twice_is_held_until_its_child_has_left_it(tmp_path):
+    async def test():
+        replica = Replica(tmp_path)
+        replica.children.leaves_in = 0.3
+        validation = await replica.begin()
+        await until(lambda: replica.children.begun == 1)
+        first = asyncio.ensure_future(replica.jobs.cancel(validation, "DEADLINE_EXCEEDED", abandon=True))
+        await replica.children.leaving.wait()
+        await replica.jobs.cancel(validation)
+        assert replica.children.killed == 1
+        await first
+
+    played(test)
+
+
+def test_who_drains_waits_for_no_child_to_leave_by_itself(tmp_path):
+    async def test():
+        replica = Replica(tmp_path)
+        await replica.begin()
+        await until(lambda: replica.children.begun == 1)
+        await replica.jobs.drain(0.01)
+        assert replica.children.killed == 1
+        assert not replica.children.leaving.is_set()
 
     played(test)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from vr.stats import mix_training
 from vr.stats.mix_training import Learnt, train_on_mixes
 
 SHARES = [0.25, 0.5, 0.75]
@@ -120,7 +121,23 @@ def test_too_few_rows_teach_nothing_and_many_are_capped():
     assert trained(rows_of(0), rows_of(1, 39)) is None
     done = []
     found = train_on_mixes(
-        rows_of(0, 2_600), rows_of(1, 3_000), NUMBERS, [Y], [0.5], 0, on_draw=lambda *draw: done.append(draw)
+        rows_of(0, 2_600), rows_of(1, 3_000), NUMBERS, [Y], [0.5], 0, on_step=lambda *step: done.append(step)
     )
     assert found.train_rows == 1_600
     assert done == [(1, 2), (2, 2)]
+
+
+def test_what_would_take_too_long_is_divided_less_often_or_not_trained_at_all(monkeypatch):
+    steps = []
+    whole = trained(rows_of(0, 200), rows_of(1, 200))
+    # Ten folds of 180 rows, five arms, and two columns seen of three.
+    monkeypatch.setattr(mix_training, "_MOST_CELLS", 1.5 * 180 * 10 * 5 * 2)
+    less = train_on_mixes(
+        rows_of(0, 200), rows_of(1, 200), NUMBERS, [Y], [0.5], 0, on_step=lambda *step: steps.append(step)
+    )
+    assert steps == [(1, 1)]
+    assert less is not None
+    assert whole is not None
+    assert less.train_rows == whole.train_rows == 180
+    monkeypatch.setattr(mix_training, "_MOST_CELLS", 0.9 * 180 * 10 * 5 * 2)
+    assert trained(rows_of(0, 200), rows_of(1, 200)) is None

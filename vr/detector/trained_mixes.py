@@ -19,7 +19,7 @@ def train_mixes(
     """Trains boosted trees on the candidate mixed with reference rows, as `vr.stats.mix_training` has it.
 
     A few seconds of one core for each target at 2,000 rows or more of a dozen numbers; at a few hundred rows, which are
-    divided more often, of many columns or classes, ten or more.
+    divided more often, of many columns or classes, ten or more; `vr.stats.mix_training` has a bound.
 
     Args:
       inputs: Both datasets, and the targets.
@@ -44,9 +44,9 @@ def train_mixes(
     ]
     wanted = shares if len(shares) <= MOST_SHARES else np.arange(1, MOST_SHARES + 1) / (MOST_SHARES + 1)
 
-    def on_draw(done: int, draws: int) -> None:
+    def on_step(done: int, steps: int) -> None:
         if on_share is not None:
-            on_share(len(shares) * done // draws)
+            on_share(len(shares) * done // steps)
 
     return train_on_mixes(
         _values(inputs.reference, columns.numeric, pairs),
@@ -56,11 +56,12 @@ def train_mixes(
         [float(share) for share in wanted],
         inputs.seed,
         inputs.threads,
-        on_draw,
+        on_step,
     )
 
 
 def _values(side: Side, numeric: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Returns the rows as trees read them: numbers as they are, codes of what has none, NaN where there is nothing."""
-    codes = np.where(side.codes == 0, np.nan, side.codes.astype(float))
-    return np.where(numeric, side.values, codes)[:, columns]
+    codes = side.codes[:, columns].astype(float)
+    codes[codes == 0] = np.nan
+    return np.where(numeric[columns], side.values[:, columns], codes)

@@ -251,7 +251,7 @@ def _mix(
     trained = train_mixes(inputs, shares.tolist(), on_trained) if of_targets else None
     if trained is not None:
         by_trees = plan_by_harm(trained.shares, trained.lost, _HARMLESS, _MIX_ERROR_BY_TREES)
-        return by_risk, None, replace(by_trees, trained=True)
+        return by_risk, None, replace(by_trees, trained_rows=trained.train_rows)
     harms = harm_of_mixes(mixes, specs)
     by_harm = None if harms is None else plan_by_harm(mixes.shares, harms, _HARMLESS, errors[1])
     return by_risk, None, by_harm

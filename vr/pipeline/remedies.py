@@ -115,7 +115,7 @@ def _mix_section(advice: Advice, num_rows: int) -> MixSection:
                 harm,
                 "mix-harm",
                 "Skill lost over the share of real rows",
-                f"What training on the mix instead of on as many real rows {_TOLD[harm.trained]}; the line is the "
+                f"What training on the mix instead of on as many real rows {_told(harm.trained_rows)}; the line is the "
                 "middle between healthy and collapsed.",
                 "share of skill lost",
             )
@@ -131,11 +131,13 @@ def _mix_section(advice: Advice, num_rows: int) -> MixSection:
     )
 
 
-# Of harm: whether it was found by training.
-_TOLD = {
-    False: "is expected to lose",
-    True: "lost at the targets, where boosted trees were trained on both and judged by other reference rows",
-}
+def _told(trained_rows: int | None) -> str:
+    if trained_rows is None:
+        return "is expected to lose"
+    return (
+        f"lost at the targets, where boosted trees were trained on {trained_rows:,} rows of either and judged by other "
+        "reference rows"
+    )
 
 
 def _forecast_section(advice: Advice) -> ForecastSection:

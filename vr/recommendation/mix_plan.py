@@ -37,7 +37,7 @@ class MixPlan:
       measured: float `[k]`, the risk, 0 to 100, or the harm to expect, made monotone.
       threshold: Below which it is enough.
       reason: Why there is no share.
-      trained: Whether models were trained on every mix, and the harm is theirs.
+      trained_rows: Of every mix, where models were trained on them and the harm is theirs; None where it is expected.
     """
 
     share: float | None
@@ -48,7 +48,7 @@ class MixPlan:
     measured: np.ndarray
     threshold: float
     reason: str | None = None
-    trained: bool = False
+    trained_rows: int | None = None
 
 
 def plan_by_risk(

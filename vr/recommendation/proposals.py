@@ -202,7 +202,9 @@ def _add_real_rows(
         )
         if mix_by_harm is not None and mix_by_harm.share is not None and mix_by_harm.share < mix.share:
             # The verdict is careful: it asks for more than training does.
-            by = "trees that were trained on the mixes lost" if mix_by_harm.trained else "training is expected to lose"
+            by = "training is expected to lose"
+            if mix_by_harm.trained_rows is not None:
+                by = f"trees that were trained on mixes of {mix_by_harm.trained_rows:,} rows lost"
             what += f" By the skill that {by} {mix_by_harm.share:.0%} may do."
     elif verdict == "review":
         # Rows that make the mix 30 % real.

@@ -156,15 +156,18 @@ class _Worker:
             told = {"finished": {"verdict": report.verdict.value, "rows": report.dataset.rows}}
         except _Stopped:
             told = {"stopped": True}
-            # A pass that was broken off took its process with it.
-            if self._reading is not None:
-                self._reading.prepare()
         except BaseException as error:  # noqa: BLE001 - nothing may end this process but what ends processes
             told = {"failed": _told(error, fields, request["output"])}
             self._read_for = None
         if "stopped" in told:
-            # What the validation held, the lock of its folder first, is free before anybody hears of it.
+            # What the validation held is let go of before anybody hears of it: passes that were broken off, which take
+            # their processes with them.
             gc.collect()
+            try:
+                if self._reading is not None:
+                    self._reading.prepare()
+            except VrError:
+                self._read_for = None
         say(told)
         if self._read_for is None:
             self._reading = self._new_reading()
@@ -243,8 +246,9 @@ class _Teller:
 
     def __call__(self, event: "Event") -> None:
         """Takes one event."""
-        # Training tells of itself from threads of its own, which are no place to leave from.
-        if event.training is None and self._is_stopped():
+        # Training tells of itself from threads of its own, which are no place to leave from; and who has a report to
+        # publish, or has published it, is as good as finished.
+        if event.training is None and event.stage != "report" and self._is_stopped():
             raise _Stopped
         stage, at = self._last
         now = time.monotonic()

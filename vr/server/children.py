@@ -227,7 +227,7 @@ class Children:
 
     async def interrupt(self, child: Child) -> None:
         """Has a child leave what it is at: warm, where it heeds that soon, else by its end and another one's start."""
-        if await child.stop():
+        if not self._closed and await child.stop() and not self._closed:
             self.give_back(child)
         else:
             await self.discard(child)

@@ -85,7 +85,7 @@ class Jobs:
         return await _entered(known)
 
     async def cancel(self, validation: Validation, reason: str = "CANCELLED", *, abandon: bool = False) -> None:
-        """Stops a validation; when this returns, its child is gone.
+        """Stops a validation; when this returns, its child has left it, or is gone.
 
         One that another server computes is stopped by that server where it is cancelled; otherwise this server stops
         to wait for it.
@@ -136,8 +136,7 @@ class Jobs:
         tasks = [validation.task for validation in self._active.values() if validation.task is not None]
         if tasks:
             await asyncio.wait(tasks, timeout=seconds)
-        for validation in list(self._active.values()):
-            await self.cancel(validation, "DRAINING")
+        await asyncio.gather(*(self.cancel(validation, "DRAINING") for validation in list(self._active.values())))
 
     @property
     def counts(self) -> dict[str, int]:
@@ -315,7 +314,10 @@ class Jobs:
             # Whatever it is at, it is not to go on with it.
             if child is not None:
                 left, child = child, None
-                await asyncio.shield(self._children.interrupt(left))
+                # However often it is cancelled: until the child has left it, nobody else may begin with it. Who drains
+                # needs no warm child.
+                leave = self._children.discard if self._draining else self._children.interrupt
+                await _whole(leave(left))
             if isinstance(err, TimeoutError):
                 raise Failure("DEADLINE_EXCEEDED") from None
             raise

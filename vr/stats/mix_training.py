@@ -35,6 +35,9 @@ _MIN_SKILL = 0.05  # share of the prior's loss that real rows must save on a tar
 # the share would be the luck of the draw.
 _MOST_SPREAD = 0.1 * np.sqrt(2.0)
 _MOST_CLASSES = 20  # of a target; rarer ones count as one more
+# Of training, in cells that are learnt from, once for each class: three times what the largest plan that was held against
+# training on other rows had, which took two minutes of one core.
+_MOST_CELLS = 3e8
 _PRIOR_WEIGHT = 0.01  # of the real marginal in every probability: a class that was lost would cost infinitely much
 
 
@@ -82,7 +85,7 @@ def train_on_mixes(
     shares: Sequence[float],
     seed: int,
     threads: int = 1,
-    on_draw: Callable[[int, int], None] | None = None,
+    on_step: Callable[[int, int], None] | None = None,
 ) -> TrainedMixes | None:
     """Trains on mixes of made and real rows, and returns what is lost at each share.
 
@@ -97,10 +100,11 @@ def train_on_mixes(
       shares: Of real rows, ascending, each above 0 and below 1; 0 and 1 come beside them.
       seed: Of all draws.
       threads: Models at a time; any number gives the same.
-      on_draw: Told how many of how many divisions into folds are done.
+      on_step: Told how many of how many steps are done: a target, at one division of the real rows into folds.
 
     Returns:
-      None where there are fewer than 40 rows on a side, or no target that real rows teach to predict steadily.
+      None where there are fewer than 40 rows on a side, no target that real rows teach to predict steadily, or more
+      targets, classes and columns than are trained on.
     """
     if min(len(real), len(made)) < _MIN_ROWS:
         return None
@@ -109,6 +113,12 @@ def train_on_mixes(
     folds = _FOLDS if len(real) < _MANY_ROWS else _FOLDS_OF_MANY
     draws = next(number for rows, number in _DRAWS if len(real) <= rows)
     mixed = np.array([0.0, *shares, 1.0])
+    train_rows = min(len(made), len(real) - -(-len(real) // folds))
+    cells = train_rows * folds * (len(mixed) + 2)
+    cells *= sum((real.shape[1] - len(t.hidden)) * s.models for t, s in zip(targets, scales, strict=True))
+    draws = min(draws, int(_MOST_CELLS // max(cells, 1)))
+    if not draws:
+        return None
     # By draw, target and arm, the loss of each row: the arms are the shares and two halves of the real rows.
     losses = np.full((draws, len(targets), len(mixed) + 2, len(real)), np.nan)
     divisions = []
@@ -116,19 +126,22 @@ def train_on_mixes(
         fold = np.random.default_rng([seed, 1, draw]).permutation(len(real)) % folds
         divisions.append(fold)
         arms = [_arms(real, made, fold, k, mixed, [seed, 2, draw, k]) for k in range(folds)]
-        places = [(t, k, a) for t in range(len(targets)) for k in range(folds) for a in range(len(mixed) + 2)]
+        places = [(k, a) for k in range(folds) for a in range(len(mixed) + 2)]
 
-        def learnt(place: tuple[int, int, int], draw: int = draw, fold: np.ndarray = fold, arms=arms) -> np.ndarray:
-            t, k, a = place
-            return _losses(arms[k][a], real[fold == k], is_category, targets[t], scales[t], _seed_of(seed, draw, k))
+        for t, (target, scale) in enumerate(zip(targets, scales, strict=True)):
 
-        for (t, k, a), found in zip(places, each(learnt, places, threads), strict=True):
-            losses[draw, t, a, fold == k] = found
-        if on_draw is not None:
-            on_draw(draw + 1, draws)
+            def learnt(
+                place: tuple[int, int], draw: int = draw, fold: np.ndarray = fold, arms=arms, target=target, scale=scale
+            ) -> np.ndarray:
+                k, a = place
+                return _losses(arms[k][a], real[fold == k], is_category, target, scale, _seed_of(seed, draw, k))
+
+            for (k, a), found in zip(places, each(learnt, places, threads), strict=True):
+                losses[draw, t, a, fold == k] = found
+            if on_step is not None:
+                on_step(draw * len(targets) + t + 1, draws * len(targets))
     prior = np.array([_mean(scale.prior_losses, 0) for scale in scales])
     gap = _gap_of_halves(losses[:, :, -2] - losses[:, :, -1], np.array(divisions))
-    train_rows = min(len(made), len(real) - -(-len(real) // folds))
     return _summary(mixed, _mean(losses[:, :, :-2], (0, 3)), prior, gap, train_rows)
 
 
@@ -168,8 +181,9 @@ def _arms(
 ) -> list[np.ndarray]:
     """Returns the rows that each arm learns from, of no real row of the fold: at every share, and two halves."""
     rng = np.random.default_rng(seed)
-    rest, drawn = real[rng.permutation(np.flatnonzero(fold != k))], made[rng.permutation(len(made))]
+    rest = real[rng.permutation(np.flatnonzero(fold != k))]
     size = min(len(made), len(rest))
+    drawn = made[rng.permutation(len(made))[:size]]
     half = min(size, len(rest) // 2)
     num_real = [round(share * size) for share in shares]
     mixes = [np.concatenate([drawn[: size - number], rest[:number]]) for number in num_real]
@@ -188,6 +202,11 @@ class _Scale:
     classes: np.ndarray | None
     frequencies: np.ndarray
     prior_losses: np.ndarray
+
+    @property
+    def models(self) -> int:
+        """How many trees are grown at a time: one of a number or of two classes, else one a class."""
+        return 1 if len(self.frequencies) < 3 else len(self.frequencies)
 
     def of(self, values: np.ndarray) -> np.ndarray:
         """Returns what is predicted, NaN where it is missing, or a class that real rows do not have."""
