@@ -35,8 +35,8 @@ _MIN_SKILL = 0.05  # share of the prior's loss that real rows must save on a tar
 # the share would be the luck of the draw.
 _MOST_SPREAD = 0.1 * np.sqrt(2.0)
 _MOST_CLASSES = 20  # of a target; rarer ones count as one more
-# Of training, in cells that are learnt from, once for each class: three times what the largest plan that was held against
-# training on other rows had, which took two minutes of one core.
+# Of training, in cells that are learnt from, once for each class: three times what the largest plan had that was held
+# against training on other rows, which took two minutes of one core.
 _MOST_CELLS = 3e8
 _PRIOR_WEIGHT = 0.01  # of the real marginal in every probability: a class that was lost would cost infinitely much
 
