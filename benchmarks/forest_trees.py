@@ -4,8 +4,9 @@
 
 *Agreement*: every column of a dozen tables is predicted from the others, one half of the rows from the other, by
 forests of twelve trees from either library, four draws each; by how much the means of the draws differ is held against
-what the draws of either library make one expect. *Speed*: milliseconds for each tree, grown on codes of 12 columns and asked about as many rows,
-in one thread and in two that grow at once, the libraries in turn. Writes results/forest_trees.json. Two minutes.
+what the draws of either library make one expect. *Speed*: milliseconds for each tree, grown on codes of 12 columns and
+asked about as many rows, in one thread and in two that grow at once, the libraries in turn. Writes
+results/forest_trees.json. Two minutes.
 """
 
 import argparse
