@@ -67,7 +67,7 @@ def open_sources(
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Keeps the collector of garbage from searching modules while they are loaded, a tenth of the time that takes."""
+    """Keeps the collector of garbage from searching modules while they are loaded."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -213,9 +213,9 @@ def _measured(parts: Parts, cases: list[tuple[Case, pa.Table]], tiers: int, prob
 # A stage's version goes up when its code changes what it gives.
 STAGES: dict[str, tuple[int, Callable[[Split, Parts, list[tuple[Case, pa.Table]]], list[Row]]]] = {
     "labels": (4, labels),
-    "features": (5, features),
-    "targets": (1, targets),
-    "cascade": (5, cascade),
+    "features": (6, features),
+    "targets": (2, targets),
+    "cascade": (6, cascade),
     "peers": (2, peers),
     "reference_free": (1, reference_free),
 }

@@ -1,5 +1,6 @@
 """Overrides in, checked dataclasses out."""
 
+import gc
 import threading
 
 import pytest
@@ -11,7 +12,7 @@ from vr.cascade.config import preset
 from vr.config import compose, config_folder, to_dict
 from vr.core.errors import ConfigError
 from vr.pipeline.config import Config, TrackerKind
-from vr.session import configure
+from vr.session import _uncollected, configure
 
 PRESETS = ["none", "smoke", "laptop", "workstation", "h100", "h100_large"]
 EXPERIMENTS = sorted(file.stem for file in (config_folder() / "experiment").glob("*.yaml"))
@@ -203,3 +204,15 @@ def test_nothing_to_compose_is_the_defaults_themselves():
     assert configure(given) is given
     assert configure() == Config()
     assert configure(None, ["seed=2"]).seed == 2
+
+
+@pytest.mark.parametrize("switch", [gc.enable, gc.disable])
+def test_the_collector_is_as_it_was_after_modules_were_loaded(switch):
+    switch()
+    was_on = gc.isenabled()
+    try:
+        with _uncollected():
+            assert not gc.isenabled()
+        assert gc.isenabled() is was_on
+    finally:
+        gc.enable()

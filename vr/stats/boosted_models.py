@@ -11,14 +11,9 @@ References:
 from typing import Any
 
 import numpy as np
-
-# Both at import and not at the first call: a limit on OpenMP's threads only reaches libraries that are already loaded.
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-try:
-    import lightgbm
-except (ImportError, OSError):  # OSError: its library asks for an OpenMP runtime that this system lacks
-    lightgbm = None
+from vr.stats.boosting import lightgbm
 
 __all__ = ["MOST_CATEGORIES", "predict_classes", "predict_number"]
 

@@ -124,13 +124,14 @@ def fit_conditionals(
 
     def conditional(j: int) -> _Conditional:
         others = np.setdiff1d(np.arange(codes.shape[1]), own[j])
+        x = codes[:, others]
         classes = classes_of(codes[:, j], int(num_codes[j]), bool(ordinal[j]))
         seen = classes[codes[:, j]]
         count = int(classes.max()) + 1
         share = (np.bincount(seen, minlength=count) + 0.5) / (len(seen) + 0.5 * count)
         target, outputs = _target(codes[:, j], int(num_codes[j]), bool(ordinal[j]), seen, share)
         forest = grow_forest(
-            codes[:, others],
+            x,
             target,
             seed + j,
             trees=_TREES,
@@ -138,7 +139,7 @@ def fit_conditionals(
             num_classes=outputs,
             tried=max(1, round(_SHARE_TRIED * len(others))),
         )
-        frequencies = _frequencies(forest.leaves(codes[:, others]), seen, len(forest.column), count)
+        frequencies = _frequencies(forest.leaves(x), seen, len(forest.column), count)
         if ordinal[j] and count > _OUTPUTS:
             frequencies = _spilt(frequencies)
         frequencies /= np.maximum(frequencies.sum(axis=1, keepdims=True), 1e-9)
