@@ -95,7 +95,7 @@ def test_a_jax_that_does_not_start_is_broken(monkeypatch):
 def test_trees_that_another_library_grows_are_noted(monkeypatch):
     (found,) = compute.trees()
     assert (found.state, "LightGBM" in found.said) == (OK, True)
-    monkeypatch.setattr("vr.stats.boosting.lightgbm", None)
+    monkeypatch.setattr("vr.stats.boosted_models.lightgbm", None)
     (found,) = compute.trees()
     assert found.state == NOTE
     assert "libgomp" in (found.hint or "")

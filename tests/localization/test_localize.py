@@ -37,7 +37,8 @@ def test_a_fresh_sample_is_told_to_drop_nothing(fresh):
     report, scores = fresh
     assert report.recommendations == []
     assert (scores.confidence >= 0.8).mean() < 0.005
-    assert scores.score.mean() == pytest.approx(0.5, abs=0.06)
+    # Of one file: they hang together, as all are held against the same reference rows.
+    assert scores.score.mean() == pytest.approx(0.5, abs=0.1)
 
 
 def test_only_rows_with_a_defect_are_listed(fresh):

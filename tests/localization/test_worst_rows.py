@@ -38,7 +38,7 @@ def test_blame_does_not_depend_on_how_many_columns_are_scored_in_one_call(monkey
     flagged, reference = side(rng, 40), side(rng, 300)
     numeric = np.ones(5, bool)
     columns = Columns(tuple("abcde"), np.full(5, 6), numeric, numeric, ([""] * 6,) * 5, None)
-    ratio = fit_density_ratio(side(rng, 200).codes[:, [0, 2, 1, 3, 4]], reference.codes, 0)
+    ratio = fit_density_ratio(side(rng, 200).codes[:, [0, 2, 1, 3, 4]], reference.codes)
     scorer = SimpleNamespace(columns=columns, log_ratio=lambda codes, rows: ratio.log_ratio(codes))
     together = blame_columns(scorer, flagged, reference)
     monkeypatch.setattr(reasons, "_SWAPPED_ROWS", 1)

@@ -31,7 +31,7 @@ def test_disjoint_samples_are_told_apart_perfectly():
 
 def test_unequal_sizes_leave_the_ratio_unbiased():
     rng = np.random.default_rng(3)
-    ratio = fit_density_ratio(codes(rng, 4_000), codes(rng, 500), 0)
+    ratio = fit_density_ratio(codes(rng, 4_000), codes(rng, 500))
     assert np.median(ratio.log_ratio(codes(rng, 1_000))) == pytest.approx(0.0, abs=0.25)
 
 
@@ -40,14 +40,14 @@ def test_log_ratio_matches_a_known_density_ratio():
     p, q = np.array([0.6, 0.3, 0.1]), np.array([0.2, 0.3, 0.5])
     x = rng.choice(3, 20_000, p=p)[:, None].astype(np.uint16)
     y = rng.choice(3, 20_000, p=q)[:, None].astype(np.uint16)
-    found = fit_density_ratio(x, y, 0).log_ratio(np.arange(3, dtype=np.uint16)[:, None])
+    found = fit_density_ratio(x, y).log_ratio(np.arange(3, dtype=np.uint16)[:, None])
     assert found == pytest.approx(np.log(p / q), abs=0.06)
 
 
 def test_too_few_rows_give_nan_and_no_rows_give_nothing():
     rng = np.random.default_rng(5)
     assert np.isnan(classifier_two_sample(codes(rng, 1), codes(rng, 50), rng)[0])
-    assert fit_density_ratio(codes(rng, 50), codes(rng, 50), 0).log_ratio(np.empty((0, 3), np.uint16)).shape == (0,)
+    assert fit_density_ratio(codes(rng, 50), codes(rng, 50)).log_ratio(np.empty((0, 3), np.uint16)).shape == (0,)
 
 
 def test_same_seed_same_answer():

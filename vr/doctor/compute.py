@@ -26,16 +26,14 @@ class _Failed(Exception):
 
 
 def trees() -> Iterator[Finding]:
-    """Yields which library grows the trees of the two-sample classifier."""
-    from vr.stats import boosting
+    """Yields which library grows the trees of the mix planner."""
+    from vr.stats import boosted_models
 
-    if boosting.lightgbm is None:
-        said = (
-            "LightGBM cannot be loaded: scikit-learn grows the two-sample classifier's and the planner's, more slowly"
-        )
+    if boosted_models.lightgbm is None:
+        said = "LightGBM cannot be loaded: scikit-learn grows the mix planner's trees, more slowly"
         yield Finding("trees", NOTE, said, "install an OpenMP runtime (libgomp1 on Debian, libomp on macOS)")
     else:
-        yield Finding("trees", OK, f"LightGBM {boosting.lightgbm.__version__}")
+        yield Finding("trees", OK, f"LightGBM {boosted_models.lightgbm.__version__}")
 
 
 def loops() -> Iterator[Finding]:

@@ -310,13 +310,13 @@ def _readings(ratio: np.ndarray, quick: Quick, closer: Closer) -> np.ndarray:
     return np.column_stack([*_quick_readings(ratio, quick), _closer_readings(closer)])
 
 
-def _drawn(candidate: Side, reference: Side, fold: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
-    """Returns what the density ratio of a fold is fitted to: codes of both sides' other rows, and a seed."""
+def _drawn(candidate: Side, reference: Side, fold: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Returns what the density ratio of a fold is fitted to: codes of both sides' other rows."""
     parts = []
     for side in (candidate, reference):
         others = np.flatnonzero(fold_of(side.rows) != fold)
         parts.append(side.codes[np.sort(rng.permutation(others)[:_FIT_ROWS])])
-    return parts[0], parts[1], int(rng.integers(2**31))
+    return parts[0], parts[1]
 
 
 def _log_ratio(ratios: tuple[DensityRatio, ...], codes: np.ndarray, rows: np.ndarray) -> np.ndarray:

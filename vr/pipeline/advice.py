@@ -16,7 +16,6 @@ from vr.detector.inputs import Inputs
 from vr.detector.metric import Feature, MetricSpec
 from vr.detector.mixes import harm_of_mixes, judge_mixes, measure_mixes
 from vr.detector.remeasure import Changed, remeasure
-from vr.detector.trained_mixes import train_mixes
 from vr.detector.verdict import Judgement, judge
 from vr.localization.localize import Localized
 from vr.pipeline.config import Config
@@ -248,7 +247,12 @@ def _mix(
         if on_share is not None:
             on_share(wanted.mix_steps + done)
 
-    trained = train_mixes(inputs, shares.tolist(), on_trained) if of_targets else None
+    trained = None
+    if of_targets:
+        # Its trees' libraries take a second to load.
+        from vr.detector.trained_mixes import train_mixes
+
+        trained = train_mixes(inputs, shares.tolist(), on_trained)
     if trained is not None:
         by_trees = plan_by_harm(trained.shares, trained.lost, _HARMLESS, _MIX_ERROR_BY_TREES)
         return by_risk, None, replace(by_trees, trained_rows=trained.train_rows)

@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -39,7 +40,6 @@ from vr.pipeline.run_folder import RunFolder, states_of
 from vr.pipeline.sampling import sample_if_possible
 from vr.pipeline.stopwatch import Stopwatch
 from vr.signatures.library import Library, open_library
-from vr.stats import boosting
 
 __all__ = ["validate"]
 
@@ -345,9 +345,9 @@ def _versions() -> dict[str, str]:
         # One that is not installed was not needed; a finished run is not lost for want of its version.
         with suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
-    if boosting.lightgbm is not None:
-        # Installed is not loaded: where it is not, other trees are grown.
-        versions["lightgbm"] = boosting.lightgbm.__version__
+    if (lightgbm := sys.modules.get("lightgbm")) is not None:
+        # Installed is not loaded, which only the planner's trees ask for: where it cannot be, others are grown.
+        versions["lightgbm"] = lightgbm.__version__
     return versions
 
 

@@ -102,15 +102,17 @@ class _Worker:
 
     def __init__(self, base: Mapping[str, Any], threads: int):
         # All that a validation imports late, so that the first one waits for nothing.
+        import vr.detector.trained_mixes  # noqa: F401
         import vr.localization.localize  # noqa: F401
         import vr.pipeline.advice  # noqa: F401
         import vr.pipeline.row_scores  # noqa: F401
         import vr.pipeline.validate  # noqa: F401
         from vr.config import compose
         from vr.pipeline.references import References
-        from vr.stats.forests import warm_up
+        from vr.stats import boosting, forests
 
-        warm_up()
+        forests.warm_up()
+        boosting.warm_up()
         self._base = compose([f"engine.threads={threads}"], base=base)
         self._configurations = _Configurations(self._base)
         # jax and what trains with it take as long as all the rest: only where validations train unless told otherwise.

@@ -11,9 +11,14 @@ References:
 from typing import Any
 
 import numpy as np
+
+# Both at import and not at the first call: a limit on OpenMP's threads only reaches libraries that are already loaded.
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-from vr.stats.boosting import lightgbm
+try:
+    import lightgbm
+except (ImportError, OSError):  # OSError: its library asks for an OpenMP runtime that this system lacks
+    lightgbm = None
 
 __all__ = ["MOST_CATEGORIES", "predict_classes", "predict_number"]
 

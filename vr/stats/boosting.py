@@ -1,82 +1,68 @@
-"""Boosted trees that tell two classes of rows apart by their codes.
+"""Boosted trees that tell two classes of rows apart by their codes, grown by compiled loops.
 
-LightGBM grows them where it can be loaded, and scikit-learn otherwise, on the same bins and by the same rules. The
-first trees are the same to rounding; later ones part where two splits are nearly as good, or a leaf is about as small
-as it may be, which LightGBM tells by the rows' weights. LightGBM leaves Python's lock alone meanwhile, so that
-several threads each grow their own; two threads of scikit-learn's take as long as one after the other.
+Each tree is fitted to the gradient and the curvature of the log-loss at the sum of those before it. Codes are binned,
+and a node knows of each column and bin how many of its rows there are and what these sum up to; the better of all cuts
+between two bins parts it. The node that gains most is parted next, until there are as many leaves as a tree may have.
+Of two new nodes only the smaller one is counted: the other is what is left of their parent. By the same rules LightGBM
+and scikit-learn grow the same trees, but where two cuts are equally good (`benchmarks/two_sample_trees.py`); they take
+longer to load than hundreds of these to grow.
 
 References:
   Friedman 2001, Greedy function approximation; Ke et al. 2017, LightGBM.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import Any, NamedTuple
 
 import numpy as np
 
-# Both at import and not at the first call: a limit on OpenMP's threads only reaches libraries that are already loaded.
-from sklearn.ensemble import HistGradientBoostingClassifier
+from vr.stats.compiled import compiled
+from vr.stats.leaf_masks import MOST_LEAVES, LeafMasks, Splits, leaf_masks
 
-from vr.stats.leaf_masks import MOST_LEAVES, LeafMasks, leaf_masks
-
-try:
-    import lightgbm
-except (ImportError, OSError):  # OSError: its library asks for an OpenMP runtime that this system lacks
-    lightgbm = None
-
-__all__ = ["BoostedTrees", "fit_boosted_trees"]
+__all__ = ["BoostedTrees", "fit_boosted_trees", "warm_up"]
 
 _TREES, _LEAVES, _LEARNING_RATE, _BINS = 20, MOST_LEAVES, 0.3, 32
 _LEAF_ROWS, _LEAF_HESSIAN = 20, 1e-3
-_MANY_ROWS = 20_000  # for which it pays to take the trees apart
 
 
 @dataclass(frozen=True)
 class BoostedTrees:
-    """A fitted classifier.
+    """A fitted classifier."""
 
-    Attributes:
-      bins: Of each column, the bin of each code that was seen or lies between.
-    """
-
-    bins: tuple[np.ndarray, ...]
-    _grown: "_Grown"
+    masks: LeafMasks
 
     def log_odds(self, codes: np.ndarray) -> np.ndarray:
-        """Returns the log odds of the first class, float64 `[n]`, of codes `[n, d]`."""
-        if not len(codes):
-            return np.empty(0)
-        # To the last bit the same, for a quarter of the time.
-        if len(codes) >= _MANY_ROWS and self._masks is not None:
-            return self._masks.read(codes)
-        return self._grown.score(_binned(codes, self.bins))
-
-    @cached_property
-    def _masks(self) -> LeafMasks | None:
-        return None if self._grown.trees is None else leaf_masks(self._grown.trees(), self.bins)
+        """Returns the log odds of the first class, float64 `[n]`, of unsigned codes `[n, d]`."""
+        return self.masks.read(codes)
 
 
-class _Grown(NamedTuple):
-    """What reads binned rows, and the trees as `leaf_masks` takes them where they can be had."""
-
-    score: Callable[[np.ndarray], np.ndarray]
-    trees: Callable[[], list[dict[str, Any]]] | None
-
-
-def fit_boosted_trees(codes: np.ndarray, labels: np.ndarray, seed: int) -> BoostedTrees:
+def fit_boosted_trees(codes: np.ndarray, labels: np.ndarray) -> BoostedTrees:
     """Returns trees that tell rows labelled 1 from those labelled 0.
 
     Args:
       codes: Unsigned `[n, d]`, at least one row.
       labels: `[n]`, 0 or 1, both of them present.
-      seed: Of whatever is drawn; nothing is, with so few rows and all columns.
+
+    Raises:
+      ValueError: An argument is none of these.
     """
+    is_first = np.asarray(labels) > 0
+    if codes.dtype.kind != "u" or len(codes) != len(is_first) or is_first.all() or not is_first.any():
+        raise ValueError(
+            f"{codes.dtype} codes of {len(codes)} rows, {len(is_first)} labels, {is_first.sum()} of them 1"
+        )
     bins = tuple(_bins(column) for column in codes.T)
-    fit = _by_scikit_learn if lightgbm is None else _by_lightgbm
-    leaf_rows = min(_LEAF_ROWS, max(1, len(labels) // 10))
-    return BoostedTrees(bins, fit(_binned(codes, bins), labels, leaf_rows, seed))
+    leaf_rows = min(_LEAF_ROWS, max(1, len(codes) // 10))
+    num_bins = np.array([table[-1] + 1 for table in bins], np.int64)
+    share = is_first.mean()
+    offset = float(np.log(share / (1.0 - share)))
+    tree, column, cut, left, right, values = _grow(_binned(codes, bins), num_bins, is_first, offset, leaf_rows)
+    return BoostedTrees(leaf_masks(Splits(tree, column, cut, left, right), values, bins, offset))
+
+
+def warm_up() -> None:
+    """Compiles the loops, or loads those that were kept, so that whoever comes first does not wait for it."""
+    codes = np.array([[0], [1]], np.uint16)
+    fit_boosted_trees(codes, codes[:, 0]).log_odds(codes)
 
 
 def _bins(column: np.ndarray) -> np.ndarray:
@@ -89,69 +75,148 @@ def _bins(column: np.ndarray) -> np.ndarray:
         ends = np.cumsum(counts)[occurs]
         # The first code at which the count passes each thirty-second.
         last = np.unique(occurs[np.searchsorted(ends, len(column) * np.arange(1, _BINS) / _BINS)])
-    return np.searchsorted(last, np.arange(len(counts))).astype(np.float32)
+    return np.searchsorted(last, np.arange(len(counts))).astype(np.uint8)
 
 
 def _binned(codes: np.ndarray, bins: tuple[np.ndarray, ...]) -> np.ndarray:
-    """Returns float32 `[n, d]`; a code beyond those seen counts as the last."""
-    result = np.empty(codes.shape, np.float32)
+    """Returns uint8 `[n, d]`, a row in one piece."""
+    result = np.empty(codes.shape, np.uint8)
     for j, table in enumerate(bins):
-        result[:, j] = table[np.minimum(codes[:, j], len(table) - 1)]
+        result[:, j] = table[codes[:, j]]
     return result
 
 
-def _by_lightgbm(x: np.ndarray, labels: np.ndarray, leaf_rows: int, seed: int) -> _Grown:
-    assert lightgbm is not None
-    settings = _DATASET | {
-        "objective": "binary",
-        "num_leaves": _LEAVES,
-        "learning_rate": _LEARNING_RATE,
-        "min_data_in_leaf": leaf_rows,
-        "min_sum_hessian_in_leaf": _LEAF_HESSIAN,
-        "deterministic": True,
-        "force_col_wise": True,
-        "seed": seed,
-    }
-    data = lightgbm.Dataset(x, labels, reference=_whole_bins(x.shape[1]), params=_DATASET)
-    grown = lightgbm.Booster(settings, data)
-    for _ in range(_TREES):
-        grown.update()
-    grown.free_dataset()
-    return _Grown(
-        lambda rows: np.asarray(grown.predict(rows, raw_score=True, num_threads=1), float),
-        lambda: [tree["tree_structure"] for tree in grown.dump_model()["tree_info"]],
-    )
+@compiled
+def _count(binned, rows, of_row, sums):
+    """Writes of each column and bin what `of_row` of some rows sums up to."""
+    for f in range(sums.shape[0]):
+        for b in range(sums.shape[1]):
+            for k in range(4):
+                sums[f, b, k] = 0.0
+    for i in range(len(rows)):
+        r = np.uint32(rows[i])  # unsigned: a position that cannot count from the end
+        gradient, hessian, one, none = of_row[r, 0], of_row[r, 1], of_row[r, 2], of_row[r, 3]
+        for f in range(binned.shape[1]):
+            b = np.uint32(binned[r, f])
+            sums[f, b, 0] += gradient
+            sums[f, b, 1] += hessian
+            sums[f, b, 2] += one
+            sums[f, b, 3] += none
 
 
-# Binned already; bins of its own would be made of a sample, zero apart, at half the cost of growing the trees.
-_DATASET: dict[str, Any] = {
-    "max_bin": _BINS + 1,
-    "min_data_in_bin": 1,
-    "enable_bundle": False,
-    "feature_pre_filter": False,
-    "use_missing": False,
-    "num_threads": 1,
-    "verbosity": -1,
-}
+@compiled
+def _subtract(sums, less):
+    for f in range(sums.shape[0]):
+        for b in range(sums.shape[1]):
+            for k in range(4):
+                sums[f, b, k] -= less[f, b, k]
 
 
-@lru_cache(maxsize=64)
-def _whole_bins(num_columns: int) -> Any:
-    """Returns a dataset in which every bin of every column occurs, whose bins others take over."""
-    assert lightgbm is not None
-    rows = np.repeat(np.arange(_BINS, dtype=np.float32)[:, None], num_columns, axis=1)
-    return lightgbm.Dataset(rows, np.zeros(_BINS), params=_DATASET).construct()
+@compiled
+def _best_cut(sums, num_bins, total, leaf_rows):
+    """Returns what a node's best cut gains, its column, and its last bin on the left; 0 where none gains."""
+    whole = total[0] * total[0] / total[1]
+    gain, column, cut = 0.0, 0, 0
+    for f in range(len(num_bins)):
+        g, h, count = 0.0, 0.0, 0.0  # of what lies to the right
+        for b in range(num_bins[f] - 1, 0, -1):
+            g += sums[f, b, 0]
+            h += sums[f, b, 1]
+            count += sums[f, b, 2]
+            if count < leaf_rows or h < _LEAF_HESSIAN:
+                continue
+            rest_g, rest_h = total[0] - g, total[1] - h
+            if total[2] - count < leaf_rows or rest_h < _LEAF_HESSIAN:
+                break
+            found = g * g / h + rest_g * rest_g / rest_h - whole
+            if found > gain:
+                gain, column, cut = found, f, b - 1
+    return gain, column, cut
 
 
-def _by_scikit_learn(x: np.ndarray, labels: np.ndarray, leaf_rows: int, seed: int) -> _Grown:
-    model = HistGradientBoostingClassifier(
-        max_iter=_TREES,
-        max_leaf_nodes=_LEAVES,
-        learning_rate=_LEARNING_RATE,
-        max_bins=_BINS,
-        min_samples_leaf=leaf_rows,
-        early_stopping=False,  # pyright: ignore[reportArgumentType] (annotated by its default, the string "auto")
-        random_state=seed,
-    )
-    model.fit(x, labels)
-    return _Grown(model.decision_function, None)
+@compiled
+def _part(rows, spare, binned, column, cut):
+    """Orders rows so that those on the left of a cut come first, each side as it was; returns how many these are."""
+    low, high = 0, 0
+    for i in range(len(rows)):
+        r = np.uint32(rows[i])
+        if binned[r, column] <= cut:
+            rows[low] = rows[i]
+            low += 1
+        else:
+            spare[high] = rows[i]
+            high += 1
+    for i in range(high):
+        rows[low + i] = spare[i]
+    return low
+
+
+@compiled
+def _grow(binned, num_bins, is_first, offset, leaf_rows):
+    """Returns of each split the tree, column, last bin on the left and leaves on either side, and all leaves."""
+    n, d = binned.shape
+    # Of a row: its gradient, its hessian, 1, and a 0 for which one instruction adds all four.
+    score, of_row = np.full(n, offset), np.zeros((n, 4))
+    of_row[:, 2] = 1.0
+    rows, spare = np.empty(n, np.int32), np.empty(n, np.int32)
+    # Of a leaf: its rows, what they sum up to, where the same lies by column and bin, and what its best cut gains.
+    begin, end = np.zeros(_LEAVES, np.int64), np.empty(_LEAVES, np.int64)
+    total = np.empty((_LEAVES, 3))
+    sums, held = np.empty((_LEAVES, d, _BINS, 4)), np.zeros(_LEAVES, np.int64)
+    gain, by, at = np.empty(_LEAVES), np.empty(_LEAVES, np.int64), np.empty(_LEAVES, np.int64)
+    most = _TREES * (_LEAVES - 1)
+    tree, column, cut = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.int64)
+    left, right = np.zeros(most, np.uint8), np.zeros(most, np.uint8)
+    values = np.zeros((_TREES, _LEAVES))
+    used = 0
+    for t in range(_TREES):
+        total[0, 0] = total[0, 1] = 0.0
+        total[0, 2] = n
+        for i in range(n):
+            p = 1.0 / (1.0 + np.exp(-score[i]))
+            of_row[i, 0], of_row[i, 1] = p - is_first[i], p * (1.0 - p)
+            total[0, 0] += of_row[i, 0]
+            total[0, 1] += of_row[i, 1]
+            rows[i] = i
+        begin[0], end[0], held[0] = 0, n, 0
+        leaves, root = 1, used
+        _count(binned, rows, of_row, sums[0])
+        gain[0], by[0], at[0] = _best_cut(sums[0], num_bins, total[0], leaf_rows)
+        while leaves < _LEAVES:
+            old, new = 0, leaves
+            for leaf in range(1, leaves):
+                if gain[leaf] > gain[old]:
+                    old = leaf
+            if gain[old] <= 0.0:
+                break
+            f, b = by[old], at[old]
+            middle = begin[old] + _part(rows[begin[old] : end[old]], spare, binned, f, b)
+            begin[new], end[new], end[old] = middle, end[old], middle
+            # The larger of the two keeps their parent's sums, less those of the smaller.
+            smaller = old if middle - begin[old] <= end[new] - middle else new
+            held[new] = new
+            if smaller == old:
+                held[old], held[new] = new, held[old]
+            _count(binned, rows[begin[smaller] : end[smaller]], of_row, sums[held[smaller]])
+            _subtract(sums[held[old + new - smaller]], sums[held[smaller]])
+            for k in range(3):
+                total[new, k] = 0.0
+                for i in range(b + 1, num_bins[f]):
+                    total[new, k] += sums[held[new], f, i, k]
+                total[old, k] -= total[new, k]
+            for leaf in (old, new):
+                gain[leaf], by[leaf], at[leaf] = _best_cut(sums[held[leaf]], num_bins, total[leaf], leaf_rows)
+            # What was on a side of the splits above is there still, as two leaves.
+            for s in range(root, used):
+                left[s] |= ((left[s] >> old) & 1) << new
+                right[s] |= ((right[s] >> old) & 1) << new
+            tree[used], column[used], cut[used], left[used], right[used] = t, f, b, 1 << old, 1 << new
+            used += 1
+            leaves += 1
+        if leaves == 1:
+            break  # the next would be the same
+        for leaf in range(leaves):
+            values[t, leaf] = -_LEARNING_RATE * total[leaf, 0] / total[leaf, 1]
+            for i in range(begin[leaf], end[leaf]):
+                score[rows[i]] += values[t, leaf]
+    return tree[:used], column[:used], cut[:used], left[:used], right[:used], values

@@ -35,19 +35,18 @@ class DensityRatio:
         return np.clip(self.trees.log_odds(codes) - self.offset, -_MAX_LOG_RATIO, _MAX_LOG_RATIO)
 
 
-def fit_density_ratio(x: np.ndarray, y: np.ndarray, seed: int) -> DensityRatio:
+def fit_density_ratio(x: np.ndarray, y: np.ndarray) -> DensityRatio:
     """Fits log p_x / p_y to the codes of two samples.
 
     Args:
       x: Unsigned `[n, d]`, at least one row.
       y: Unsigned `[m, d]`, at least one row.
-      seed: Of the trees.
 
     References:
       Sugiyama, Suzuki and Kanamori 2012, Density ratio estimation in machine learning, chapter 4.
     """
     labels = np.concatenate([np.ones(len(x)), np.zeros(len(y))])
-    trees = fit_boosted_trees(np.concatenate([x, y]), labels, seed)
+    trees = fit_boosted_trees(np.concatenate([x, y]), labels)
     return DensityRatio(trees, float(np.log(len(x) / len(y))))
 
 
@@ -59,7 +58,7 @@ def classifier_two_sample(
     Args:
       x: Unsigned codes `[n, d]`.
       y: Unsigned codes `[m, d]`.
-      rng: Draws the folds and seeds the models.
+      rng: Draws the folds.
       folds: At least 2; a side with fewer rows cannot be judged.
 
     Returns:
@@ -74,7 +73,7 @@ def classifier_two_sample(
         return float("nan"), ratios[0], ratios[1]
     fold_of = [rng.permutation(len(side)) % folds for side in (x, y)]
     for fold in range(folds):
-        model = fit_density_ratio(x[fold_of[0] != fold], y[fold_of[1] != fold], int(rng.integers(2**31)))
+        model = fit_density_ratio(x[fold_of[0] != fold], y[fold_of[1] != fold])
         for side, of, ratio in zip((x, y), fold_of, ratios, strict=True):
             ratio[of == fold] = model.log_ratio(side[of == fold])
     labels = np.concatenate([np.ones(len(x), bool), np.zeros(len(y), bool)])
