@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vr.detector.inputs import Columns, Side
+from vr.diversity.hdbscan import cluster_labels
 from vr.diversity.words import distinctive_conditions
 from vr.stats.coverage import nearest_distances
 
@@ -54,14 +55,12 @@ class Clustering:
     @classmethod
     def fit(cls, features: np.ndarray, settings: Settings = Settings()) -> "Clustering":
         """Returns the clusters of `features`, float `[m, p]`; a single one where HDBSCAN finds none or only noise."""
-        from sklearn.cluster import HDBSCAN
-
         features = np.asarray(features, float)
         centre = features.mean(axis=0)
         directions = _principal_directions(features - centre, settings.dimensions)
         points = (features - centre) @ directions
         size = max(10, int(settings.min_share * len(points)))
-        labels = HDBSCAN(min_cluster_size=size, min_samples=settings.neighbours, copy=True).fit_predict(points)  # type: ignore[arg-type]
+        labels = cluster_labels(points, size, settings.neighbours)
         if labels.max() < 1:
             labels = np.zeros(len(points), np.int64)
         else:
