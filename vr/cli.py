@@ -384,8 +384,10 @@ def _configured(
     from dataclasses import replace
 
     from vr.config import compose
+    from vr.data.without_pandas import do_without_pandas
 
     config = compose(words)
+    do_without_pandas()
     sections = {}
     for name, (uri, kind) in (("data", data), ("reference", reference)):
         given = {key: value for key, value in (("uri", uri), ("format", kind)) if value is not None}

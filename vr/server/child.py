@@ -107,9 +107,11 @@ class _Worker:
         import vr.pipeline.row_scores  # noqa: F401
         import vr.pipeline.validate  # noqa: F401
         from vr.config import compose
+        from vr.data.without_pandas import do_without_pandas
         from vr.pipeline.references import References
         from vr.stats.forests import warm_up
 
+        do_without_pandas()
         warm_up()
         self._base = compose([f"engine.threads={threads}"], base=base)
         self._configurations = _Configurations(self._base)
