@@ -121,6 +121,8 @@ class _Worker:
         self._reading = self._new_reading()
         self._read_for: str | None = None
         self._references = References()
+        # Modules are searched for garbage no more, in a process that ends with all that they hold.
+        gc.freeze()
 
     def work(self, request: Mapping[str, Any], say: Say, is_stopped: Callable[[], bool] = lambda: False) -> None:
         """Does one validation; whatever becomes of it is one line, `finished`, `failed` or `stopped`.
