@@ -3,9 +3,12 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -170,10 +173,19 @@ def test_the_checker_sees_an_import_inside_a_function(tmp_path):
     assert room("hydra.core") is None
 
 
-def loaded_by(statement: str) -> set[str]:
-    code = f"{statement}\nimport sys\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    return set(done.stdout.split())
+def loaded_by(statement: str, words: Sequence[str] = ()) -> set[str]:
+    """Returns the libraries that a statement has loaded when the process ends, and modules of libraries."""
+    code = f"import atexit, sys\natexit.register(lambda: print('\\n', *sys.modules))\n{statement}"
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True, cwd=ROOT)
+    modules = done.stdout.splitlines()[-1].split()
+    return {*modules, *(name.partition(".")[0] for name in modules)}
+
+
+# What takes longer to load than what a run of seconds would use of it; fitting and rare columns may load it.
+SLOW = {
+    *("jax", "hydra", "pandas", "sklearn", "lightgbm", "matplotlib"),
+    *("scipy.stats", "scipy.optimize", "scipy.signal", "scipy.spatial"),
+}
 
 
 @pytest.mark.parametrize(
@@ -230,3 +242,21 @@ def test_start_up_loads_only_what_it_needs(statement, absent):
 def test_statistics_and_data_run_without_jax():
     names = [name_of(path) for room_name in ("stats", "data") for path in modules(f"vr/{room_name}")]
     assert not loaded_by("".join(f"import {name.removesuffix('.__init__')}\n" for name in names)) & {"jax", "hydra"}
+
+
+def test_the_pipeline_loads_nothing_slow():
+    found = loaded_by("import vr.pipeline.validate, vr.pipeline.advice")
+    assert found & SLOW == set()
+
+
+def test_a_run_over_numbers_loads_nothing_slow(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        columns = {"x": rng.normal(size=400), "g": rng.choice(["u", "v"], 400)}
+        pq.write_table(pa.table(columns), tmp_path / f"{name}.parquet")
+    statement = "import sys; from vr.cli import main; sys.exit(main(sys.argv[1:]))"
+    words = ["validate", *(str(tmp_path / f"{name}.parquet") for name in "ab"), "cascade=none"]
+    words[2:3] = ["--reference", words[2]]
+    found = loaded_by(statement, [*words, "--output", str(tmp_path / "out"), "--quiet"])
+    assert "vr.localization.missing" in found
+    assert found & SLOW - {"hydra"} == set()

@@ -1,7 +1,9 @@
 """The `vr` command. Nothing heavy is imported before a command needs it."""
 
 import _thread
+import atexit
 import contextlib
+import gc
 import logging
 import os
 import re
@@ -133,7 +135,8 @@ def validate(
     speaks = hosts is None or hosts.process == 0
     started = time.time()
     with _resumable(folder, given=output is not None), show_progress(quiet=quiet or not speaks) as show:
-        report = run(None, None, config, output=folder, force=force, html=html, progress=show)
+        # Modules are searched for garbage no more; in a process of its own nothing else is there yet.
+        report = run(None, None, config, output=folder, force=force, html=html, progress=show, on_loaded=gc.freeze)
     if not speaks:
         return REJECTED if gate and report.verdict == "reject" else 0
     if _was_finished(folder, before=started):
@@ -323,6 +326,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
       failed while running; 75 another of several processes is gone; 130 interrupted, by ctrl-C or by SIGTERM.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    # As the interpreter ends it would search all modules for garbage, a third of a second: the system takes that back.
+    atexit.unregister(gc.freeze)
+    atexit.register(gc.freeze)
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(logging.Formatter("warning: %(message)s"))
     if "--debug" not in words:
@@ -383,9 +389,14 @@ def _configured(
     """Returns the composed configuration with the datasets and columns that were named on the command line."""
     from dataclasses import replace
 
-    from vr.config import compose
+    from vr.core.garbage import uncollected
 
-    config = compose(words)
+    with uncollected():
+        from vr.config import compose
+        from vr.data.without_pandas import do_without_pandas
+
+        config = compose(words)
+    do_without_pandas()
     sections = {}
     for name, (uri, kind) in (("data", data), ("reference", reference)):
         given = {key: value for key, value in (("uri", uri), ("format", kind)) if value is not None}

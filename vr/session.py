@@ -1,15 +1,14 @@
 """One run, as every door makes it: configuration checked, sources opened, tracker attached, the pipeline called."""
 
-import gc
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vr.cascade.hosts import Hosts, is_first, join
 from vr.core.errors import ConfigError, VrError
+from vr.core.garbage import uncollected
 from vr.data.config import Isolation, is_isolated
 from vr.pipeline.config import Config, TrackingConfig
 from vr.pipeline.progress import Event, ProgressCallback
@@ -65,18 +64,6 @@ def open_sources(
     )
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keeps the collector of garbage from searching modules while they are loaded."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
 def _reading_processes(candidate: Any, reference: Any, config: Config) -> "ReadingProcesses | None":
     """Returns what reads files for one run, already under way, or None where nothing is read so."""
     given = (
@@ -104,6 +91,7 @@ def run(
     nulls_of: "NullsOf | None" = None,
     sample_to: str | None = None,
     sample_rows: int = 10_000,
+    on_loaded: Callable[[], None] | None = None,
 ) -> "ValidationReport":
     """Returns the pipeline's report, its events shown to `progress` and to the configured tracker.
 
@@ -124,6 +112,7 @@ def run(
       nulls_of: Gives what was measured of the same reference before (see `vr.pipeline.references`).
       sample_to: Path or URI of a file for a stratified sample of the candidate, written over what is there; None: none.
       sample_rows: To draw for it.
+      on_loaded: Called once what the run needs is imported, before garbage is searched for again.
 
     Raises:
       ConfigError: `output` cannot be used, or lies where a dataset is read.
@@ -136,13 +125,15 @@ def run(
     # It starts while this process imports what it needs itself.
     processes = processes or _reading_processes(candidate, reference, config)
     join(Hosts.of(os.environ))
-    with _uncollected():
+    with uncollected():
         from vr.cascade.agreement import by_first
         from vr.pipeline.history import remember, validation_record
         from vr.pipeline.run_folder import PUBLISHED, REPORT, refuse_inside
         from vr.pipeline.validate import validate
         from vr.telemetry.background import tracking
 
+        if on_loaded is not None:
+            on_loaded()
     folder, remote = _open_output(output, REPORT, PUBLISHED, folder)
     first, second = open_sources(candidate, reference, config, processes)
     refuse_inside(folder, [first, second])

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.data.test_profile import PROFILER, ROW, assert_same, large_table, profiler_of, table_of, whole_of
+from vr.core.installed import version_of
 from vr.data.packed import digest_of, pack, unpack
 from vr.data.portable import codec_of, pack_profile, pack_sample, packed_codec, profile_of, sample_of
 from vr.data.profile import merge
@@ -45,10 +46,11 @@ def test_work_comes_back_with_the_same_digest():
         assert again.packed() == work.packed()
 
 
-def test_a_digest_does_without_a_package_and_knows_its_versions(monkeypatch):
+def test_a_digest_does_without_a_package_and_knows_its_versions(monkeypatch, request):
     """Only texts ask for scikit-learn; a state without it is none of a run with it, whose clusters may differ."""
 
     installed = importlib.metadata.version
+    request.addfinalizer(version_of.cache_clear)
 
     def digest_with(found):
         def version(name):
@@ -57,6 +59,7 @@ def test_a_digest_does_without_a_package_and_knows_its_versions(monkeypatch):
             return found if name == "scikit-learn" else installed(name)
 
         monkeypatch.setattr(importlib.metadata, "version", version)
+        version_of.cache_clear()
         return SampleWork(["a"], 10, 3).digest
 
     whole = SampleWork(["a"], 10, 3).digest

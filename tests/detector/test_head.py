@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from scipy.special import expit
+from sklearn.isotonic import IsotonicRegression
 
 from vr.detector.calibration import variables, venn_abers
 from vr.detector.head import Head, fit_head
@@ -74,6 +75,17 @@ def test_venn_abers_brackets_the_frequency_and_narrows_with_cases():
         widths.append(high - low)
     assert widths[1] < widths[0]
     assert low - 0.1 < 0.5 < high + 0.1
+
+
+def test_venn_abers_is_the_isotonic_fit_with_the_case_in_it():
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        logits = np.round(rng.normal(0, 2, 80), seed % 3)
+        positive = rng.random(80) < expit(logits)
+        for case in (*logits[:5], 0.123, -9.0, 9.0):
+            for label, found in enumerate(venn_abers(logits, positive, case)):
+                fit = IsotonicRegression().fit(np.append(logits, case), np.append(positive, label))
+                assert found == pytest.approx(fit.predict([case])[0], abs=1e-12)
 
 
 def test_variables_point_towards_harm():

@@ -12,7 +12,7 @@ from vr.diversity.clusters import (
     _principal_directions,
     find_clusters,
 )
-from vr.stats.coverage import nearest_neighbours
+from vr.stats.coverage import nearest_distances, nearest_neighbours
 
 SHARES = (0.5, 0.3, 0.2)
 
@@ -101,3 +101,14 @@ def test_principal_directions_of_few_rows_in_a_wide_space_are_those_of_the_decom
     assert wide.shape == (200, 4)
     assert (values > 1e-9 * values[0]).sum() == 4
     np.testing.assert_allclose(np.abs(np.sum(wide * rows[:4].T, axis=0)), 1.0, atol=1e-9)
+
+
+@pytest.mark.parametrize("width", [1, 3, 8])
+def test_a_density_is_one_over_the_median_distance_to_the_fifth_neighbour(width):
+    rng = np.random.default_rng(0)
+    points = np.concatenate([rng.normal(size=(300, width)), np.ones((40, width))])
+    kept = points[np.arange(200) * 340 // 200]
+    distances = nearest_distances(kept, kept, 5, exclude_self=True)[:, -1]
+    assert _density(points, 200, 5) == 1.0 / np.median(distances)
+    assert _density(np.ones((60, width)), 60, 5) is None
+    assert _density(points, 10, 5) is None

@@ -25,7 +25,7 @@ class Pipeline:
         self.outcome = outcome
         self.calls: list[dict] = []
 
-    def __call__(self, candidate, reference, config, *, output, force, html, progress):
+    def __call__(self, candidate, reference, config, *, output, force, html, progress, on_loaded):
         self.calls.append({"config": config, "output": output, "force": force, "html": html})
         if progress is not None:
             progress(Event("profile", 1, 2, "half of it"))
@@ -237,6 +237,13 @@ def test_the_module_runs_as_the_command_does(tmp_path):
     done = command("validate", "a", "sed=1", cwd=tmp_path, capture_output=True)
     assert done.returncode == 2
     assert one_line(done.stderr).startswith("sed: no such configuration key")
+
+
+def test_nothing_is_searched_for_garbage_as_the_interpreter_ends(tmp_path):
+    told = "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 1000, gc.isenabled()))"
+    code = f"{told}; from vr.cli import main; main(['--version']); print(gc.get_freeze_count())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-3:] == ["0", "True", "True"]
 
 
 def test_a_reader_who_has_gone_away_is_no_error(tmp_path):

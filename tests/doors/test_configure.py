@@ -1,6 +1,8 @@
 """Overrides in, checked dataclasses out."""
 
 import gc
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -11,8 +13,9 @@ from hypothesis import strategies as st
 from vr.cascade.config import preset
 from vr.config import compose, config_folder, to_dict
 from vr.core.errors import ConfigError
+from vr.core.garbage import uncollected
 from vr.pipeline.config import Config, TrackerKind
-from vr.session import _uncollected, configure
+from vr.session import configure
 
 PRESETS = ["none", "smoke", "laptop", "workstation", "h100", "h100_large"]
 EXPERIMENTS = sorted(file.stem for file in (config_folder() / "experiment").glob("*.yaml"))
@@ -211,8 +214,22 @@ def test_the_collector_is_as_it_was_after_modules_were_loaded(switch):
     switch()
     was_on = gc.isenabled()
     try:
-        with _uncollected():
+        with uncollected():
             assert not gc.isenabled()
         assert gc.isenabled() is was_on
     finally:
         gc.enable()
+
+
+def test_composing_reads_no_configuration_of_hydra_itself(repository):
+    code = """
+import sys
+opened = []
+sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == "open" else None)
+from vr.config import compose
+compose(["cascade=none", "experiment=demo"])
+print([path for path in opened if "/hydra/conf/" in path and path.endswith(".yaml")])
+print(sum(path.endswith("demo.yaml") for path in opened) > 0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["[]", "True"]

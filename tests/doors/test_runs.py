@@ -1,5 +1,6 @@
 """The doors onto the real pipeline: one run, whichever way it is asked for."""
 
+import gc
 import json
 import resource
 import signal
@@ -19,6 +20,7 @@ import vr
 from vr.core.errors import ConfigError, DataError
 from vr.pipeline.config import Config
 from vr.pipeline.report import ValidationReport
+from vr.session import configure, run
 
 ROWS = 1_200
 
@@ -422,3 +424,17 @@ def test_a_profile_describes_one_dataset(data, tmp_path):
     assert "REJECT" not in done.stdout
     document = json.loads((tmp_path / "out" / "profile.json").read_text())
     assert {column["name"]: column["kind"] for column in document["dataset"]["columns"]}["n"] == "categorical"
+
+
+def test_what_a_run_needs_is_loaded_before_it_says_so(data):
+    told = []
+    config = configure(None, ["cascade=none"])
+    run(
+        str(data / "fresh.parquet"),
+        str(data / "reference.parquet"),
+        config,
+        progress=lambda event: told.append(event.stage),
+        on_loaded=lambda: told.append(("vr.pipeline.validate" in sys.modules, gc.isenabled())),
+    )
+    assert gc.isenabled()
+    assert [each for each in told if isinstance(each, tuple)] == [told[0]] == [(True, False)]

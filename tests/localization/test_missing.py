@@ -4,9 +4,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from scipy.stats import chi2_contingency, hypergeom
 
 from vr.data.source import open_source
-from vr.localization.missing import find_missing, find_strata
+from vr.localization.missing import _chance, _differ_by_chance, find_missing, find_strata
 from vr.pipeline.config import Config
 from vr.pipeline.intake import take_in
 
@@ -86,3 +87,17 @@ def test_a_fresh_sample_has_no_parts_in_other_shares():
 
 def test_few_rows_tell_nothing():
     assert regions(table(60, 1), table(60, 0))[0] == []
+
+
+@pytest.mark.parametrize("totals", [[5_000, 5_000], [400, 3_000], [60, 45]])
+def test_the_chance_of_so_few_rows_is_scipys(totals):
+    for counts in [(30, 0), (40, 12), (9, 9), (totals[0], 3), (1, totals[1]), tuple(totals)]:
+        expected = hypergeom.cdf(counts[1], sum(totals), totals[1], sum(counts))
+        assert _chance(list(counts), totals) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("leaves", [1, 2, 3, 9])
+def test_the_chance_of_unlike_shares_is_scipys(leaves):
+    for seed in range(20):
+        counts = np.random.default_rng(seed).integers(1, 60, (leaves, 2))
+        assert _differ_by_chance(counts) == pytest.approx(chi2_contingency(counts).pvalue, rel=1e-12)

@@ -11,6 +11,7 @@ import pytest
 
 from vr.cascade.config import preset
 from vr.core.errors import CheckpointError, ConfigError
+from vr.core.installed import version_of
 from vr.data.source import open_source
 from vr.pipeline import validate as module
 from vr.pipeline.config import Config
@@ -95,7 +96,7 @@ def test_nothing_half_written_is_left_by_a_failure(files, tmp_path, monkeypatch)
     assert run(files, tmp_path / "out").verdict == "approve"
 
 
-def test_a_package_without_a_version_does_not_lose_the_report(files, monkeypatch, tmp_path):
+def test_a_package_without_a_version_does_not_lose_the_report(files, monkeypatch, tmp_path, request):
     version = importlib.metadata.version
 
     def lacking(name):
@@ -104,6 +105,8 @@ def test_a_package_without_a_version_does_not_lose_the_report(files, monkeypatch
         return version(name)
 
     monkeypatch.setattr(importlib.metadata, "version", lacking)
+    version_of.cache_clear()
+    request.addfinalizer(version_of.cache_clear)
     # In a folder, where the passes keep what they have read, by version.
     versions = run(files, tmp_path / "out").run.versions
     assert "faiss-cpu" not in versions

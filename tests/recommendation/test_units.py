@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.stats import mannwhitneyu
 
-from vr.recommendation.units import Numbers, find_unit_errors, repaired
+from vr.recommendation.units import Numbers, _differ_by_chance, find_unit_errors, repaired
 from vr.recommendation.vocabulary import Repair
 
 ROWS = 1_500
@@ -104,3 +105,13 @@ def test_what_is_repaired_once_is_as_it_should_be():
     made = repaired(action, values, np.arange(7))
     np.testing.assert_array_equal(made, [1.23, 4.0, np.nan, np.inf, 12_000.0, 0.5, 8.7654321])
     np.testing.assert_array_equal(repaired(action, made, np.arange(7)), made)
+
+
+@pytest.mark.parametrize("decimals", [0, 1, 8])
+def test_the_chance_of_unlike_ranks_is_scipys(decimals):
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        first, second = rng.normal(0.2, 1.0, 30 + seed).round(decimals), rng.normal(0.0, 1.0, 80).round(decimals)
+        expected = mannwhitneyu(first, second, method="asymptotic").pvalue
+        assert _differ_by_chance(first, second) == pytest.approx(expected, rel=1e-12)
+    assert _differ_by_chance(np.ones(20), np.ones(30)) == 1.0

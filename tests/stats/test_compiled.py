@@ -1,6 +1,8 @@
 """What is kept of compiled loops: found again, made anew where it is damaged, done without where it cannot be kept."""
 
 import shutil
+import subprocess
+import sys
 
 import numba
 import numpy as np
@@ -53,3 +55,11 @@ def test_where_no_folder_can_be_had_it_is_compiled_and_not_kept(monkeypatch):
     function = compiled(twice)
     assert hits(function) == 0
     assert kept_in() is None
+
+
+def test_what_is_kept_is_loaded_without_what_compiles(repository):
+    warm = "from vr.stats.forests import warm_up; warm_up(); import sys; print('numba.np.arraymath' in sys.modules)"
+    words = [sys.executable, "-c", warm]
+    # The first one may have to compile.
+    told = [subprocess.run(words, cwd=repository, capture_output=True, text=True, check=True).stdout for _ in range(2)]
+    assert told[1] == "False\n"

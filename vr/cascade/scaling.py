@@ -13,7 +13,7 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 from vr.cascade.power_law import EXPONENTS, Sample, finer, fit, penalty, project
 
@@ -174,7 +174,7 @@ def _allowed_laws(
     freedom = max(1, sum(len(sample.losses) for sample in samples) - 3)
     # Where the law misses the tiers by more than their seeds spread, the misfit is the scale.
     scale = max(1.0, float(cost.min()) / freedom)
-    allowed = cost <= cost.min() + scale * student_t.ppf(0.5 + level / 2.0, freedom) ** 2
+    allowed = cost <= cost.min() + scale * stdtrit(freedom, 0.5 + level / 2.0) ** 2
     return grid[allowed], [(a[allowed], c[allowed]) for a, c, _ in fitted]
 
 
@@ -201,7 +201,7 @@ def _single_tier(candidate: np.ndarray, reference: np.ndarray, level: float) -> 
     mean, count = float(ratios.mean()), len(ratios)
     if count < 2:
         return {"value": mean, "lower": None, "upper": None, "level": level, "unit": _UNIT, "worse": "undecided"}
-    half = float(student_t.ppf(0.5 + level / 2.0, count - 1) * ratios.std(ddof=1) / np.sqrt(count))
+    half = float(stdtrit(count - 1, 0.5 + level / 2.0) * ratios.std(ddof=1) / np.sqrt(count))
     worse = "undecided" if abs(mean) <= half else "candidate" if mean > 0 else "reference"
     return {
         "value": mean,

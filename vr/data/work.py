@@ -1,7 +1,6 @@
 """What one pass does with each partition of a dataset, and how what comes of it is merged, kept and sent."""
 
 import hashlib
-import importlib.metadata
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 import pyarrow as pa
 
+from vr.core.installed import version_of
 from vr.data.codec import Codec
 from vr.data.packed import pack, unpack
 from vr.data.portable import (
@@ -301,17 +301,9 @@ def _digest(kind: str, parts: list) -> str:
     constants = [_FORMAT, ROW_SKETCH, VALUE_SKETCH]
     # What is loaded says which version it is; scikit-learn is loaded for texts alone.
     versions = [
-        ["vr", importlib.metadata.version("vr")],
+        ["vr", version_of("vr")],
         ["numpy", np.__version__],
         ["pyarrow", pa.__version__],
-        ["scikit-learn", _installed("scikit-learn")],
+        ["scikit-learn", version_of("scikit-learn")],
     ]
     return hashlib.sha256(json.dumps([kind, parts, constants, versions]).encode()).hexdigest()
-
-
-def _installed(package: str) -> str | None:
-    """Returns which version of a package is installed; None where there is none, and nothing can depend on it."""
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None

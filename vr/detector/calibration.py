@@ -219,11 +219,14 @@ def venn_abers(logits: np.ndarray, positive: np.ndarray, logit: float) -> tuple[
 
     References:
       Vovk and Petej 2014, Venn-Abers predictors (arXiv 1211.0025), section 4.
+      Barlow et al. 1972, Statistical Inference under Order Restrictions, for the fit as a greatest least mean.
     """
-    from sklearn.isotonic import IsotonicRegression
-
-    pair = []
-    for label in (0.0, 1.0):
-        fit = IsotonicRegression(out_of_bounds="clip").fit(np.append(logits, logit), np.append(positive, label))
-        pair.append(float(fit.predict([logit])[0]))
-    return pair[0], pair[1]
+    order, place = np.unique(np.append(logits, logit), return_inverse=True)
+    here = int(place[-1])
+    cases = np.append(0, np.cumsum(np.bincount(place)))
+    found = np.append(0, np.cumsum(np.bincount(place[:-1], positive, minlength=len(order))))
+    # Greatest over all starts of the least mean that any end gives.
+    first, last = slice(None, here + 1), slice(here + 1, None)
+    number = cases[last] - cases[first, None]
+    means = [(found[last] + label - found[first, None]) / number for label in (0.0, 1.0)]
+    return float(means[0].min(axis=1).max()), float(means[1].min(axis=1).max())

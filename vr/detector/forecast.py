@@ -14,7 +14,6 @@ from typing import Literal
 
 import numpy as np
 import pyarrow as pa
-from sklearn.isotonic import IsotonicRegression
 
 from vr.stats.skill import SkillTest
 
@@ -121,6 +120,8 @@ def until_collapse(chains: Sequence[Chain], workflow: Workflow, threshold: float
 
 
 def _first_above(lost: np.ndarray, threshold: float) -> float:
+    from sklearn.isotonic import IsotonicRegression
+
     rising = IsotonicRegression().fit_transform(np.arange(len(lost)), lost)
     above = np.flatnonzero(rising > threshold)
     return float(above[0]) if len(above) else float("inf")

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import expit
 
 __all__ = ["Head", "fit_head", "rank_knots"]
@@ -83,6 +82,9 @@ def fit_head(
       weight: float `[n]` of each case, 1 by default.
       ridge: Penalty on the squared weights, in units of one case of weight 1.
     """
+    # Whoever only asks a head does not wait for it.
+    from scipy.optimize import minimize
+
     knots, heights = zip(*(rank_knots(features[name]) for name in names), strict=True)
     absent = np.array([_absent(name, features[name]) for name in names])
     x = _reshaped(features, names, np.array(knots), np.array(heights), absent)

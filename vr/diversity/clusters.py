@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from vr.detector.inputs import Columns, Side
+from vr.diversity.hdbscan import cluster_labels
 from vr.diversity.words import distinctive_conditions
-from vr.stats.coverage import nearest_distances
 
 __all__ = ["Cluster", "Clustering", "Clusters", "find_clusters"]
 
@@ -54,14 +54,12 @@ class Clustering:
     @classmethod
     def fit(cls, features: np.ndarray, settings: Settings = Settings()) -> "Clustering":
         """Returns the clusters of `features`, float `[m, p]`; a single one where HDBSCAN finds none or only noise."""
-        from sklearn.cluster import HDBSCAN
-
         features = np.asarray(features, float)
         centre = features.mean(axis=0)
         directions = _principal_directions(features - centre, settings.dimensions)
         points = (features - centre) @ directions
         size = max(10, int(settings.min_share * len(points)))
-        labels = HDBSCAN(min_cluster_size=size, min_samples=settings.neighbours, copy=True).fit_predict(points)  # type: ignore[arg-type]
+        labels = cluster_labels(points, size, settings.neighbours)
         if labels.max() < 1:
             labels = np.zeros(len(points), np.int64)
         else:
@@ -258,7 +256,11 @@ def _density(points: np.ndarray, num_rows: int, k: int) -> float | None:
     if num_rows <= 2 * k:
         return None
     points = points[np.arange(num_rows) * len(points) // num_rows]
-    distance = float(np.median(nearest_distances(points, points, k, exclude_self=True)[:, -1]))
+    # So few rows that all distances take less time than a search for the nearest.
+    apart = points[:, None] - points
+    squared = np.square(apart, out=apart).sum(axis=-1)
+    np.fill_diagonal(squared, np.inf)
+    distance = float(np.median(np.sqrt(np.partition(squared, k - 1, axis=1)[:, k - 1])))
     return 1.0 / distance if distance > 0 else None
 
 

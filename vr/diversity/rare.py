@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.stats import poisson
+from scipy.special import pdtr
 
 from vr.detector.inputs import Columns, Side, informative_columns
 from vr.diversity.words import condition
@@ -176,7 +176,7 @@ def _odd(all_counted: list[_Counted], num_rows: int, settings: Settings) -> list
             _Hit(int(table[i, j]), float(expected[i, j]), counted, int(i * counted.sizes[1] + j))
             for i, j in zip(*np.nonzero(few), strict=True)
         ]
-    return [hit for hit in hits if poisson.cdf(hit.count, hit.other) * num_cells < settings.level]
+    return [hit for hit in hits if pdtr(hit.count, hit.other) * num_cells < settings.level]
 
 
 def _distinct(hits: list[_Hit], kind: str, settings: Settings) -> Iterator[tuple[_Hit, np.ndarray]]:

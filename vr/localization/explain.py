@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import rankdata
 
 from vr.data.codec import Coded
 from vr.detector.inputs import Columns, Side
 from vr.localization.judge import DEFECTS, Readings
 from vr.localization.reasons import blame_columns, spelt
 from vr.localization.scorer import RowScorer
+from vr.stats.ranks import midranks
 
 __all__ = ["explain"]
 
@@ -79,7 +79,7 @@ def explain(
 
 def _oddness(evidence: np.ndarray, positions: np.ndarray, attributed: np.ndarray | None) -> np.ndarray:
     """Returns what the columns at `positions` are ordered by: their evidence, or its rank and that of their loss."""
-    return evidence if attributed is None else rankdata(evidence) + rankdata(attributed[positions])
+    return evidence if attributed is None else midranks(evidence) + midranks(attributed[positions])
 
 
 def _worst(

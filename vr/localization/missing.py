@@ -8,12 +8,13 @@ References:
   Breiman et al. 1984, Classification and regression trees (honest estimates by a test sample).
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import chdtrc, gammaln
 
 from vr.detector.inputs import Columns, Side
+from vr.localization.parting import leaf_limits, leaves_of
 
 __all__ = ["MissingRegion", "Stratum", "find_missing", "find_strata"]
 
@@ -124,14 +125,12 @@ def find_strata(
       seed: Of the halves.
       able: Positions of the columns that conditions may be on; None: all.
     """
-    from scipy.stats import chi2_contingency
-
     able = np.arange(len(columns.names)) if able is None else able
     parted = _parted(candidate, reference, seed, able, _LEAST_STRATUM)
     if parted is None or len(parted.leaves) < 2:
         return []
     counts = np.array([leaf.counts for leaf in parted.leaves])
-    if chi2_contingency(counts[counts.sum(axis=1) > 0]).pvalue > _LEVEL:
+    if _differ_by_chance(counts[counts.sum(axis=1) > 0]) > _LEVEL:
         return []
     return [
         Stratum(
@@ -165,8 +164,6 @@ class _Parted:
 
 def _parted(candidate: Side, reference: Side, seed: int, able: np.ndarray, least: float) -> _Parted | None:
     """Returns the leaves of a tree that parts the reference from the candidate, None where there are too few rows."""
-    from sklearn.tree import DecisionTreeClassifier
-
     rng = np.random.default_rng([seed, 17])
     sides = [side.take(np.sort(rng.permutation(len(side))[:_MOST_ROWS])) for side in (reference, candidate)]
     if min(len(side) for side in sides) < 40 or not len(able):
@@ -175,38 +172,18 @@ def _parted(candidate: Side, reference: Side, seed: int, able: np.ndarray, least
     learn = [side.codes[half == 0] for side, half in zip(sides, halves, strict=True)]
     judge = [side.codes[half == 1] for side, half in zip(sides, halves, strict=True)]
     rows = np.concatenate(learn)[:, able]
-    labels = np.repeat([1, 0], [len(part) for part in learn])
-    # Both sides weigh the same, whatever their numbers of rows.
-    weights = np.repeat([0.5 / len(part) for part in learn], [len(part) for part in learn])
-    tree = DecisionTreeClassifier(
-        max_depth=_DEPTH, min_weight_fraction_leaf=least, min_samples_leaf=5, random_state=0
-    ).fit(rows.astype(np.float32), labels, sample_weight=weights / weights.sum())
-    places = [tree.apply(part[:, able].astype(np.float32)) for part in judge]
+    limits = leaf_limits(rows, np.repeat([1, 0], [len(part) for part in learn]), _DEPTH, least)
+    places = [leaves_of(part[:, able], limits) for part in judge]
     leaves = [
         _Leaf(
             node,
-            {int(able[j]): limit for j, limit in limits.items()},
+            {int(able[j]): limit for j, limit in asked.items()},
             [int((place == node).sum()) for place in places],
         )
-        for node, limits in _leaves(tree.tree_)
+        for node, asked in enumerate(limits)
     ]
-    place = tree.apply(sides[0].codes[:, able].astype(np.float32))
+    place = leaves_of(sides[0].codes[:, able], limits)
     return _Parted(leaves, [len(place) for place in places], sides[0], place)
-
-
-def _leaves(tree: object) -> Iterator[tuple[int, dict[int, tuple[float, float]]]]:
-    """Yields each leaf with the open lower and closed upper limit of the codes it asks of each column."""
-    open_nodes: list[tuple[int, dict[int, tuple[float, float]]]] = [(0, {})]
-    while open_nodes:
-        node, limits = open_nodes.pop()
-        left, right = int(tree.children_left[node]), int(tree.children_right[node])
-        if left < 0:
-            yield node, limits
-            continue
-        column, cut = int(tree.feature[node]), float(tree.threshold[node])
-        low, high = limits.get(column, (-np.inf, np.inf))
-        open_nodes.append((left, {**limits, column: (low, min(high, cut))}))
-        open_nodes.append((right, {**limits, column: (max(low, cut), high)}))
 
 
 def _codes(
@@ -225,10 +202,26 @@ def _codes(
 
 def _chance(counts: list[int], totals: list[int]) -> float:
     """Returns how likely the candidate would have so few rows there by chance, were it like the reference."""
-    from scipy.stats import hypergeom
+    # Of all rows in the region, those that are the candidate's: hypergeometric.
+    inside = sum(counts)
+    fewer = np.arange(max(0, inside - totals[0]), counts[1] + 1)
+    chances = _log_choices(totals[1], fewer) + _log_choices(totals[0], inside - fewer)
+    return min(1.0, float(np.exp(chances - _log_choices(sum(totals), inside)).sum()))
 
-    # Of all rows in the region, those that are the candidate's.
-    return float(hypergeom.cdf(counts[1], sum(totals), totals[1], sum(counts)))
+
+def _log_choices(num: int, taken: np.ndarray | int) -> np.ndarray:
+    return gammaln(num + 1.0) - gammaln(np.asarray(taken) + 1.0) - gammaln(num - np.asarray(taken) + 1.0)
+
+
+def _differ_by_chance(counts: np.ndarray) -> float:
+    """Returns how likely columns of counts `[k, 2]`, no row or column of them 0, are as unlike (Pearson's test)."""
+    if len(counts) < 2:
+        return 1.0
+    expected = counts.sum(axis=1, keepdims=True) * counts.sum(axis=0) / counts.sum()
+    apart = np.abs(counts - expected)
+    if len(counts) == 2:
+        apart = np.maximum(apart - 0.5, 0.0)  # Yates 1934: one degree of freedom
+    return float(chdtrc(len(counts) - 1, (np.square(apart) / expected).sum()))
 
 
 def _in_words(

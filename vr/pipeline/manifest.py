@@ -1,7 +1,6 @@
 """The manifest of a fixed dataset: what was done to which rows, why, and from what to what."""
 
 import hashlib
-import importlib.metadata
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from vr.core.installed import version_of
 from vr.data.source import Source
 from vr.pipeline.chosen import Chosen
 from vr.pipeline.real_rows import RealRows
@@ -121,7 +121,7 @@ def identity_of(
         "candidate": fingerprint,
         "actions": [[item.recommendation.priority, item.skipped] for item in chosen],
         "real": real and {key: real[key] for key in ("fingerprint", "rows")},
-        "version": importlib.metadata.version("vr"),
+        "version": version_of("vr"),
     }
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
@@ -175,7 +175,7 @@ def manifest_of(
         "real": real,
         "output": output,
         "weights": weights,
-        "versions": {"vr": importlib.metadata.version("vr"), "pyarrow": pa.__version__},
+        "versions": {"vr": version_of("vr"), "pyarrow": pa.__version__},
         "validation": None,
     }
 

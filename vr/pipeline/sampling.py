@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import pyarrow as pa
 
 from vr.cascade.agreement import told_by_first
 from vr.core.errors import ConfigError, DataError, VrError
+from vr.core.installed import version_of
 from vr.data.formats.locate import format_by_name
 from vr.data.passes import Passes
 from vr.data.priority import PrioritySample
@@ -124,7 +124,7 @@ def sample(
     table = drawn.table.append_column(row, pa.array(drawn.rows)).append_column(weight, pa.array(drawn.weights))
     section = _section(drawn, fitted, intake, row, weight).model_copy(update={"uri": output.shown})
     told = {
-        "version": version("vr"),
+        "version": version_of("vr"),
         "seed": config.seed,
         "input": {
             "uri": source.uri,

@@ -1,11 +1,10 @@
 """The one pipeline behind all doors: from two sources to a report."""
 
-import importlib.metadata
 import os
 import platform
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from vr.cascade.agreement import by_each, by_first, told_by_first
 from vr.cascade.config import changes_to
 from vr.cascade.hosts import several
+from vr.core.installed import version_of
 from vr.core.plain import to_plain
 from vr.core.workers import ahead, single_threaded
 from vr.data.source import Source
@@ -329,7 +329,7 @@ def _identity(
         "inputs": [None if source is None else _files(source) for source in (candidate, reference)],
         "signatures": None if library is None else library.digest,
         "learned": learned,
-        "version": importlib.metadata.version("vr"),
+        "version": version_of("vr"),
     }
 
 
@@ -340,11 +340,9 @@ def _files(source: Source) -> list[Any]:
 
 
 def _versions() -> dict[str, str]:
-    versions = {"vr": importlib.metadata.version("vr"), "python": platform.python_version()}
-    for name in _PACKAGES:
-        # One that is not installed was not needed; a finished run is not lost for want of its version.
-        with suppress(importlib.metadata.PackageNotFoundError):
-            versions[name] = importlib.metadata.version(name)
+    # One that is not installed was not needed; a finished run is not lost for want of its version.
+    versions = {"vr": str(version_of("vr")), "python": platform.python_version()}
+    versions |= {name: version for name in _PACKAGES if (version := version_of(name)) is not None}
     if (lightgbm := sys.modules.get("lightgbm")) is not None:
         # Installed is not loaded, which only the planner's trees ask for: where it cannot be, others are grown.
         versions["lightgbm"] = lightgbm.__version__

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import chi2, norm
+from scipy.special import gammaincinv, ndtri
 
 from vr.recommendation.actions import Effect
 from vr.recommendation.hindsight import NO_GAIN, Case, errors_by_dataset
@@ -59,7 +59,7 @@ def corrections(cases: Mapping[str, Sequence[Case]]) -> dict[str, Correction]:
     number = np.array([len(values) for values in errors.values()], float)
     mean = np.array([values.mean() for values in errors.values()])
     squares = sum(float(((values - values.mean()) ** 2).sum()) for values in errors.values())
-    variance = max(squares / float(chi2.ppf(_TAIL, number.sum() - len(number))), NO_GAIN**2)
+    variance = max(squares / (2.0 * float(gammaincinv(0.5 * (number.sum() - len(number)), _TAIL))), NO_GAIN**2)
     between = max(0.0, float((number * mean**2).sum() - len(number) * variance) / float(number.sum()))
     if between == 0.0:
         return {}
@@ -87,7 +87,7 @@ def corrected(effect: Effect, found: Correction | None) -> Effect:
     if found is None:
         return replace(effect, basis=f"{effect.basis}; not moved by history: {_NOT_MOVED}")
     risk = min(max(effect.risk + found.shift, 0.0), 100.0)
-    own = float(norm.ppf(0.5 + _EFFECT_LEVEL / 2.0)) * found.deviation
+    own = float(ndtri(0.5 + _EFFECT_LEVEL / 2.0)) * found.deviation
     lower, upper = (effect.risk if end is None else end for end in (effect.lower, effect.upper))
     moved = f"moved by {risk - effect.risk:+.1f} points, from {effect.risk:.1f}"
     why = f"the error of {found.fixes} earlier fixes of its kind, of {found.datasets} datasets"

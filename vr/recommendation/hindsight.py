@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from vr.stats.resampling import clopper_pearson
 
@@ -117,7 +117,7 @@ def _mean(values: np.ndarray) -> tuple[float, float | None, float | None]:
         return mean, None, None
     # Few that happen to agree are no proof that all will: below half a point nothing is told apart.
     spread = max(float(values.std(ddof=1)), NO_GAIN)
-    half = float(t.ppf(0.5 + LEVEL / 2.0, n - 1)) * spread / math.sqrt(n)
+    half = float(stdtrit(n - 1, 0.5 + LEVEL / 2.0)) * spread / math.sqrt(n)
     return mean, mean - half, mean + half
 
 

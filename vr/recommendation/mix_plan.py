@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit, logit
-from sklearn.isotonic import IsotonicRegression
 
 __all__ = ["MixPlan", "plan_by_risk", "plan_by_harm", "real_rows_for"]
 
@@ -105,6 +104,9 @@ def _plan(shares: np.ndarray, values: np.ndarray, level: float) -> tuple[float |
     shares = np.asarray(shares, float)
     if len(shares) < 2 or (np.diff(shares) <= 0).any() or len(values) != len(shares):
         raise ValueError(f"shares must ascend, two or more, with as many values, got {len(shares)} and {len(values)}")
+    # Few runs plan, and all would wait for its import.
+    from sklearn.isotonic import IsotonicRegression
+
     fitted = IsotonicRegression(increasing=False).fit_transform(shares, values)
     return _crossing(shares, fitted, level), fitted
 

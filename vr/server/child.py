@@ -108,9 +108,11 @@ class _Worker:
         import vr.pipeline.row_scores  # noqa: F401
         import vr.pipeline.validate  # noqa: F401
         from vr.config import compose
+        from vr.data.without_pandas import do_without_pandas
         from vr.pipeline.references import References
         from vr.stats import boosting, forests
 
+        do_without_pandas()
         forests.warm_up()
         boosting.warm_up()
         self._base = compose([f"engine.threads={threads}"], base=base)
@@ -121,6 +123,8 @@ class _Worker:
         self._reading = self._new_reading()
         self._read_for: str | None = None
         self._references = References()
+        # Modules are searched for garbage no more, in a process that ends with all that they hold.
+        gc.freeze()
 
     def work(self, request: Mapping[str, Any], say: Say, is_stopped: Callable[[], bool] = lambda: False) -> None:
         """Does one validation; whatever becomes of it is one line, `finished`, `failed` or `stopped`.

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import numba
 from numba.core.caching import FunctionCache
+from numba.core.runtime import rtsys
 
 __all__ = ["compiled", "kept_in"]
 
@@ -18,11 +19,19 @@ class _Kept(FunctionCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
-            return super().load_overload(sig, target_context)
+            return self._load_quickly(sig, target_context)
         except Exception:  # noqa: BLE001 - whatever is wrong in a damaged file, compiling anew mends it
             with suppress(OSError):
                 self.flush()
             return None
+
+    def _load_quickly(self, sig: Any, target_context: Any) -> Any:
+        """Returns what is kept without all that compiling takes, which would be half a second of imports."""
+        try:
+            rtsys.initialize(target_context)
+            return self._load_overload(sig, target_context)
+        except Exception:  # noqa: BLE001 - another Numba may do it otherwise: then by its own way
+            return super().load_overload(sig, target_context)
 
     def save_overload(self, sig: Any, data: Any) -> None:
         with suppress(OSError):

@@ -25,6 +25,7 @@ from vr.data.formats.reader import InputFile, Reader, group_rows, reading, told_
 from vr.data.isolation.frames import frame, told
 from vr.data.store.address import Address, is_remote
 from vr.data.store.filesystem import filesystem_of
+from vr.data.without_pandas import do_without_pandas
 
 __all__ = ["main"]
 
@@ -40,6 +41,7 @@ def main() -> None:
     out = os.dup(1)
     # What a library prints must not get between the frames.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    do_without_pandas()
     pa.set_cpu_count(min(_THREADS, os.cpu_count() or 1))
     requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests,), daemon=True).start()
