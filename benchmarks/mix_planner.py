@@ -9,8 +9,10 @@ numbers of rows, several seeds; the share is where the measured harm, made monot
 healthy and collapsed (other thresholds stand beside it). The planner sees candidate and reference alone, once with
 the columns that the trees predict named as its targets and once without, and its heads were fitted without the
 lineage's dataset and without its generator. With targets named it also trains boosted trees of its own on every mix of
-the candidate and the reference (`trees`), of which nothing was fitted to any lineage. Intervals, and the level of risk
-of `by_level`, are from the lineages of other datasets, by heads some of which had seen the dataset that is judged.
+the candidate and the reference (`trees`), of which nothing was fitted to any lineage; what the same would find at the
+three columns that forests predict best, where none are named, stands beside it (`trees_unnamed`) and is not shipped.
+Intervals, and the level of risk of `by_level`, are from the lineages of other datasets, by heads some of which had seen
+the dataset that is judged.
 """
 
 import argparse
@@ -38,6 +40,7 @@ from synthetic.table import stream
 from vr.data.source import open_source
 from vr.detector.calibration import SKILL_LOST, SKILL_LOST_TARGETS, Calibration, load_calibration
 from vr.detector.config import DetectorConfig
+from vr.detector.dimensions.generalization_gap import skill_test
 from vr.detector.harm import HarmModel, load_harm_model
 from vr.detector.inputs import Inputs
 from vr.detector.mixes import Mixes, harm_of_mixes, judge_mixes, measure_mixes
@@ -50,13 +53,15 @@ FOLDER = Path("outputs/mix_planner")
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 DRAWS = 4
 SEEDS = 4
+UNNAMED, UNNAMED_DRAWS = 3, 4  # columns that nobody named, and divisions of the reference
 THRESHOLDS = (0.05, 0.1, 0.15)  # of harm: below it healthy, the middle, above it collapsed
 MIDDLE = 0.1
 NEAR = 0.1
 TAIL = 0.05
 LEVELS = np.arange(5.0, 81.0)  # of risk
-_UNTOLD = ("by_risk", "by_level", "by_harm", "by_forests")
+_UNTOLD = ("by_risk", "by_level", "by_harm", "by_forests", "by_trees")
 _TOLD = tuple(f"{way}_of_targets" for way in ("by_risk", "by_harm", "by_forests", "by_trees"))
+_TREES = {"trees": "_of_targets", "trees_unnamed": ""}  # what was trained, and the ending of its way's name
 WAYS = (*_UNTOLD, *_TOLD)
 # Splits whose labels are steady (a standard deviation of harm of 0.042 at most) and whose models are cheap, chosen
 # before anything was measured; from each two lineages of different generators that replace: the deepest and the
@@ -144,22 +149,39 @@ def judge(id: str) -> dict[str, Any]:
 
 
 def train_trees(id: str) -> dict[str, Any]:
-    """Returns what the planner's own trees lose of a lineage's mixes, and the seconds that they take."""
+    """Returns what the planner's own trees lose of a lineage's mixes with targets named, and the seconds they take."""
+    return _trees(id, named=True)
+
+
+def train_unnamed(id: str) -> dict[str, Any]:
+    """Returns the same at the columns that forests predict best from the reference, as if these were the targets."""
+    return _trees(id, named=False)
+
+
+def _trees(id: str, *, named: bool) -> dict[str, Any]:
     _, split, parts, candidate = _made(id)
-    config = Config(targets=list(DATASETS[split.dataset].targets[:MAX_TARGETS]))
+    config = Config(targets=list(DATASETS[split.dataset].targets[:MAX_TARGETS]) if named else [])
     intake = take_in(open_source(candidate), open_source(parts.reference), config, 1, lambda *step: None)
     inputs = Inputs.of(intake, None, "no proxies were trained (cascade=none)", config.seed, 1)
+    if not named:
+        inputs = replace(inputs, targets=_best_predicted(inputs))
     begun = time.perf_counter()
-    found = train_mixes(inputs, SHARES)
+    found = train_mixes(inputs, SHARES, most_draws=None if named else UNNAMED_DRAWS)
     seconds = round(time.perf_counter() - begun, 1)
+    about = {"targets": len(inputs.targets), "seconds": seconds}
     if found is None:
-        return {"lost": None, "counted": 0, "targets": len(config.targets), "seconds": seconds}
-    return {
-        "lost": found.lost.round(4).tolist(),
-        "counted": int(found.counts.sum()),
-        "targets": len(config.targets),
-        "seconds": seconds,
-    }
+        return {"lost": None, "counted": 0, **about}
+    return {"lost": found.lost.round(4).tolist(), "counted": int(found.counts.sum()), **about}
+
+
+def _best_predicted(inputs: Inputs) -> tuple[int, ...]:
+    """Returns the columns with skill to lose that the skill test's forests predict best, but no part of a date."""
+    test = skill_test(inputs)
+    if test is None:
+        return ()
+    order = np.argsort(-test.skill, kind="stable")
+    found = inputs.pair_columns[test.columns[order[test.can_lose[order]]]].tolist()
+    return tuple(sorted([j for j in found if j in inputs.columns.parts][:UNNAMED]))
 
 
 def _made(id: str) -> tuple[Case, Split, Parts, pa.Table]:
@@ -265,12 +287,13 @@ def rows_of(results: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return rows
 
 
-def with_trees(row: dict[str, Any], trees: dict[str, Any]) -> dict[str, Any]:
+def with_trees(row: dict[str, Any], trees: dict[str, Any], what: str = "trees") -> dict[str, Any]:
     """Returns a lineage's row with the share by the planner's trees; the expected loss's where they teach nothing."""
-    share = row["planned"]["by_harm_of_targets"]
+    ending = _TREES[what]
+    share = row["planned"][f"by_harm{ending}"]
     if trees["lost"] is not None:
         share = _at(plan_by_harm(np.array([0.0, *SHARES, 1.0]), np.array(trees["lost"]), MIDDLE))
-    return row | {"trees": trees, "planned": row["planned"] | {"by_trees_of_targets": share}}
+    return row | {what: trees, "planned": row["planned"] | {f"by_trees{ending}": share}}
 
 
 def collect(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -388,14 +411,14 @@ def main() -> None:
     parser.add_argument(
         "--only",
         nargs="+",
-        default=["trained", "planned", "judged", "trees"],
-        help="of trained, planned, judged and trees; all if absent",
+        default=["trained", "planned", "judged", *_TREES],
+        help="of trained, planned, judged, trees and trees_unnamed; all if absent",
     )
     parser.add_argument("--splits", nargs="+", default=[*SPLITS, *DEVELOPMENT], help="all by default")
     parser.add_argument("--collect", action="store_true", help="only write the figures of what is there")
     args = parser.parse_args()
     names = list(lineages(args.splits))
-    tasks = {"trained": train, "planned": plan, "judged": judge, "trees": train_trees}
+    tasks = {"trained": train, "planned": plan, "judged": judge, "trees": train_trees, "trees_unnamed": train_unnamed}
     if not args.collect:
         for what, task in tasks.items():
             if what in args.only:
@@ -404,12 +427,14 @@ def main() -> None:
                 run_all(FOLDER / what, list(known), task, args.workers, args.minutes)
     if set(names) != set(lineages()):
         return  # figures of a part are not kept
-    trained, verdicts, trees = (done(FOLDER / what, names) for what in ("trained", "judged", "trees"))
+    trained, verdicts = (done(FOLDER / what, names) for what in ("trained", "judged"))
     new = rows_of({name: {**trained[name], **verdicts[name]} for name in names if name in trained and name in verdicts})
     before = committed()
-    trees = {name: row["trees"] for name, row in before.items() if "trees" in row} | trees
-    rows = before | new
-    found = collect([with_trees(rows[name], trees[name]) for name in names if name in rows and name in trees])
+    rows = {name: row for name, row in (before | new).items() if name in names}
+    for what in _TREES:
+        trees = {name: row[what] for name, row in before.items() if what in row} | done(FOLDER / what, names)
+        rows = {name: with_trees(row, trees[name], what) for name, row in rows.items() if name in trees}
+    found = collect([rows[name] for name in names if name in rows])
     save("mix_planner", found, "OMP_NUM_THREADS=1 python -m benchmarks.mix_planner")
     for way, figures in found["figures"].items():
         print(way, figures[f"{MIDDLE:g}"])

@@ -67,21 +67,23 @@ def test_the_share_of_the_planner_s_trees_is_where_their_loss_crosses_or_the_exp
     assert mix_planner.with_trees(row, {"lost": lost})["planned"]["by_trees_of_targets"] == pytest.approx(0.6)
     assert mix_planner.with_trees(row, {"lost": None})["planned"]["by_trees_of_targets"] == 0.3
     assert row["planned"] == {"by_harm_of_targets": 0.3}
+    unnamed = mix_planner.with_trees(row | {"planned": {"by_harm": 0.4}}, {"lost": lost}, "trees_unnamed")
+    assert unnamed["planned"] == {"by_harm": 0.4, "by_trees": pytest.approx(0.6)}
 
 
 def test_committed_figures_are_those_of_the_committed_lineages():
     results, rows = json.loads((RESULTS / "mix_planner.json").read_text()), list(mix_planner.committed().values())
     assert len(rows) == results["lineages"] + results["development"]
     judging, developing = ([row for row in rows if row["development"] is which] for which in (False, True))
-    for way in ("by_harm_of_targets", "by_trees_of_targets"):
+    for way in ("by_harm_of_targets", "by_trees_of_targets", "by_trees"):
         errors = mix_planner.errors_of(rows, way, results["level"])
         assert results["errors"][way] == pytest.approx(errors, abs=1e-4)
         assert mix_planner._values(developing, way, 0.1) == results["on_development"][way]
         values = mix_planner._values(judging, way, 0.1)
         assert values == {name: figure[0] for name, figure in results["figures"][way]["0.1"].items()}
     for row in rows:
-        again = mix_planner.with_trees(row, row["trees"])["planned"]["by_trees_of_targets"]
-        assert again == row["planned"]["by_trees_of_targets"]
+        again = mix_planner.with_trees(row, row["trees"])
+        assert mix_planner.with_trees(again, row["trees_unnamed"], "trees_unnamed")["planned"] == row["planned"]
 
 
 def test_figures_count_gains_that_came_and_rank_changes():

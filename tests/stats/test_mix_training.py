@@ -127,6 +127,13 @@ def test_too_few_rows_teach_nothing_and_many_are_capped():
     assert done == [(1, 2), (2, 2)]
 
 
+def test_real_rows_are_divided_no_more_often_than_asked():
+    steps = []
+    real, made = rows_of(0, 80), rows_of(1, 80)
+    train_on_mixes(real, made, NUMBERS, [Y], [0.5], 0, on_step=lambda *step: steps.append(step), most_draws=2)
+    assert steps == [(1, 2), (2, 2)]
+
+
 def test_what_would_take_too_long_is_divided_less_often_or_not_trained_at_all(monkeypatch):
     steps = []
     whole = trained(rows_of(0, 200), rows_of(1, 200))

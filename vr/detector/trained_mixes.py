@@ -14,7 +14,10 @@ MOST_SHARES = 9
 
 
 def train_mixes(
-    inputs: Inputs, shares: Sequence[float], on_share: Callable[[int], None] | None = None
+    inputs: Inputs,
+    shares: Sequence[float],
+    on_share: Callable[[int], None] | None = None,
+    most_draws: int | None = None,
 ) -> TrainedMixes | None:
     """Trains boosted trees on the candidate mixed with reference rows, as `vr.stats.mix_training` has it.
 
@@ -25,6 +28,7 @@ def train_mixes(
       inputs: Both datasets, and the targets.
       shares: Of real rows, ascending, each above 0 and below 1; where there are more than nine, tenths are trained on.
       on_share: Told the number of shares that as much work would be done as is done by now.
+      most_draws: How often the reference is divided into folds at most; as often as its rows need by default.
 
     Returns:
       None without targets or splits, of too few rows, or where real rows teach no target steadily.
@@ -57,6 +61,7 @@ def train_mixes(
         inputs.seed,
         inputs.threads,
         on_step,
+        most_draws,
     )
 
 

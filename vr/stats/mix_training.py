@@ -86,6 +86,7 @@ def train_on_mixes(
     seed: int,
     threads: int = 1,
     on_step: Callable[[int, int], None] | None = None,
+    most_draws: int | None = None,
 ) -> TrainedMixes | None:
     """Trains on mixes of made and real rows, and returns what is lost at each share.
 
@@ -101,6 +102,7 @@ def train_on_mixes(
       seed: Of all draws.
       threads: Models at a time; any number gives the same.
       on_step: Told how many of how many steps are done: a target, at one division of the real rows into folds.
+      most_draws: How often real rows are divided into folds at most; as often as their number needs by default.
 
     Returns:
       None where there are fewer than 40 rows on a side, no target that real rows teach to predict steadily, or more
@@ -112,6 +114,7 @@ def train_on_mixes(
     scales = [_scale(real[:, target.column], target.num_classes) for target in targets]
     folds = _FOLDS if len(real) < _MANY_ROWS else _FOLDS_OF_MANY
     draws = next(number for rows, number in _DRAWS if len(real) <= rows)
+    draws = draws if most_draws is None else min(most_draws, draws)
     mixed = np.array([0.0, *shares, 1.0])
     train_rows = min(len(made), len(real) - -(-len(real) // folds))
     cells = train_rows * folds * (len(mixed) + 2)
