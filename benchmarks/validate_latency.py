@@ -26,8 +26,9 @@ from benchmarks.profile_throughput import write
 _RUN = """
 import os, sys, tempfile
 os.environ["XDG_CACHE_HOME"] = {cache!r} or tempfile.mkdtemp(dir={scratch!r})
+sys.argv[1:] = {words!r}
 from vr.cli import main
-if code := main({words!r}):
+if code := main():
     sys.exit(code)
 from benchmarks.measure import account
 print(account())

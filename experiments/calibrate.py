@@ -32,7 +32,7 @@ from benchmarks.collapse.protocol import Cases
 from vr.detector.calibration import SKILL_LOST, SKILL_LOST_TARGETS, Calibration
 
 CALIBRATION = Path(__file__).parents[1] / "vr" / "detector" / "calibration.json"
-VERSION = "2026.11.6"
+VERSION = "2026.11.7"
 # A head that is wrong more often than this where it does not say `review` may say nothing else.
 _MOST_ERRORS = 0.1
 LINES = ("all", "clear", "abstaining", "from_reference", "noisy_labels", "any_label", "one_target")  # of a card

@@ -14,6 +14,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,6 +33,8 @@ from vr.signature_commands import app as signature_commands
 __all__ = ["app", "main"]
 
 REJECTED, BAD_USAGE, FAILED, INTERRUPTED = 1, 2, 4, 130
+# Whether nothing else lives in this process, for which what is done to it as a whole would be too much.
+_OWN_PROCESS: ContextVar[bool] = ContextVar("own_process", default=False)
 
 # Public in every typer, whichever click it carries: NoSuchOption, MissingParameter and BadParameter all derive from it.
 _UsageError: Any = typer.BadParameter.__base__
@@ -136,7 +139,8 @@ def validate(
     started = time.time()
     with _resumable(folder, given=output is not None), show_progress(quiet=quiet or not speaks) as show:
         # Modules are searched for garbage no more; in a process of its own nothing else is there yet.
-        report = run(None, None, config, output=folder, force=force, html=html, progress=show, on_loaded=gc.freeze)
+        on_loaded = gc.freeze if _OWN_PROCESS.get() else None
+        report = run(None, None, config, output=folder, force=force, html=html, progress=show, on_loaded=on_loaded)
     if not speaks:
         return REJECTED if gate and report.verdict == "reject" else 0
     if _was_finished(folder, before=started):
@@ -320,15 +324,19 @@ app.add_typer(remote, name="remote")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code.
 
+    Args:
+      arguments: Those of this process by default, which then is the command's own.
+
     Returns:
       0 finished, or one of several processes that were stopped by SIGTERM with everything kept; 1 `--gate` and
       rejected, or `vr doctor` and something broken; 2 bad usage or configuration; 3 bad input data; 4 anything that
       failed while running; 75 another of several processes is gone; 130 interrupted, by ctrl-C or by SIGTERM.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    # As the interpreter ends it would search all modules for garbage, a third of a second: the system takes that back.
-    atexit.unregister(gc.freeze)
-    atexit.register(gc.freeze)
+    _OWN_PROCESS.set(arguments is None)
+    if arguments is None:
+        # As it ends it would search all modules for garbage, a third of a second: the system takes that back.
+        atexit.register(gc.freeze)
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(logging.Formatter("warning: %(message)s"))
     if "--debug" not in words:
@@ -396,7 +404,8 @@ def _configured(
         from vr.data.without_pandas import do_without_pandas
 
         config = compose(words)
-    do_without_pandas()
+    if _OWN_PROCESS.get():
+        do_without_pandas()
     sections = {}
     for name, (uri, kind) in (("data", data), ("reference", reference)):
         given = {key: value for key, value in (("uri", uri), ("format", kind)) if value is not None}

@@ -52,8 +52,8 @@ def asked(monkeypatch):
     """What is asked of the training, in its place."""
     found = {}
 
-    def spy(real, made, is_category, targets, shares, *rest, **bounds):
-        found.update(real=real, made=made, is_category=is_category, targets=targets, shares=shares, bounds=bounds)
+    def spy(real, made, is_category, targets, shares, *rest):
+        found.update(real=real, made=made, is_category=is_category, targets=targets, shares=shares, most_draws=rest[-1])
 
     monkeypatch.setattr(trained_mixes, "train_on_mixes", spy)
     return found
@@ -84,9 +84,9 @@ def test_more_than_nine_shares_are_tenths(asked):
     assert asked["shares"] == pytest.approx([0.1 * k for k in range(1, 10)])
     train_mixes(inputs, [0.25, 0.5])
     assert asked["shares"] == [0.25, 0.5]
-    assert asked["bounds"] == {}
+    assert asked["most_draws"] is None
     train_mixes(inputs, [0.5], most_draws=4)
-    assert asked["bounds"] == {"most_draws": 4}
+    assert asked["most_draws"] == 4
 
 
 def test_without_targets_or_enough_rows_nothing_is_trained(monkeypatch):

@@ -241,9 +241,22 @@ def test_the_module_runs_as_the_command_does(tmp_path):
 
 def test_nothing_is_searched_for_garbage_as_the_interpreter_ends(tmp_path):
     told = "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 1000, gc.isenabled()))"
-    code = f"{told}; from vr.cli import main; main(['--version']); print(gc.get_freeze_count())"
+    for call, at_the_end in (("main()", "True"), ("main(['--version'])", "False")):
+        code = f"{told}; from vr.cli import main; {call}; print(gc.get_freeze_count())"
+        words = [sys.executable, "-c", code, "--version"]
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert done.stdout.split()[-3:] == ["0", at_the_end, "True"]
+
+
+def test_a_call_of_the_command_line_leaves_the_process_its_pandas(tmp_path):
+    code = """
+from vr.cli import main
+assert main(["validate", "none.parquet", "cascade=none", "--output", "out"]) == 3
+import pandas, pyarrow as pa
+print(pa.array([pandas.NA, "a", pandas.NaT], pa.string(), from_pandas=True).null_count)
+"""
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout.split()[-3:] == ["0", "True", "True"]
+    assert done.stdout.split()[-1] == "2"
 
 
 def test_a_reader_who_has_gone_away_is_no_error(tmp_path):

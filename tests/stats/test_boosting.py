@@ -1,5 +1,6 @@
 """Boosted trees on codes, held against scikit-learn's and LightGBM's."""
 
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,7 +9,7 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from benchmarks.two_sample_trees import GROWN_BY
-from vr.stats.boosting import fit_boosted_trees, warm_up
+from vr.stats.boosting import fit_boosted_trees
 from vr.stats.resampling import auroc
 
 LEVELS = np.array([3, 12, 32, 33, 40, 70])
@@ -133,11 +134,29 @@ def test_fewer_columns_than_the_trees_split_on_are_refused():
 
 
 def test_warmed_up_nothing_is_compiled_any_more():
-    warm_up()
-    loops = [each for name in ("boosting", "leaf_masks") for each in vars(sys.modules[f"vr.stats.{name}"]).values()]
-    compiled = [each for each in loops if hasattr(each, "signatures")]
-    before = [len(each.signatures) for each in compiled]
-    assert any(before)
-    codes, labels, fresh = two_classes(0, 0.5)
-    fit_boosted_trees(codes, labels).log_odds(fresh)
-    assert [len(each.signatures) for each in compiled] == before
+    code = """
+import numpy as np
+from vr.stats import boosting, leaf_masks
+from vr.stats.boosting import fit_boosted_trees
+
+def signatures():
+    loops = [each for module in (boosting, leaf_masks) for each in vars(module).values() if hasattr(each, "signatures")]
+    return sum(len(each.signatures) for each in loops)
+
+boosting.warm_up()
+before = signatures()
+codes = np.random.default_rng(0).integers(0, 40, (300, 5), np.uint16)
+read_only = codes.copy()
+read_only.flags.writeable = False
+for each in (codes, read_only, codes.astype(np.uint8), np.asfortranarray(codes), codes[::2]):
+    fit_boosted_trees(each, each[:, 0] > 20).log_odds(each)
+print(before > 0, signatures() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "0"]
+
+
+def test_codes_beyond_the_largest_are_refused():
+    codes = np.array([[0], [70_000]], np.uint32)
+    with pytest.raises(ValueError, match="65535 is the largest"):
+        fit_boosted_trees(codes, np.array([1, 0]))

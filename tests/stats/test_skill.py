@@ -65,10 +65,45 @@ def test_a_column_loses_what_forests_of_either_side_differ_by(rng):
         assert lost.by_column[j] == pytest.approx((np.mean(losses) - test.losses[j]) / test.prior[j])
     # The mean of other rows predicts a little worse than a column's own, whose variance on these rows is 1.
     assert 1.0 <= test.prior[1] < 1.05
-    counts = test.prior - test.losses >= 0.05 * test.prior
-    expected = lost.by_column[counts].sum() / (1 - test.losses / test.prior)[counts].sum()
-    assert not counts[3]
-    assert lost.share == pytest.approx(expected)
+    counts = test.weights * (test.prior - test.losses >= 0.05 * test.prior)
+    assert counts[3] == 0
+    assert lost.share == pytest.approx(counts @ lost.by_column / (counts @ test.skill))
+
+
+def test_columns_at_which_real_rows_differ_among_themselves_count_for_less(rng):
+    def with_rare(n, rare):
+        rows = sample(rng, 4 * n)
+        is_rare = rows[:, 0] == 8
+        rows = np.concatenate([rows[is_rare][:rare], rows[~is_rare][: n - rare]])
+        # A few rows are all of its variance: with half as many, forests teach something else.
+        rows[:, 3] = np.where(rows[:, 0] == 8, 4, 1)
+        return rng.permutation(rows)
+
+    test = prepare(with_rare(200, 8), 100)
+    assert test.weights == pytest.approx(1 / (1 + (test.null_by_column / 0.05) ** 2))
+    assert test.weights[3] < 0.5 * test.weights[:3].min()
+    candidate = with_rare(100, 4)
+    without = candidate.copy()
+    without[:, 3] = 1
+    alike = replace(test, weights=np.ones(4))
+    more, more_alike = (each.lost(without).share - each.lost(candidate).share for each in (test, alike))
+    assert more < 0.15 < 0.2 < more_alike
+
+
+def test_columns_that_were_named_count_alike(rng):
+    test = prepare(sample(rng, 200), 100, targets={1: [1], 2: [2]})
+    assert test.weights.tolist() == [1.0, 1.0]
+
+
+def test_a_fold_does_not_weigh_its_own_null(rng, monkeypatch):
+    weighed = []
+    share = skill._share
+    monkeypatch.setattr(skill, "_share", lambda *given: weighed.append(given) or share(*given))
+    test = prepare(sample(rng, 200), 100)
+    squares = [(gap / test.prior) ** 2 for gap, *_ in weighed]
+    assert len(weighed) == test.num_folds == 2
+    for (*_, weights), of_the_other in zip(weighed, squares[::-1], strict=True):
+        assert weights == pytest.approx(1 / (1 + of_the_other / 2 / 0.05**2))
 
 
 def test_rows_are_judged_by_forests_that_did_not_see_them_and_where_none_predicts_nothing_is_lost(rng):

@@ -13,8 +13,8 @@ __all__ = ["do_without_pandas"]
 def do_without_pandas() -> None:
     """Lets pyarrow find no pandas at its first array, where it would import it for nothing: a quarter of a second.
 
-    Whoever imports pandas afterwards has it, and pyarrow converts its frames; but in lists pyarrow takes `pandas.NA`
-    for no null any more. So this is for processes in which all data is read from files.
+    Whoever imports pandas afterwards has it, and pyarrow converts its frames; but among objects, as in lists, it takes
+    `pandas.NA` and `pandas.NaT` for no nulls any more. So this is for processes in which all data is read from files.
     """
     if "pandas" in sys.modules:
         return

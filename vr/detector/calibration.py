@@ -221,6 +221,8 @@ def venn_abers(logits: np.ndarray, positive: np.ndarray, logit: float) -> tuple[
       Vovk and Petej 2014, Venn-Abers predictors (arXiv 1211.0025), section 4.
       Barlow et al. 1972, Statistical Inference under Order Restrictions, for the fit as a greatest least mean.
     """
+    if np.isnan(logit):
+        raise ValueError("a logit that is no number")
     order, place = np.unique(np.append(logits, logit), return_inverse=True)
     here = int(place[-1])
     cases = np.append(0, np.cumsum(np.bincount(place)))

@@ -5,7 +5,8 @@ that is greater. Of the hierarchy only parts of a least size count, and of these
 longest, in terms of one over the distance, beside all that they fall apart into.
 
 For the few hundred points that a report's clusters are found in: all distances are held at once. The labels are those
-of scikit-learn, which takes longer to import than all the rest of a short run does.
+of scikit-learn, but where distances are equal, which are in another order there on another processor; it takes longer
+to import than all the rest of a short run does.
 
 References:
   Campello, Moulavi and Sander 2013, Density-based clustering based on hierarchical density estimates.
@@ -55,8 +56,8 @@ def _spanning_edges(reach: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
         nearest[current] = np.inf
         current = int(np.argmin(nearest))
         ends[:, i], lengths[i] = (source[current], current), nearest[current]
-    # Many are of one length, that of a point's core; which of them comes first is as scikit-learn has it.
-    order = np.argsort(lengths)
+    # Many are of one length, that of a point's core: in the order in which they were found, on any processor.
+    order = np.argsort(lengths, kind="stable")
     return ends[0, order], ends[1, order], lengths[order]
 
 
@@ -103,7 +104,10 @@ class _Part:
 def _condensed(merges: list[_Merge], min_size: int) -> list[_Part]:
     """Returns the parts, each after that which it comes from, the whole first."""
     num = len(merges) + 1
-    size = lambda node: 1 if node < num else merges[node - num].size  # noqa: E731
+
+    def size(node: int) -> int:
+        return 1 if node < num else merges[node - num].size
+
     parts = [_Part(-1, 0.0, num)]
     waiting = deque([(2 * num - 2, 0)])
     while waiting:

@@ -31,12 +31,11 @@ def leaf_limits(codes: np.ndarray, labels: np.ndarray, depth: int, least: float)
     weight = 0.5 / np.bincount(labels, minlength=2)
     ends = np.cumsum(codes.max(axis=0).astype(np.int64) + 1)
     starts = ends - np.diff(ends, prepend=0)
-    placed = codes + starts  # every code of every column has a place of its own
     leaves: list[Limits] = []
     waiting: list[tuple[np.ndarray, Limits, int]] = [(np.arange(len(codes)), {}, 0)]
     while waiting:
         rows, limits, above = waiting.pop()
-        found = None if above == depth else _best_cut(placed[rows], labels[rows], weight, starts, ends, least)
+        found = None if above == depth else _best_cut(codes, rows, labels, weight, starts, ends, least)
         if found is None:
             leaves.append(limits)
             continue
@@ -60,13 +59,24 @@ def leaves_of(codes: np.ndarray, leaves: list[Limits]) -> np.ndarray:
 
 
 def _best_cut(
-    placed: np.ndarray, labels: np.ndarray, weight: np.ndarray, starts: np.ndarray, ends: np.ndarray, least: float
+    codes: np.ndarray,
+    rows: np.ndarray,
+    labels: np.ndarray,
+    weight: np.ndarray,
+    starts: np.ndarray,
+    ends: np.ndarray,
+    least: float,
 ) -> tuple[int, float] | None:
     """Returns the column and the cut between two codes that occur, None where there is none to be had."""
-    totals = np.bincount(labels, minlength=2)
+    totals = np.bincount(labels[rows], minlength=2)
     if not totals.all():
         return None
-    counts = np.stack([np.bincount(placed[labels == kind].ravel(), minlength=ends[-1]) for kind in (0, 1)])
+    # Every code of every column has a place of its own.
+    counts = np.empty((2, ends[-1]), np.int64)
+    for kind in (0, 1):
+        mine = codes[rows[labels[rows] == kind]]
+        for column, start, end in zip(mine.T, starts, ends, strict=True):
+            counts[kind, start:end] = np.bincount(column, minlength=end - start)
     summed = np.concatenate([np.zeros((2, 1), np.int64), np.cumsum(counts, axis=1)], axis=1)
     before = np.repeat(summed[:, starts], ends - starts, axis=1)
     left = summed[:, 1:] - before

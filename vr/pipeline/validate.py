@@ -2,7 +2,6 @@
 
 import os
 import platform
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -44,7 +43,7 @@ from vr.signatures.library import Library, open_library
 __all__ = ["validate"]
 
 _CALIBRATED_CASCADE = "laptop"  # whose tiers the labelled benchmark was measured with
-_PACKAGES = ("jax", "flax", "optax", "numpy", "scipy", "scikit-learn", "numba", "faiss-cpu", "pyarrow")
+_PACKAGES = ("jax", "flax", "optax", "numpy", "scipy", "scikit-learn", "lightgbm", "numba", "faiss-cpu", "pyarrow")
 
 
 def validate(
@@ -343,9 +342,6 @@ def _versions() -> dict[str, str]:
     # One that is not installed was not needed; a finished run is not lost for want of its version.
     versions = {"vr": str(version_of("vr")), "python": platform.python_version()}
     versions |= {name: version for name in _PACKAGES if (version := version_of(name)) is not None}
-    if (lightgbm := sys.modules.get("lightgbm")) is not None:
-        # Installed is not loaded, which only the planner's trees ask for: where it cannot be, others are grown.
-        versions["lightgbm"] = lightgbm.__version__
     return versions
 
 

@@ -3,8 +3,8 @@
 Each tree is fitted to the gradient and the curvature of the log-loss at the sum of those before it. Codes are binned,
 and a node knows of each column and bin how many of its rows there are and what these sum up to; the better of all cuts
 between two bins parts it. The node that gains most is parted next, until there are as many leaves as a tree may have.
-Of two new nodes only the smaller one is counted: the other is what is left of their parent. By the same rules LightGBM
-and scikit-learn grow the same trees, but where two cuts are equally good (`benchmarks/two_sample_trees.py`); they take
+Of two new nodes only the smaller one is counted: the other is what is left of their parent. scikit-learn grows the same
+trees, but where two cuts are equally good, and LightGBM nearly the same (`benchmarks/two_sample_trees.py`); they take
 longer to load than hundreds of these to grow.
 
 References:
@@ -22,6 +22,7 @@ __all__ = ["BoostedTrees", "fit_boosted_trees", "warm_up"]
 
 _TREES, _LEAVES, _LEARNING_RATE, _BINS = 20, MOST_LEAVES, 0.3, 32
 _LEAF_ROWS, _LEAF_HESSIAN = 20, 1e-3
+_LARGEST = 65_535  # code
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def fit_boosted_trees(codes: np.ndarray, labels: np.ndarray) -> BoostedTrees:
     """Returns trees that tell rows labelled 1 from those labelled 0.
 
     Args:
-      codes: Unsigned `[n, d]`, at least one row.
+      codes: Unsigned `[n, d]`, codes up to 65,535.
       labels: `[n]`, 0 or 1, both of them present.
 
     Raises:
@@ -50,6 +51,8 @@ def fit_boosted_trees(codes: np.ndarray, labels: np.ndarray) -> BoostedTrees:
         raise ValueError(
             f"{codes.dtype} codes of {len(codes)} rows, {len(is_first)} labels, {is_first.sum()} of them 1"
         )
+    if codes.dtype.itemsize > 2 and codes.size and codes.max() > _LARGEST:
+        raise ValueError(f"a code of {codes.max()}, where {_LARGEST} is the largest")
     bins = tuple(_bins(column) for column in codes.T)
     leaf_rows = min(_LEAF_ROWS, max(1, len(codes) // 10))
     num_bins = np.array([table[-1] + 1 for table in bins], np.int64)

@@ -43,8 +43,9 @@ def compiled(function: _Function) -> _Function:
 
     What is kept lies in NUMBA_CACHE_DIR, beside the module's bytecode, or in the user's own cache, in the first of them
     that can be written, and is trusted as bytecode is. Where none can be, every process compiles anew. It is known by
-    the file of the function alone: compiled functions call none of another file, and a change here asks for theirs to
-    be touched. Sums stay in the order in which they are written. Nothing checks bounds: that is for who calls.
+    the file of the function alone: compiled functions call none of another file, and where a constant of another one
+    changes, as where this one does, theirs is to be touched. Sums stay in the order in which they are written. Nothing
+    checks bounds: that is for who calls.
     """
     dispatcher: Any = numba.njit(nogil=True)(function)
     with suppress(RuntimeError):  # no folder to keep it in

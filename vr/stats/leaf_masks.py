@@ -75,7 +75,8 @@ class LeafMasks:
         if codes.dtype.kind != "u" or (len(self.column) and self.column.max() >= codes.shape[1]):
             raise ValueError(f"{codes.dtype} in {codes.shape[1]} columns, which are no codes of these trees")
         small = codes if codes.dtype.itemsize <= 2 else np.minimum(codes, _LARGEST)
-        rows = np.ascontiguousarray(small, np.uint16)
+        # Writable, too: loops are compiled for each kind of array.
+        rows = np.require(small, np.uint16, ["C", "W"])
         return _read(self.column, self.first, self.last, self.words, self.values, self.offset, _LOWEST, rows)
 
 
@@ -85,7 +86,7 @@ def leaf_masks(splits: Splits, values: np.ndarray, numbers: Sequence[np.ndarray]
     Args:
       splits: Of all trees.
       values: float `[trees, 8]`, by leaf.
-      numbers: For each column `[K]`, the number that the trees compare, by code.
+      numbers: For each column `[K]`, the number that the trees compare, by code; K at most 65,536.
       offset: What the sum begins with.
     """
     columns, position = np.unique(splits.column, return_inverse=True)

@@ -2,15 +2,17 @@
 
 Every column is predicted from all others, on real rows that neither forest was fitted to:
 
-    lost = sum_j (L_candidate,j - L_real,j) / L_mean,j  /  sum_j (L_mean,j - L_real,j) / L_mean,j
+    lost = sum_j w_j (L_candidate,j - L_real,j) / L_mean,j  /  sum_j w_j (L_mean,j - L_real,j) / L_mean,j
 
 over the columns with skill to lose. The quotient of the sums, and not the mean of quotients: on a few hundred rows a
-column's own skill is hardly known, and dividing by it one by one lets the least predictable column decide. Columns that
-somebody named, since they are to be predicted, are few, and get larger forests.
+column's own skill is hardly known, and dividing by it one by one lets the least predictable column decide. A column
+counts for less, w_j, the further apart forests of different real rows are at it: where a few rows make up most of its
+variance, any other rows teach something else. Columns that somebody named, since they are to be predicted, are few, get
+larger forests, and count alike.
 
 References:
   Esteban et al. 2017 (arXiv 1706.02633) for training on synthetic and testing on real rows; Geurts, Ernst and Wehenkel
-  2006, Extremely randomized trees.
+  2006, Extremely randomized trees; DerSimonian and Laird 1986 for weights by a variance of its own and a common one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,6 +32,7 @@ _LEAF_ROWS = 3
 _MOST_COLUMNS = 10
 _MOST_FOLDS = 5
 _MIN_SKILL = 0.05  # share of the mean's loss that real rows must save on a column for its loss of skill to count
+_COMMON = 0.05  # spread of a column's R2 lost, by other real rows, at which it counts half
 _MIN_ROWS = 40
 
 
@@ -63,6 +66,7 @@ class SkillTest:
       train_rows: Rows that every forest is fitted to, of either arm.
       losses: float `[p]`, mean squared error of forests fitted to real rows, judged on other folds.
       prior: float `[p]`, that of predicting the mean.
+      weights: float `[p]`, in (0, 1], how much a column counts; 1 of named ones.
       null_std: Standard deviation of a share lost by real rows, see `prepare_skill_test`; its mean is 0.
       null_by_column: float `[p]`, the same of a column's R2 lost.
       seed: Of the draws and trees.
@@ -77,6 +81,7 @@ class SkillTest:
     train_rows: int
     losses: np.ndarray
     prior: np.ndarray
+    weights: np.ndarray
     null_std: float
     null_by_column: np.ndarray
     seed: int
@@ -119,7 +124,7 @@ class SkillTest:
             return [_loss(self.basis, codes[rows], self.codes, j, seed, self.hidden) for seed, rows in pairs]
 
         gaps = np.array(each(learnt, self.columns.tolist(), threads)).reshape(-1, num_draws) - self.losses[:, None]
-        shares = tuple(_share(gap, self.losses, self.prior) for gap in gaps.T)
+        shares = tuple(self._share(gap) for gap in gaps.T)
         by_column = _per_prior(gaps.mean(axis=1), self.prior)
         return SkillLost(float(np.mean(shares)), float(np.std(shares)), shares, by_column)
 
@@ -161,7 +166,10 @@ class SkillTest:
             pairs = zip(train, test, strict=True)
             return float(np.mean([_loss(self.basis, x, y, j, self.seed, self.hidden) for x, y in pairs]))
 
-        return _share(np.array(each(learnt, self.columns.tolist(), threads)) - self.losses, self.losses, self.prior)
+        return self._share(np.array(each(learnt, self.columns.tolist(), threads)) - self.losses)
+
+    def _share(self, gap: np.ndarray) -> float:
+        return _share(gap, self.losses, self.prior, self.weights)
 
 
 def prepare_skill_test(
@@ -227,8 +235,15 @@ def prepare_skill_test(
     gaps = found[:, :, 3] - found[:, :, 2]
     # Root mean squares, as the mean is known to be 0; over folds, which judge by other rows, so that their mean varies
     # less than each.
-    null = np.array([_share(gap, losses, prior) for gap in gaps.T])
-    by_column = np.array([_per_prior(gap, prior) for gap in gaps.T])
+    squares = np.array([_per_prior(gap, prior) ** 2 for gap in gaps.T])
+    null_by_column = np.sqrt(squares.mean(axis=0) / folds)
+
+    def weigh(squares: np.ndarray) -> np.ndarray:
+        return np.ones(len(columns)) if hidden else 1.0 / (1.0 + squares.mean(axis=0) / folds / _COMMON**2)
+
+    # A fold whose gaps are large has small weights by its own: those of the others are as a candidate meets them.
+    others = [weigh(np.delete(squares, k, axis=0)) for k in range(folds)]
+    null = np.array([_share(gap, losses, prior, w) for gap, w in zip(gaps.T, others, strict=True)])
     return SkillTest(
         codes=codes,
         rows=rows,
@@ -237,8 +252,9 @@ def prepare_skill_test(
         train_rows=size,
         losses=losses,
         prior=prior,
+        weights=weigh(squares),
         null_std=float(np.sqrt(np.mean(null**2) / folds)),
-        null_by_column=np.sqrt(np.mean(by_column**2, axis=0) / folds),
+        null_by_column=null_by_column,
         seed=seed,
         num_folds=folds,
         hidden=hidden,
@@ -257,10 +273,10 @@ def _predictable(basis: ColumnBasis, codes: np.ndarray) -> np.ndarray:
     return np.sort(known[np.argsort(-r2[known], kind="stable")[:_MOST_COLUMNS]])
 
 
-def _share(gap: np.ndarray, losses: np.ndarray, prior: np.ndarray) -> float:
+def _share(gap: np.ndarray, losses: np.ndarray, prior: np.ndarray, weights: np.ndarray) -> float:
     skill = _skill(losses, prior)
-    counts = skill >= _MIN_SKILL
-    return float(_per_prior(gap, prior)[counts].sum() / skill[counts].sum()) if counts.any() else 0.0
+    counts = np.where(skill >= _MIN_SKILL, weights, 0.0)
+    return float(counts @ _per_prior(gap, prior) / (counts @ skill)) if counts.any() else 0.0
 
 
 def _skill(losses: np.ndarray, prior: np.ndarray) -> np.ndarray:

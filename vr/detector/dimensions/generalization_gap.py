@@ -25,13 +25,15 @@ _METRICS = {
     "skill_lost_trees": MetricSpec(
         "Skill lost, trees",
         "Share of the skill at predicting each column from the others, on real rows, that forests of randomised trees "
-        "lose by learning from the candidate: 0 none, or none to lose, 1 all; null: two parts of the reference.",
+        "lose by learning from the candidate: 0 none, or none to lose, 1 all; null: two parts of the reference. "
+        "Columns at which forests of these differ count for less.",
         floor=0.05,
         judged=True,
     ),
     "skill_lost_targets": MetricSpec(
         "Skill lost at the targets",
-        "The same of the columns that the model is to predict (targets) alone, in the place of that of all columns.",
+        "The same of the columns that the model is to predict (targets) alone, which count alike, in the place of that "
+        "of all columns.",
         floor=0.05,
         judged=True,
     ),
