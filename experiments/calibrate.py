@@ -32,7 +32,7 @@ from benchmarks.collapse.protocol import Cases
 from vr.detector.calibration import SKILL_LOST, SKILL_LOST_TARGETS, Calibration
 
 CALIBRATION = Path(__file__).parents[1] / "vr" / "detector" / "calibration.json"
-VERSION = "2026.11.7"
+VERSION = "2026.11.8"
 # A head that is wrong more often than this where it does not say `review` may say nothing else.
 _MOST_ERRORS = 0.1
 LINES = ("all", "clear", "abstaining", "from_reference", "noisy_labels", "any_label", "one_target")  # of a card
@@ -44,7 +44,6 @@ HEADS: dict[str, tuple[str, ...]] = {
     "trained": (
         _SKILL,
         "generalization_gap.log_ratio",
-        "entropy_stability.coverage_deficit",
         "spectral_coherence.spectrum_divergence",
         "correlation_preservation.dependence_change_rms:shift",
     ),
