@@ -74,6 +74,8 @@ def main() -> None:
     threading.Thread(target=_listen, args=(requests, stopped), daemon=True).start()
     begun = requests.get()
     worker = _Worker(begun["base"], begun["threads"])
+    # Modules are searched for garbage no more, in a process that ends with all that they hold.
+    gc.freeze()
     say({"ready": True})
     while True:
         request = requests.get()
@@ -123,8 +125,6 @@ class _Worker:
         self._reading = self._new_reading()
         self._read_for: str | None = None
         self._references = References()
-        # Modules are searched for garbage no more, in a process that ends with all that they hold.
-        gc.freeze()
 
     def work(self, request: Mapping[str, Any], say: Say, is_stopped: Callable[[], bool] = lambda: False) -> None:
         """Does one validation; whatever becomes of it is one line, `finished`, `failed` or `stopped`.
