@@ -3,18 +3,20 @@
     python -m benchmarks.validate_latency [--rows 10000] [--columns 12] [--repeats 3] [--long] [--plain PYTHON]
 
 Times the command line as a user meets it, imports and reports included: statistics only (`cascade=none`), of all
-columns and for a named target, `smoke`, and `laptop`, each with the compilation cache empty (`cold`) and filled
-(`warm`). `--long` adds `laptop` on 1M x 20 against 1M x 20. Also times `import vr`. PYTHON is the interpreter of an
+columns and for a named target, as the first run of an installation (`nothing kept`) and as any later one; `smoke`, and
+`laptop`, with the compilation cache empty (`cold`) and filled (`warm`). `--long` adds `laptop` on 1M x 20 against 1M x 20. Also times `import vr`. PYTHON is the interpreter of an
 environment with `pip install .` and nothing else: `cascade=none` is timed there too, without pandas, which scikit-learn
 and pyarrow load where it is installed. Writes results/validate_latency.json.
 """
 
 import argparse
+import os
 import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +28,8 @@ from benchmarks.profile_throughput import write
 _RUN = """
 import os, sys, tempfile
 os.environ["XDG_CACHE_HOME"] = {cache!r} or tempfile.mkdtemp(dir={scratch!r})
+if {is_first!r}:
+    os.environ["NUMBA_CACHE_DIR"] = os.environ["XDG_CACHE_HOME"]
 sys.argv[1:] = {words!r}
 from vr.cli import main
 if code := main():
@@ -35,17 +39,25 @@ print(account())
 """
 
 
-def command(words: Sequence[str], scratch: Path, *, is_cold: bool = False, python: str = sys.executable) -> list[str]:
+def command(
+    words: Sequence[str],
+    scratch: Path,
+    *,
+    is_cold: bool = False,
+    is_first: bool = False,
+    python: str = sys.executable,
+) -> list[str]:
     """Returns what runs `vr` with `words` in a fresh process, ends as it ends, and accounts for what it took.
 
     Args:
       words: The command line after `vr`.
       scratch: Where the compilation cache is.
       is_cold: Whether every run finds the cache empty, rather than as the last one left it.
+      is_first: Whether it finds none of Numba's loops either.
       python: The interpreter.
     """
-    cache = "" if is_cold else str(scratch / "cache")
-    return [python, "-c", _RUN.format(cache=cache, scratch=str(scratch), words=list(words))]
+    cache = "" if is_cold or is_first else str(scratch / "cache")
+    return [python, "-c", _RUN.format(cache=cache, scratch=str(scratch), is_first=is_first, words=list(words))]
 
 
 def table(rows: int, columns: int, seed: int) -> pa.Table:
@@ -72,23 +84,24 @@ def main() -> None:
     parser.add_argument("--long", action="store_true")
     parser.add_argument("--plain", metavar="PYTHON")
     args = parser.parse_args()
+    # Where it is set every run compiles the package's own sources again, which no installed package does.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for seed, part in enumerate(("candidate", "reference")):
             pq.write_table(table(args.rows, args.columns, seed), folder / f"{part}.parquet")
 
-        def validate(
-            *overrides: str, suffix: str = "", is_cold: bool = False, python: str = sys.executable
-        ) -> list[str]:
+        def validate(*overrides: str, suffix: str = "", **how: Any) -> list[str]:
             words = ["validate", f"{folder}/candidate{suffix}.parquet"]
             words += ["--reference", f"{folder}/reference{suffix}.parquet"]
             words += ["--output", f"{folder}/out", "--force", "--quiet", *overrides]
-            return command(words, folder, is_cold=is_cold, python=python)
+            return command(words, folder, **how)
 
         commands = {
             "import vr": [sys.executable, "-c", "import vr\nfrom benchmarks.measure import account\nprint(account())"],
             "cascade=none": validate("cascade=none"),
             "cascade=none, a target named": validate("cascade=none", "targets=[x0]"),
+            "cascade=none, nothing kept": validate("cascade=none", is_first=True),
             "cascade=smoke, cold": validate("cascade=smoke", is_cold=True),
             "cascade=laptop, cold": validate("cascade=laptop", is_cold=True),
             "cascade=laptop, warm": validate("cascade=laptop"),
@@ -98,8 +111,9 @@ def main() -> None:
             commands["cascade=none, a target named, plain install"] = validate(
                 "cascade=none", "targets=[x0]", python=args.plain
             )
-        # One run that nobody counts fills the cache that `warm` reads.
-        rounds({"filling the cache": commands["cascade=laptop, warm"]}, 1)
+        # One run of each that nobody counts fills the caches that later ones read.
+        kept = {name: run for name, run in commands.items() if not name.endswith(("cold", "nothing kept"))}
+        rounds({f"filling the caches, {name}": run for name, run in kept.items()}, 1)
         timings = rounds(commands, args.repeats)
         result = {
             "rows": args.rows,

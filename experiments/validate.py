@@ -22,7 +22,8 @@ from hydra.errors import CompactHydraException
 from omegaconf import DictConfig
 
 from vr.cascade.hosts import Hosts, leave
-from vr.config import HYDRA_VERSION_BASE, config_folder, from_hydra, register, to_dict
+from vr.config import HYDRA_VERSION_BASE, from_hydra, register, to_dict
+from vr.config_folder import config_folder
 from vr.core.errors import PeerLostError, PreemptedError, VrError
 from vr.pipeline.config import Config
 from vr.pipeline.report import write_atomically

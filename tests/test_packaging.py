@@ -83,7 +83,7 @@ def test_the_installed_command_prints_the_schema(installed, tmp_path):
 
 def test_the_installed_configuration_composes(installed, tmp_path):
     code = (
-        "from vr.config import compose, config_folder; print(config_folder()); "
+        "from vr.config import compose; from vr.config_folder import config_folder; print(config_folder()); "
         "print(compose(['cascade=smoke', 'seed=3']).cascade.preset, compose([]).seed)"
     )
     done = run(installed / "python", "-c", code, cwd=tmp_path)

@@ -400,12 +400,15 @@ def _configured(
     from vr.core.garbage import uncollected
 
     with uncollected():
-        from vr.config import compose
-        from vr.data.without_pandas import do_without_pandas
+        from vr.composed import composed
 
-        config = compose(words)
-    if _OWN_PROCESS.get():
-        do_without_pandas()
+        config = composed(words)
+        if _OWN_PROCESS.get():
+            from vr.data.without_pandas import do_without_pandas
+            from vr.stats.without_f2py import do_without_f2py
+
+            do_without_pandas()
+            do_without_f2py()
     sections = {}
     for name, (uri, kind) in (("data", data), ("reference", reference)):
         given = {key: value for key, value in (("uri", uri), ("format", kind)) if value is not None}

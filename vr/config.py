@@ -9,7 +9,6 @@ import functools
 import threading
 import typing
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from hydra import compose as hydra_compose
@@ -23,13 +22,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vr.cascade.config import CascadeConfig
+from vr.config_folder import config_folder
 from vr.core.errors import ConfigError
 from vr.core.plain import to_plain
 from vr.data.config import DataConfig
 from vr.detector.config import DetectorConfig
 from vr.pipeline.config import Config, EngineConfig, TrackingConfig
 
-__all__ = ["chosen_options", "compose", "compose_section", "config_folder", "from_hydra", "register", "to_dict"]
+__all__ = ["chosen_options", "compose", "compose_section", "from_hydra", "register", "to_dict"]
 
 # Hydra's grammar and search paths behave as they did in this release whatever later ones change.
 HYDRA_VERSION_BASE = "1.3"
@@ -46,13 +46,6 @@ _GROUPS: dict[str, type] = {
 _APART = ("server", "worker")
 # Hydra keeps one global instance and one global store, so one composition at a time.
 _LOCK = threading.RLock()
-
-
-def config_folder() -> Path:
-    """Returns the folder of the YAML groups: `conf/` of a checkout, `vr/_conf/` of an installed wheel."""
-    package = Path(__file__).resolve().parent
-    installed = package / "_conf"
-    return installed if installed.is_dir() else package.parent / "conf"
 
 
 @functools.cache

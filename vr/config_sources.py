@@ -6,7 +6,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from vr.config import chosen_options, config_folder
+from vr.config import chosen_options
+from vr.config_folder import config_folder
 
 __all__ = ["COMMAND_LINE", "DEFAULT", "leaves", "sources_of"]
 

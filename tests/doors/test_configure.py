@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vr.cascade.config import preset
-from vr.config import compose, config_folder, to_dict
+from vr.config import compose, to_dict
+from vr.config_folder import config_folder
 from vr.core.errors import ConfigError
 from vr.core.garbage import uncollected
 from vr.pipeline.config import Config, TrackerKind

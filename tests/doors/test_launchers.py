@@ -11,7 +11,8 @@ from hydra import compose, initialize_config_dir
 from hydra.core.plugins import Plugins
 
 from tests.doors.test_runs import real_rows
-from vr.config import HYDRA_VERSION_BASE, config_folder, register
+from vr.config import HYDRA_VERSION_BASE, register
+from vr.config_folder import config_folder
 
 
 @pytest.mark.parametrize(

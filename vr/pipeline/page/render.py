@@ -9,17 +9,14 @@ import hashlib
 import json
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vr.pipeline.page import sections, summary
 from vr.pipeline.page.explanations import DIMENSIONS, SECTIONS
 from vr.pipeline.page.nulls import TICKS, WIDTH, position
-from vr.pipeline.page.text import clip, count, label, number
+from vr.pipeline.page.text import clip, label
 from vr.pipeline.page.variety import variety_view
 from vr.pipeline.report import Status, ValidationReport
-
-if TYPE_CHECKING:
-    import jinja2
 
 __all__ = ["render", "render_summary"]
 
@@ -60,13 +57,20 @@ def render(report: ValidationReport) -> str:
         "policy": _policy(library, script),
         "payload": _embedded({item.id: {"kind": item.kind, "data": item.data} for item in shelf.views}),
     }
-    return _environment().get_template("page.html.j2").render(context)
+    return _template("page.html.j2").render(context)
 
 
 def render_summary(report: ValidationReport) -> str:
     """Returns verdict, probability, scores and worst columns as a fragment without scripts, for notebooks."""
     rows = summary.scores(report)
-    return _environment().get_template("summary.html.j2").render(_headline(report, rows, sections.PlotShelf()))
+    return _template("summary.html.j2").render(_headline(report, rows, sections.PlotShelf()))
+
+
+def _template(name: str) -> Any:
+    # Loaded where there is something to fill.
+    from vr.pipeline.page.templating import environment
+
+    return environment().get_template(name)
 
 
 def _headline(report: ValidationReport, rows: list[summary.ScoreRow], shelf: sections.PlotShelf) -> dict[str, Any]:
@@ -143,18 +147,3 @@ def _asset(name: str) -> str:
 def _library() -> tuple[str, str]:
     """The chart library as one script, and the licences that travel with it."""
     return _asset("vega.min.js") + "\n" + _asset("vega-interpreter.min.js"), _asset("LICENSE.vega.txt")
-
-
-@cache
-def _environment() -> "jinja2.Environment":
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("vr.pipeline.page", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"count": count, "number": number, "clip": clip}
-    return environment

@@ -1,0 +1,32 @@
+"""Settings as plain values and back."""
+
+import json
+
+import pytest
+
+from vr.config import compose
+from vr.core.errors import ConfigError
+from vr.core.plain import from_plain, to_plain
+from vr.pipeline.config import Config
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        *([f"cascade={name}"] for name in ("none", "smoke", "laptop", "h100_large")),
+        ["targets=[a,b]", "data.types.a=text", "detector=strict", "data.uri=x.parquet", "tracking=wandb"],
+    ],
+)
+def test_a_configuration_comes_back_as_it_was(words):
+    config = compose(words)
+    again = from_plain(Config, json.loads(json.dumps(to_plain(config))))
+    # The text too: 1 and 1.0 are equal.
+    assert again == config
+    assert repr(again) == repr(config)
+
+
+def test_what_comes_back_is_checked():
+    document = to_plain(compose([])) | {"engine": {"threads": -1}}
+    with pytest.raises(ConfigError, match=r"engine\.threads"):
+        from_plain(Config, document)
