@@ -4,9 +4,10 @@
 
 Times the command line as a user meets it, imports and reports included: statistics only (`cascade=none`), of all
 columns and for a named target, as the first run of an installation (`nothing kept`) and as any later one; `smoke`, and
-`laptop`, with the compilation cache empty (`cold`) and filled (`warm`). `--long` adds `laptop` on 1M x 20 against 1M x 20. Also times `import vr`. PYTHON is the interpreter of an
-environment with `pip install .` and nothing else: `cascade=none` is timed there too, without pandas, which scikit-learn
-and pyarrow load where it is installed. Writes results/validate_latency.json.
+`laptop`, with the compilation cache empty (`cold`) and filled (`warm`). `--long` adds `laptop` on 1M x 20 against
+1M x 20. Also times `import vr`. PYTHON is the interpreter of an environment with `pip install .` and nothing else:
+`cascade=none` is timed there too, without pandas, which scikit-learn and pyarrow load where it is installed. Writes
+results/validate_latency.json.
 """
 
 import argparse

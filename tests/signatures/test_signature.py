@@ -86,6 +86,10 @@ def test_the_shipped_library_is_whole_and_small(repository):
     path = repository / "vr" / "signatures" / "shipped.json"
     assert path.stat().st_size < 1_000_000
     shipped = load_shipped()
+    # It is read unchecked: it is what checking gives, in every value and type.
+    checked = read_document(path)
+    assert repr(shipped) == repr(checked)
+    assert shipped == checked
     assert len({each.id for each in shipped.signatures}) == len(shipped.signatures) > 500
     assert {each.outcome.label for each in shipped.signatures} == {"healthy", "grey", "collapsed"}
     assert len({each.origin.dataset for each in shipped.signatures}) >= 20
