@@ -404,9 +404,11 @@ def _configured(
 
         config = composed(words)
         if _OWN_PROCESS.get():
+            from vr.core.memory import keep_freed_memory
             from vr.data.without_pandas import do_without_pandas
             from vr.stats.without_f2py import do_without_f2py
 
+            keep_freed_memory()
             do_without_pandas()
             do_without_f2py()
     sections = {}

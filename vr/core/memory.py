@@ -1,10 +1,16 @@
-"""Memory that this process has had."""
+"""Memory of this process: the most that it has had, and what it keeps of what was freed."""
 
+import ctypes
 import resource
 import sys
 from pathlib import Path
 
-__all__ = ["peak_bytes"]
+__all__ = ["keep_freed_memory", "peak_bytes"]
+
+# Parameters of mallopt(3), and what is kept: arrays of up to 32 MiB, the most that it allows, all of them together as
+# many as a validation of samples holds at a time.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_KEPT_BLOCK, _KEPT_BYTES = 32 << 20, 512 << 20
 
 
 def peak_bytes() -> int:
@@ -16,3 +22,15 @@ def peak_bytes() -> int:
                 return int(line.split()[1]) * 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def keep_freed_memory() -> bool:
+    """Lets memory that was freed stay with this process for what comes next, in place of going to the system and back.
+
+    Statistics make and drop an array of some MB thousands of times, and each page that the system gives is one that it
+    has to clear. Returns whether the C library can do so: glibc does.
+    """
+    if sys.platform != "linux":
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    return bool(mallopt and mallopt(_MMAP_THRESHOLD, _KEPT_BLOCK) and mallopt(_TRIM_THRESHOLD, _KEPT_BYTES))
