@@ -408,7 +408,9 @@ def _configured(
             from vr.data.without_pandas import do_without_pandas
             from vr.stats.without_f2py import do_without_f2py
 
-            keep_freed_memory()
+            # Where proxies train it would come on top of the most memory that is ever had.
+            if not config.cascade.tiers:
+                keep_freed_memory()
             do_without_pandas()
             do_without_f2py()
     sections = {}
