@@ -109,6 +109,8 @@ def test_a_density_is_one_over_the_median_distance_to_the_fifth_neighbour(width)
     points = np.concatenate([rng.normal(size=(300, width)), np.ones((40, width))])
     kept = points[np.arange(200) * 340 // 200]
     distances = nearest_distances(kept, kept, 5, exclude_self=True)[:, -1]
-    assert _density(points, 200, 5) == 1.0 / np.median(distances)
+    assert _density(points, 200, 5) == pytest.approx(1.0 / np.median(distances), rel=1e-12)
+    # Far from the origin and of another unit it is the same.
+    assert _density(points * 1e-6 + 3.0, 200, 5) == pytest.approx(1e6 / np.median(distances), rel=1e-8)
     assert _density(np.ones((60, width)), 60, 5) is None
     assert _density(points, 10, 5) is None

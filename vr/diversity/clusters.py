@@ -20,6 +20,7 @@ __all__ = ["Cluster", "Clustering", "Clusters", "find_clusters"]
 
 _BLOCK_ROWS = 1_024  # rows assigned at once: 4 MB of distances, within a cache
 _PLACED_ROWS = 4_096
+_ROUNDING = 1e-13  # of a squared distance that comes from products, over the largest squared norm
 
 
 @dataclass(frozen=True)
@@ -256,11 +257,17 @@ def _density(points: np.ndarray, num_rows: int, k: int) -> float | None:
     if num_rows <= 2 * k:
         return None
     points = points[np.arange(num_rows) * len(points) // num_rows]
-    # So few rows that all distances take less time than a search for the nearest.
-    apart = points[:, None] - points
-    squared = np.square(apart, out=apart).sum(axis=-1)
+    points = points - points.mean(axis=0)
+    # So few rows that all distances take less time than a search for the nearest; by products, in a third of the time
+    # of differences, whose rounding is that of the squared norms.
+    norms = np.einsum("ij,ij->i", points, points)
+    squared = points @ (-2.0 * points.T)
+    squared += norms
+    squared += norms[:, None]
     np.fill_diagonal(squared, np.inf)
-    distance = float(np.median(np.sqrt(np.partition(squared, k - 1, axis=1)[:, k - 1])))
+    squared = np.partition(squared, k - 1, axis=1)[:, k - 1]
+    squared[squared < _ROUNDING * norms.max()] = 0.0
+    distance = float(np.median(np.sqrt(squared)))
     return 1.0 / distance if distance > 0 else None
 
 
