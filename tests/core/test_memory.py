@@ -35,17 +35,20 @@ _FAULTS = """
 import resource, numpy as np
 from vr.core.memory import keep_freed_memory
 {call}
-for _ in range(50):
-    np.ones(1 << 20)
+for _ in range({rounds}):
+    arrays = [np.ones(2 << 20) for _ in range(8)]
+    del arrays
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
 """
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
 def test_memory_that_was_freed_is_used_again(repository):
-    def faults(call: str) -> int:
-        words = [sys.executable, "-c", _FAULTS.format(call=call)]
+    def faults(call: str, rounds: int) -> int:
+        words = [sys.executable, "-c", _FAULTS.format(call=call, rounds=rounds)]
         return int(subprocess.run(words, capture_output=True, text=True, check=True, cwd=repository).stdout)
 
-    # Fifty times 8 MiB are 102,400 pages of 4 KiB, or 200 of 2 MiB; kept they are cleared once.
-    assert faults("assert keep_freed_memory()") + 180 < faults("")
+    # A round takes 128 MiB: 64 pages, where they are as large as 2 MiB.
+    first, later = ([faults(call, rounds) for rounds in (2, 22)] for call in ("", "assert keep_freed_memory()"))
+    assert first[1] - first[0] > 20 * 60
+    assert later[1] - later[0] < 60

@@ -30,6 +30,23 @@ def test_what_is_not_as_it_was_written_is_not_recalled(cache, damage):
     assert recall("things", "a") is None
 
 
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="no such users")
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_what_others_can_write_is_not_recalled(cache, what):
+    remember("things", "a", b"content")
+    (file,) = (cache / "things").iterdir()
+    assert file.parent.stat().st_mode & 0o777 == 0o700
+    (file if what == "file" else file.parent).chmod(0o777)
+    assert recall("things", "a") is None
+
+
+def test_where_nobody_has_a_home_nothing_is_kept(cache, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("platformdirs.user_cache_dir", lambda name: f"~/.cache/{name}")
+    remember("things", "a", b"content")
+    assert (recall("things", "a"), list(tmp_path.iterdir())) == (None, [])
+
+
 def test_where_nothing_can_be_written_nothing_is_missed(cache):
     cache.write_text("a file where the folder would be")
     remember("things", "a", b"1")

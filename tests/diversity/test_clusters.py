@@ -113,4 +113,9 @@ def test_a_density_is_one_over_the_median_distance_to_the_fifth_neighbour(width)
     # Far from the origin and of another unit it is the same.
     assert _density(points * 1e-6 + 3.0, 200, 5) == pytest.approx(1e6 / np.median(distances), rel=1e-8)
     assert _density(np.ones((60, width)), 60, 5) is None
+    # Most of them equal, away from the mean: what products round to is no distance.
+    for seed in range(20):
+        others = np.random.default_rng(seed).normal(size=(60, width)) * 100
+        equal = np.repeat(np.random.default_rng(seed).normal(size=(1, width)) * 50, 140, axis=0)
+        assert _density(np.concatenate([others, equal]), 200, 5) is None
     assert _density(points, 10, 5) is None

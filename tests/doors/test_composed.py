@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -43,11 +44,16 @@ def test_other_words_are_another_configuration(calls):
     assert (composed(["seed=3"]).seed, composed(["seed=4"]).seed, len(calls)) == (3, 4, 2)
 
 
-def test_another_file_of_settings_is_composed_anew(calls, tmp_path, monkeypatch):
-    folder = tmp_path / "conf"
-    shutil.copytree(vr.composed.config_folder(), folder)
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    copy = tmp_path / "conf"
+    shutil.copytree(vr.composed.config_folder(), copy)
     for module in (vr.composed, vr.config):
-        monkeypatch.setattr(module, "config_folder", lambda: folder)
+        monkeypatch.setattr(module, "config_folder", lambda: copy)
+    return copy
+
+
+def test_another_file_of_settings_is_composed_anew(calls, folder):
     assert composed([]).seed == 0
     (folder / "config.yaml").write_text((folder / "config.yaml").read_text().replace("seed: 0", "seed: 9"))
     assert composed([]).seed == 9
@@ -58,6 +64,26 @@ def test_what_asks_the_environment_is_composed_every_time(calls, monkeypatch):
     for name in ("a.csv", "b.csv"):
         monkeypatch.setenv("DATASET", name)
         assert composed(["data.uri=${oc.env:DATASET}"]).data.uri == name
+    assert len(calls) == 2
+
+
+def test_a_file_that_asks_the_environment_is_composed_every_time(calls, folder, monkeypatch):
+    (folder / "config.yaml").write_text((folder / "config.yaml").read_text().replace("seed: 0", "seed: ${oc.env:SEED}"))
+    for seed in ("5", "6"):
+        monkeypatch.setenv("SEED", seed)
+        assert composed([]).seed == int(seed)
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize("word", ["targets=shuffle([a,b])", "data.uri='s3://key:secret@bucket/a.csv'"])
+def test_what_is_drawn_or_may_hold_a_secret_is_not_kept(cache, word):
+    composed([word])
+    assert not cache.exists()
+
+
+def test_a_file_that_cannot_be_read_stops_nothing(calls, folder):
+    (folder / ".#config.yaml").symlink_to("nobody@nowhere")
+    assert composed([]) == composed([])
     assert len(calls) == 2
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 __all__ = ["keep_freed_memory", "peak_bytes"]
 
-# Parameters of mallopt(3), and what is kept: arrays of up to 32 MiB, the most that it allows, all of them together as
-# many as a validation of samples holds at a time.
+# Parameters of mallopt(3): blocks of up to 32 MiB, the most that it allows, come from memory that is kept, of which up
+# to so much may lie free at its end before it goes back.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _KEPT_BLOCK, _KEPT_BYTES = 32 << 20, 512 << 20
 

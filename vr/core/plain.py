@@ -27,7 +27,7 @@ def from_plain(schema: Any, value: Any) -> Any:
     """Returns the settings of a declared type of which `to_plain` made `value`, its dataclasses checked as ever.
 
     Args:
-      schema: A dataclass, an enumeration, or a list, dictionary or optional of what may be here; else a plain type.
+      schema: A dataclass, an enumeration, a plain type, or a list, dictionary or optional of what may be here.
       value: What `to_plain` returned, of this very version of the types.
     """
     if dataclasses.is_dataclass(schema):
@@ -36,6 +36,9 @@ def from_plain(schema: Any, value: Any) -> Any:
     if isinstance(schema, type) and issubclass(schema, Enum):
         return schema[value]
     within = typing.get_args(schema)
+    if type(None) in within:
+        (schema,) = (kind for kind in within if kind is not type(None))
+        return None if value is None else from_plain(schema, value)
     if isinstance(value, dict):
         return {key: from_plain(within[1], item) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,6 +1,6 @@
 """Small things that were worked out before, in the user's cache: gone or damaged, they are worked out again.
 
-Whoever can write there can have code run, as with bytecode.
+Among them is compiled code, so nothing is read that another user could have written.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from pathlib import Path
 
 __all__ = ["recall", "remember"]
 
-_MOST_FILES = 64  # of a kind: beyond them the oldest go
+_MOST_FILES = 64  # of a kind: beyond them go those that were written longest ago
 _DIGEST_BYTES = 32
 
 
@@ -23,7 +23,11 @@ def recall(kind: str, key: str) -> bytes | None:
       key: What it is known by, any text.
     """
     try:
-        kept = _file(kind, key).read_bytes()
+        path = _file(kind, key)
+        with path.open("rb") as file:
+            if not (_is_ours(os.stat(path.parent)) and _is_ours(os.fstat(file.fileno()))):
+                return None
+            kept = file.read()
     except (OSError, RuntimeError):  # RuntimeError: nobody has a home
         return None
     content = kept[_DIGEST_BYTES:]
@@ -34,7 +38,7 @@ def remember(kind: str, key: str, content: bytes) -> None:
     """Keeps `content` for later processes, whole or not at all; where nothing can be written it is not missed."""
     with suppress(OSError, RuntimeError):
         file = _file(kind, key)
-        file.parent.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, draft = tempfile.mkstemp(dir=file.parent)
         try:
             with os.fdopen(handle, "wb") as out:
@@ -52,4 +56,13 @@ def remember(kind: str, key: str, content: bytes) -> None:
 def _file(kind: str, key: str) -> Path:
     import platformdirs
 
-    return Path(platformdirs.user_cache_dir("vr")) / kind / hashlib.sha256(key.encode()).hexdigest()
+    folder = Path(platformdirs.user_cache_dir("vr"))
+    # Where nobody has a home it may be told relative to one.
+    if not folder.is_absolute():
+        raise RuntimeError("no home")
+    return folder / kind / hashlib.sha256(key.encode()).hexdigest()
+
+
+def _is_ours(found: os.stat_result) -> bool:
+    """Whether this user alone can have written it; where there are no such users, as on Windows, it is taken so."""
+    return not hasattr(os, "geteuid") or (found.st_uid == os.geteuid() and not found.st_mode & 0o022)

@@ -49,9 +49,12 @@ def calibration() -> Iterator[Finding]:
 
 def signatures(config: "SignaturesConfig") -> Iterator[Finding]:
     """Yields whether the library of signatures can be searched, every signature's digest that of its contents."""
+    from vr.signatures.document import check_shipped
     from vr.signatures.library import open_library
 
     try:
+        if config.shipped:
+            check_shipped()
         library = open_library(config)
         own = library.signatures
         # Each is as like as can be to itself, or the index is not that of these signatures.

@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from vr.core.errors import ConfigError, DataError, VrError
-from vr.core.memory import keep_freed_memory
 from vr.server.addresses import Grant
 
 if TYPE_CHECKING:
@@ -121,11 +120,8 @@ class _Worker:
         self._base = compose([f"engine.threads={threads}"], base=base)
         self._configurations = _Configurations(self._base)
         # jax and what trains with it take as long as all the rest: only where validations train unless told otherwise.
-        # Where it trains, memory that is kept would add to the most that it ever has.
         if self._base.cascade.tiers:
             import vr.cascade.train  # noqa: F401
-        else:
-            keep_freed_memory()
         self._reading = self._new_reading()
         self._read_for: str | None = None
         self._references = References()

@@ -12,11 +12,12 @@ from vr.core.errors import DataError
 from vr.signatures.components import NAMES, VERSION
 from vr.signatures.signature import Signature
 
-__all__ = ["Collection", "load_shipped", "read_document", "to_text"]
+__all__ = ["Collection", "check_shipped", "load_shipped", "read_document", "to_text"]
 
 FORMAT = 1
 _MOST_BYTES = 256 << 20
 _MOST_SIGNATURES = 200_000
+_SHIPPED = "vr/signatures/shipped.json"
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,13 @@ def parse(content: bytes, where: str) -> Collection:
     Raises:
       DataError: see `read_document`.
     """
+    found, provenance = _opened(content, where)
+    signatures = [Signature.from_document(each, f"{where}: signatures[{i}]") for i, each in enumerate(found)]
+    return Collection(tuple(signatures), provenance)
+
+
+def _opened(content: bytes, where: str) -> tuple[list[Any], dict[str, Any]]:
+    """Returns the signatures' documents and where they come from, the document as a whole checked."""
     try:
         document = json.loads(content, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as err:
@@ -73,15 +81,36 @@ def parse(content: bytes, where: str) -> Collection:
         raise DataError("has no list of signatures", where=where)
     if len(found) > _MOST_SIGNATURES:
         raise DataError(f"has more than {_MOST_SIGNATURES:,} signatures", where=where, hint="import it in parts")
-    signatures = [Signature.from_document(each, f"{where}: signatures[{i}]") for i, each in enumerate(found)]
-    return Collection(tuple(signatures), provenance)
+    return found, provenance
 
 
 @cache
 def load_shipped() -> Collection:
-    """Returns the signatures that the package ships, which `experiments/fit_signatures.py` makes."""
-    document = json.loads(files("vr.signatures").joinpath("shipped.json").read_bytes())
-    return Collection(tuple(map(Signature.of_own, document["signatures"])), document["provenance"])
+    """Returns the signatures that the package ships, which `experiments/fit_signatures.py` makes.
+
+    Each is taken as it is, which `check_shipped` does not.
+
+    Raises:
+      DataError: The file as a whole is no document of signatures.
+    """
+    found, provenance = _opened(_shipped(), _SHIPPED)
+    try:
+        return Collection(tuple(map(Signature.of_own, found)), provenance)
+    except (TypeError, KeyError) as err:
+        raise DataError(f"is damaged ({type(err).__name__}: {err})", where=_SHIPPED, hint="install vr again") from err
+
+
+def check_shipped() -> None:
+    """Reads the shipped signatures as anybody's.
+
+    Raises:
+      DataError: One of them is damaged.
+    """
+    parse(_shipped(), _SHIPPED)
+
+
+def _shipped() -> bytes:
+    return files("vr.signatures").joinpath("shipped.json").read_bytes()
 
 
 def _refuse_constant(name: str) -> None:

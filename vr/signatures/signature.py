@@ -138,10 +138,15 @@ class Signature:
 
     @classmethod
     def of_own(cls, document: dict[str, Any]) -> "Signature":
-        """Returns the signature of a document that `to_document` made, nothing checked, which takes most of the time.
+        """Returns the signature of a document that `to_document` made, unchecked: that takes most of the time.
 
-        So it is for the package's own file alone, which a test reads as anybody's too.
+        So it is for the package's own file alone, which a test and `vr doctor` read as anybody's.
+
+        Raises:
+          TypeError, KeyError: It is none.
         """
+        if len(document["fingerprint"]) != len(NAMES):
+            raise TypeError(f"{len(document['fingerprint'])} components, not {len(NAMES)}")
         made = cls.__new__(cls)
         vars(made).update(
             document,

@@ -17,8 +17,9 @@ def do_without_f2py() -> None:
     """
     if "scipy.special" in sys.modules or "f2py" in vars(np):
         return
-    np.f2py = ModuleType("numpy.f2py")
+    np.f2py = empty = ModuleType("numpy.f2py")
     try:
         import scipy.special  # noqa: F401
     finally:
-        del np.f2py
+        if np.f2py is empty:
+            del np.f2py
