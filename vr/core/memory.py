@@ -1,6 +1,7 @@
 """Memory of this process: the most that it has had, and what it keeps of what was freed."""
 
 import ctypes
+import os
 import resource
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ __all__ = ["keep_freed_memory", "peak_bytes"]
 # to so much may lie free at its end before it goes back.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _KEPT_BLOCK, _KEPT_BYTES = 32 << 20, 512 << 20
+_DEFAULT_BYTES = 128 << 10  # of both, in the manual
+_SETTINGS = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
 
 
 def peak_bytes() -> int:
@@ -24,13 +27,22 @@ def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def keep_freed_memory() -> bool:
+def keep_freed_memory(*, kept: bool = True) -> bool:
     """Lets memory that was freed stay with this process for what comes next, in place of going to the system and back.
 
     Statistics make and drop an array of some MB thousands of times, and each page that the system gives is one that it
-    has to clear. Returns whether the C library can do so: glibc does.
+    has to clear. With `kept` false it goes back again, and what is free already too.
+
+    Returns whether it is as asked for: only glibc can, and who has set it in the environment knows better.
     """
-    if sys.platform != "linux":
+    set_by_user = "malloc" in os.environ.get("GLIBC_TUNABLES", "") or any(name in os.environ for name in _SETTINGS)
+    if sys.platform != "linux" or set_by_user:
         return False
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    return bool(mallopt and mallopt(_MMAP_THRESHOLD, _KEPT_BLOCK) and mallopt(_TRIM_THRESHOLD, _KEPT_BYTES))
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "mallopt"):
+        return False
+    block, size = (_KEPT_BLOCK, _KEPT_BYTES) if kept else (_DEFAULT_BYTES, _DEFAULT_BYTES)
+    is_set = bool(library.mallopt(_MMAP_THRESHOLD, block) and library.mallopt(_TRIM_THRESHOLD, size))
+    if not kept:
+        library.malloc_trim(0)
+    return is_set

@@ -34,12 +34,18 @@ def cluster_labels(points: np.ndarray, min_size: int, neighbours: int) -> np.nda
 
 
 def _reachability(points: np.ndarray, neighbours: int) -> np.ndarray:
-    squared = np.zeros((len(points), len(points)))
+    distances = np.zeros((len(points), len(points)))
+    # All in two arrays: clearing the memory of new ones would take longer than what is done in them.
+    apart = np.empty_like(distances)
     for column in np.asarray(points, float).T:
-        squared += np.square(column[:, None] - column)
-    distances = np.sqrt(squared)
-    core = np.partition(distances, neighbours - 1, axis=1)[:, neighbours - 1]
-    return np.maximum(np.maximum(distances, core), core[:, None])
+        np.subtract(column[:, None], column, out=apart)
+        distances += np.square(apart, out=apart)
+    np.sqrt(distances, out=distances)
+    apart[:] = distances
+    apart.partition(neighbours - 1, axis=1)
+    core = apart[:, neighbours - 1].copy()
+    np.maximum(distances, core, out=distances)
+    return np.maximum(distances, core[:, None], out=distances)
 
 
 def _spanning_edges(reach: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
