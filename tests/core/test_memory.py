@@ -54,27 +54,6 @@ def test_memory_that_was_freed_is_used_again(repository):
     assert later[1] - later[0] < 60
 
 
-_RESIDENT = """
-import numpy as np
-from pathlib import Path
-from vr.core.memory import keep_freed_memory
-def resident() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
-before = resident()
-assert keep_freed_memory()
-arrays = [np.ones(2 << 20) for _ in range(8)]
-del arrays
-assert resident() - before > 100 << 20
-assert keep_freed_memory(kept=False)
-assert resident() - before < 20 << 20
-"""
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
-def test_memory_that_was_kept_can_go_back(repository):
-    subprocess.run([sys.executable, "-c", _RESIDENT], check=True, cwd=repository)
-
-
 def test_who_has_set_it_in_the_environment_knows_better(monkeypatch):
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.trim_threshold=1000000")
     assert not keep_freed_memory()

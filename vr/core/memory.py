@@ -12,7 +12,6 @@ __all__ = ["keep_freed_memory", "peak_bytes"]
 # to so much may lie free at its end before it goes back.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _KEPT_BLOCK, _KEPT_BYTES = 32 << 20, 512 << 20
-_DEFAULT_BYTES = 128 << 10  # of both, in the manual
 _SETTINGS = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
 
 
@@ -27,13 +26,13 @@ def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def keep_freed_memory(*, kept: bool = True) -> bool:
+def keep_freed_memory() -> bool:
     """Lets memory that was freed stay with this process for what comes next, in place of going to the system and back.
 
     Statistics make and drop an array of some MB thousands of times, and each page that the system gives is one that it
-    has to clear. With `kept` false it goes back again, and what is free already too.
+    has to clear. For processes that end with their work.
 
-    Returns whether it is as asked for: only glibc can, and who has set it in the environment knows better.
+    Returns whether it is so now: only glibc can, and who has set it in the environment knows better.
     """
     set_by_user = "malloc" in os.environ.get("GLIBC_TUNABLES", "") or any(name in os.environ for name in _SETTINGS)
     if sys.platform != "linux" or set_by_user:
@@ -41,8 +40,4 @@ def keep_freed_memory(*, kept: bool = True) -> bool:
     library = ctypes.CDLL(None)
     if not hasattr(library, "mallopt"):
         return False
-    block, size = (_KEPT_BLOCK, _KEPT_BYTES) if kept else (_DEFAULT_BYTES, _DEFAULT_BYTES)
-    is_set = bool(library.mallopt(_MMAP_THRESHOLD, block) and library.mallopt(_TRIM_THRESHOLD, size))
-    if not kept:
-        library.malloc_trim(0)
-    return is_set
+    return bool(library.mallopt(_MMAP_THRESHOLD, _KEPT_BLOCK) and library.mallopt(_TRIM_THRESHOLD, _KEPT_BYTES))

@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from vr.core.errors import ConfigError, DataError, VrError
-from vr.core.memory import keep_freed_memory
 from vr.server.addresses import Grant
 
 if TYPE_CHECKING:
@@ -143,8 +142,6 @@ class _Worker:
             grant = Grant(**{name: tuple(values) for name, values in request["grant"].items()})
             for name, uri in fields.items():
                 _refuse_others(name, uri, grant)
-            # Where proxies train it would come on top of the most memory that is ever had.
-            keep_freed_memory(kept=not config.cascade.tiers)
             folder = Path(request["output"])
             scope = json.dumps([request.get("tenant"), request["grant"]], sort_keys=True)
             sample = request.get("sample") or {}
