@@ -5,10 +5,9 @@
 Times the command line as a user meets it, imports and reports included: statistics only (`cascade=none`), of all
 columns and for a named target; without Numba's loops and all else that a run leaves for later ones in the user's cache
 (`nothing kept`), as after installing; `smoke`, and `laptop`, with the user's cache empty (`cold`) and filled
-(`warm`). `--long` adds `laptop` on 1M x 20 against
-1M x 20. Also times `import vr`. PYTHON is the interpreter of an environment with `pip install .` and nothing else:
-`cascade=none` is timed there too, without pandas, which scikit-learn and pyarrow load where it is installed. Writes
-results/validate_latency.json.
+(`warm`). `--long` adds `laptop` on 1M x 20 against 1M x 20. Also times `import vr`. PYTHON is the interpreter of an
+environment with `pip install .` and nothing else: `cascade=none` is timed there too, without pandas, which scikit-learn
+and pyarrow load where it is installed. Writes results/validate_latency.json.
 """
 
 import argparse

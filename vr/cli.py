@@ -404,15 +404,7 @@ def _configured(
 
         config = composed(words)
         if _OWN_PROCESS.get():
-            from vr.core.memory import keep_freed_memory
-            from vr.data.without_pandas import do_without_pandas
-            from vr.stats.without_f2py import do_without_f2py
-
-            # Where proxies train it would come on top of the most memory that is ever had.
-            if not config.cascade.tiers:
-                keep_freed_memory()
-            do_without_pandas()
-            do_without_f2py()
+            _prepare_process(trains=bool(config.cascade.tiers))
     sections = {}
     for name, (uri, kind) in (("data", data), ("reference", reference)):
         given = {key: value for key, value in (("uri", uri), ("format", kind)) if value is not None}
@@ -422,6 +414,19 @@ def _configured(
     if targets:
         sections["targets"] = targets
     return replace(config, **sections)
+
+
+def _prepare_process(*, trains: bool) -> None:
+    """Lets this process, in which nothing but the command is, begin and compute in less time."""
+    from vr.core.memory import keep_freed_memory
+    from vr.data.without_pandas import do_without_pandas
+    from vr.stats.without_f2py import do_without_f2py
+
+    # Where proxies train it would come on top of the most memory that is ever had.
+    if not trains:
+        keep_freed_memory()
+    do_without_pandas()
+    do_without_f2py()
 
 
 def _dated_folder() -> Path:

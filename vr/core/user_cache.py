@@ -47,9 +47,8 @@ def remember(kind: str, key: str, content: bytes) -> None:
         except BaseException:
             Path(draft).unlink(missing_ok=True)
             raise
-        for _, old in sorted(((each.stat().st_mtime_ns, each) for each in file.parent.iterdir()), reverse=True)[
-            _MOST_FILES:
-        ]:
+        by_age = sorted(file.parent.iterdir(), key=lambda each: each.stat().st_mtime_ns, reverse=True)
+        for old in by_age[_MOST_FILES:]:
             old.unlink(missing_ok=True)
 
 

@@ -138,7 +138,7 @@ class Signature:
 
     @classmethod
     def of_own(cls, document: dict[str, Any]) -> "Signature":
-        """Returns the signature of a document that `to_document` made, unchecked: that takes most of the time.
+        """Returns the signature of a document that `to_document` made; checking more would take most of the time.
 
         So it is for the package's own file alone, which a test and `vr doctor` read as anybody's.
 
