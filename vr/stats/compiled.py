@@ -45,9 +45,9 @@ def compiled(function: _Function) -> _Function:
     that can be written, and is trusted as bytecode is. Where none can be, every process compiles anew. It is known by
     the file of the function alone: compiled functions call none of another file, and where a constant of another one
     changes, as where this one does, theirs is to be touched. Sums stay in the order in which they are written. Nothing
-    checks bounds: that is for who calls.
+    checks bounds, and what is divided by zero is infinite or no number: that is for who calls.
     """
-    dispatcher: Any = numba.njit(nogil=True)(function)
+    dispatcher: Any = numba.njit(nogil=True, error_model="numpy")(function)
     with suppress(RuntimeError):  # no folder to keep it in
         dispatcher._cache = _Kept(function)  # noqa: SLF001 - as its enable_caching does
     return dispatcher

@@ -110,10 +110,11 @@ def grow_forest(
     if num_classes is not None and np.max(predicted) >= num_classes:
         raise ValueError(f"class {np.max(predicted)} of {num_classes}")
     if num_classes is None:
-        kind, value = np.zeros(len(codes), np.int32), np.asarray(predicted, np.float32)
+        kind, value = np.zeros(0, np.int32), np.asarray(predicted, np.float32)
     else:
-        counts = np.asarray(predicted) >= 0
-        kind, value = np.where(counts, predicted, 0).astype(np.int32), counts.astype(np.float32)
+        # What is none that counts is a class more, which nothing is told of.
+        kind = np.where(np.asarray(predicted) >= 0, predicted, num_classes).astype(np.int32)
+        value = np.zeros(0, np.float32)
     seeds = np.random.default_rng(seed).integers(2**64, size=trees, dtype=np.uint64)
     arrays = _grow_all(_in_rows(codes), kind, value, int(num_classes or 1), int(leaf_rows), most, seeds)
     return Forest(codes.shape[1], *arrays)
@@ -147,36 +148,89 @@ def _below(state, bound):
     return np.int64(((z >> _HALF_WORD) * np.uint64(bound)) >> _HALF_WORD)
 
 
+# The loops below take four rows at a time, so that what they add up to is read and written once for the four. Positions
+# are unsigned, as those that cannot count from the end.
+
+
 @compiled
 def _ranges(codes, rows, low, high):
     """Writes the least and the largest code of each column among some rows, at least one."""
     for f in range(codes.shape[1]):
         low[f] = high[f] = codes[rows[0], f]
-    for i in range(1, len(rows)):
-        r = np.uint32(rows[i])  # unsigned: a position that cannot count from the end
+    i = 1
+    while i + 3 < len(rows):
+        q, r, s, t = np.uint32(rows[i]), np.uint32(rows[i + 1]), np.uint32(rows[i + 2]), np.uint32(rows[i + 3])
+        for f in range(codes.shape[1]):
+            low[f] = min(low[f], min(min(codes[q, f], codes[r, f]), min(codes[s, f], codes[t, f])))
+            high[f] = max(high[f], max(max(codes[q, f], codes[r, f]), max(codes[s, f], codes[t, f])))
+        i += 4
+    for j in range(i, len(rows)):
+        r = np.uint32(rows[j])
         for f in range(codes.shape[1]):
             low[f] = min(low[f], codes[r, f])
             high[f] = max(high[f], codes[r, f])
 
 
 @compiled
-def _sums(codes, rows, kind, value, cut, count, total):
-    """Writes of the rows at or below each column's cut how many there are and the sum of what they count for."""
+def _sum_numbers(codes, rows, value, cut, count, total):
+    """Writes of the rows at or below each column's cut how many there are and the sum of their numbers."""
     count[:] = 0
+    total[:] = 0
+    i = 0
+    while i + 3 < len(rows):
+        q, r, s, t = np.uint32(rows[i]), np.uint32(rows[i + 1]), np.uint32(rows[i + 2]), np.uint32(rows[i + 3])
+        of_q, of_r, of_s, of_t = value[q], value[r], value[s], value[t]
+        for f in range(codes.shape[1]):
+            q_lies, r_lies = np.float32(codes[q, f] <= cut[f]), np.float32(codes[r, f] <= cut[f])
+            s_lies, t_lies = np.float32(codes[s, f] <= cut[f]), np.float32(codes[t, f] <= cut[f])
+            count[f] += (q_lies + r_lies) + (s_lies + t_lies)
+            # One row after the other, whatever rows are taken together.
+            total[f] = (((total[f] + q_lies * of_q) + r_lies * of_r) + s_lies * of_s) + t_lies * of_t
+        i += 4
+    for j in range(i, len(rows)):
+        r = np.uint32(rows[j])
+        for f in range(codes.shape[1]):
+            lies = np.float32(codes[r, f] <= cut[f])
+            count[f] += lies
+            total[f] += lies * value[r]
+
+
+@compiled
+def _count_classes(codes, rows, kind, cut, count, total):
+    """Writes of the rows at or below each column's cut how many there are, in all and of each class."""
     total[:] = 0
     for i in range(len(rows)):
         r = np.uint32(rows[i])
-        k, v = np.uint32(kind[r]), value[r]
+        k = np.uint32(kind[r])
         for f in range(codes.shape[1]):
-            below = np.float32(codes[r, f] <= cut[f])
-            count[f] += below
-            total[k, f] += below * v
+            total[k, f] += np.float32(codes[r, f] <= cut[f])
+    count[:] = 0
+    for k in range(len(total)):
+        for f in range(len(count)):
+            count[f] += total[k, f]
+
+
+@compiled
+def _squares_between(q, sums, whole, count, size, leaf_rows, first, second, between):
+    """Writes the sum of squares between both sides of each column's cut, -1 where a side has too few rows."""
+    first[:] = 0
+    second[:] = 0
+    for k in range(q):
+        for f in range(len(count)):
+            rest = whole[k] - sums[k, f]
+            first[f] += sums[k, f] * sums[k, f]
+            second[f] += rest * rest
+    for f in range(len(count)):
+        found = first[f] / count[f] + second[f] / (size - count[f])
+        between[f] = found if min(count[f], size - count[f]) >= leaf_rows else -1.0
 
 
 @compiled
 def _alike(rows, kind, value):
     for r in rows:
-        if kind[r] != kind[rows[0]] or value[r] != value[rows[0]]:
+        if len(kind) and kind[r] != kind[rows[0]]:
+            return False
+        if len(value) and value[r] != value[rows[0]]:
             return False
     return True
 
@@ -186,22 +240,28 @@ def _grow(codes, kind, value, leaf_rows, tried, seed, means, column, cut, child)
     """Grows one tree into arrays of its own and returns its number of nodes and its depth."""
     n, d = codes.shape
     q = means.shape[1]
-    # Of a node: `free` the columns that vary, `drawn` their thresholds, `count` and `sums` what lies at or below these.
+    # Of a node: `free` the columns that vary, `drawn` their thresholds, `count` and `sums` what lies at or below these,
+    # the last of `sums` and `whole` rows of no class.
     state = np.full(1, seed, np.uint64)
     rows = np.arange(n).astype(np.int32)
     begin, end = np.empty(len(column), np.int32), np.empty(len(column), np.int32)
     level = np.zeros(len(column), np.int32)
     low, high, drawn = np.empty(d, np.uint16), np.empty(d, np.uint16), np.zeros(d, np.uint16)
     free = np.empty(d, np.int32)
-    count, sums, whole = np.empty(d, np.float32), np.empty((q, d), np.float32), np.empty(q, np.float32)
+    count, sums, whole = np.empty(d, np.float32), np.empty((q + 1, d), np.float32), np.empty(q + 1, np.float32)
+    first, second, between = np.empty(d, np.float32), np.empty(d, np.float32), np.empty(d)
     begin[0], end[0] = 0, n
     nodes, node = 1, 0
     while node < nodes:
         here = rows[begin[node] : end[node]]
         size = len(here)
         whole[:] = 0
-        for r in here:
-            whole[kind[r]] += value[r]
+        for i in range(size):
+            r = np.uint32(here[i])
+            if len(kind):
+                whole[np.uint32(kind[r])] += np.float32(1.0)
+            else:
+                whole[0] += value[r]
         for k in range(q):
             means[node, k] = whole[k] / size
         column[node], cut[node], child[node] = 0, _LARGEST, node
@@ -221,21 +281,16 @@ def _grow(codes, kind, value, leaf_rows, tried, seed, means, column, cut, child)
                 f = free[i]
                 drawn[f] = low[f] + _below(state, high[f] - low[f])
             if candidates:
-                _sums(codes, here, kind, value, drawn, count, sums)
+                if len(kind):
+                    _count_classes(codes, here, kind, drawn, count, sums)
+                else:
+                    _sum_numbers(codes, here, value, drawn, count, sums[0])
+                _squares_between(q, sums, whole, count, float(size), float(leaf_rows), first, second, between)
             # The least variance within both parts is the largest sum of squares between them.
-            largest = np.float32(-1.0)
+            largest = -1.0
             for i in range(candidates):
-                f = free[i]
-                if min(count[f], size - count[f]) < leaf_rows:
-                    continue
-                first, second = np.float32(0.0), np.float32(0.0)
-                for k in range(q):
-                    rest = whole[k] - sums[k, f]
-                    first += sums[k, f] * sums[k, f]
-                    second += rest * rest
-                between = first / count[f] + second / (size - count[f])
-                if between > largest:
-                    largest, best = between, f
+                if between[free[i]] > largest:
+                    largest, best = between[free[i]], free[i]
         if best >= 0:
             i, j = begin[node], end[node] - 1
             while i <= j:
@@ -256,7 +311,7 @@ def _grow(codes, kind, value, leaf_rows, tried, seed, means, column, cut, child)
 
 @compiled
 def _grow_all(codes, kind, value, q, leaf_rows, tried, seeds):
-    """Returns the arrays of a forest, in the order of its attributes; a row counts as `value` in its class `kind`."""
+    """Returns the arrays of a forest, in the order of its attributes; of classes and numbers one is empty."""
     # A tree of so many leaves has so many nodes.
     most = 2 * max(1, len(codes) // leaf_rows) - 1
     means = np.empty((len(seeds) * most, q), np.float32)
