@@ -48,8 +48,7 @@ def validate(
     """
     from vr.session import configure, run
 
-    nulls_of = None if references is None else references.of
-    return run(candidate, reference, configure(config, overrides), progress=progress, nulls_of=nulls_of)
+    return run(candidate, reference, configure(config, overrides), progress=progress, references=references)
 
 
 def __getattr__(name: str) -> Any:

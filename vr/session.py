@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vr.data.isolation.reader import ReadingProcesses
     from vr.data.source import Source
     from vr.pipeline.fix import Fixed
-    from vr.pipeline.references import NullsOf
+    from vr.pipeline.references import References
     from vr.pipeline.remote_output import RemoteOutput
     from vr.pipeline.report import StratifiedSampleSection, ValidationReport
 
@@ -88,7 +88,7 @@ def run(
     html: bool = True,
     progress: ProgressCallback | None = None,
     processes: "ReadingProcesses | None" = None,
-    nulls_of: "NullsOf | None" = None,
+    references: "References | None" = None,
     sample_to: str | None = None,
     sample_rows: int = 10_000,
     on_loaded: Callable[[], None] | None = None,
@@ -109,7 +109,7 @@ def run(
       html: Write report.html too.
       progress: Called with every event.
       processes: That parse files, where some were started beforehand.
-      nulls_of: Gives what was measured of the same reference before (see `vr.pipeline.references`).
+      references: What is known of references already, to be added to.
       sample_to: Path or URI of a file for a stratified sample of the candidate, written over what is there; None: none.
       sample_rows: To draw for it.
       on_loaded: Called once what the run needs is imported, before garbage is searched for again.
@@ -159,7 +159,7 @@ def run(
             html=html,
             sample_to=sample_to,
             sample_rows=sample_rows,
-            nulls_of=nulls_of,
+            references=references,
         )
         if remote is not None:
             by_first(lambda: remote.publish(replace=force))

@@ -24,7 +24,7 @@ from vr.data.source import Source, changed_ns
 from vr.data.store.address import is_remote, local_path
 from vr.data.work import State, Work
 
-__all__ = ["KeptStates", "trim"]
+__all__ = ["KeptStates", "marks_of", "trim"]
 
 _SETTLED_NS = 2_000_000_000  # the coarsest clock of a disk: what is written twice within it may have one time
 _ABANDONED_S = 86_400.0
@@ -54,7 +54,10 @@ class KeptStates:
         self._now = [_mark(*mark) for mark in marks]
         self._lasting = [[_absolute(path), *now] for (path, *_), now in zip(marks, self._now, strict=True)]
         self._marks = marks
-        self._work = _short([work.digest, source.format, *source.types_of(work.columns)])
+        # It takes as long as a small dataset's pass, and is asked for only where something is kept.
+        self._work = (
+            "" if self._folder is None else _short([work.digest, source.format, *source.types_of(work.columns)])
+        )
         self._known: dict[int, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
         if self._folder is not None:
             with _written(self._folder):
@@ -145,6 +148,19 @@ class KeptStates:
 
     def _inputs(self, parts: list[Part] | tuple[Part, ...]) -> str:
         return _short([[self._lasting[part.file], part.groups, part.rows] for part in parts])
+
+
+def marks_of(source: Source) -> list[list[Any]] | None:
+    """Returns what tells a dataset's files from themselves after they were written to, None where nothing does.
+
+    Raises:
+      DataError: if a file is not there any more.
+    """
+    marks = source.marks()
+    latest = time.time_ns() - _SETTLED_NS
+    if not marks or any(changed is None or changed > latest for *_, changed in marks):
+        return None
+    return [[_absolute(path), *_mark(path, size, changed)] for path, size, changed in marks]
 
 
 def trim(folder: Path, most_bytes: int) -> None:

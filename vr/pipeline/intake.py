@@ -7,14 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from vr.core.errors import DataError
-from vr.data.codec import Codec, fit_codec
+from vr.data.codec import Codec, Coded, fit_codec
 from vr.data.copies import find_copies
 from vr.data.engine import LocalEngine
 from vr.data.hashing import hash_batch
+from vr.data.kept import marks_of
 from vr.data.passes import Known, Passes
 from vr.data.profile import Profile, Profiler
 from vr.data.sample import TOP, RowSample, bound_for
-from vr.data.schema import ColumnKind, common_columns, infer_columns, some
+from vr.data.schema import Column, ColumnKind, common_columns, infer_columns, some
 from vr.data.source import Source
 from vr.data.work import ProfileWork, SampleWork, State, Work
 from vr.detector.config import NullConfig
@@ -22,7 +23,7 @@ from vr.detector.embedding import Embedding
 from vr.detector.inputs import Columns, Side, Split, informative_columns
 from vr.pipeline.config import Config
 
-__all__ = ["Intake", "take_in"]
+__all__ = ["Base", "Intake", "Remembered", "take_in"]
 
 MIN_CANDIDATE_ROWS, MIN_REFERENCE_ROWS = 20, 40
 FEW_ROWS = 100  # below it a dataset is noted as small
@@ -30,6 +31,33 @@ NULLS_APART = 0.05  # two shares of nulls further apart, and further than chance
 
 Tell = Callable[[str, int, int | None, str], None]  # stage, rows done, rows in all, message
 OnKnown = Callable[[str, str, Known], None]  # stage, which dataset, what of it needs no reading
+
+
+@dataclass(frozen=True)
+class Base:
+    """The dataset that codes are fitted to: the reference, or the candidate where there is none.
+
+    Attributes:
+      inferred: Its columns' kinds.
+      codec: Fitted to its sample.
+      profile: Of all its rows.
+      hashes: uint64 `[n]`, of its sample's rows.
+      coded: Its sample.
+      embedding: Fitted to it.
+      side: Its sample as the detector reads it.
+    """
+
+    inferred: list[Column]
+    codec: Codec
+    profile: Profile
+    hashes: np.ndarray
+    coded: Coded
+    embedding: Embedding
+    side: Side
+
+
+# Gives the base of a key, made by the second argument where it was not made before; see `vr.pipeline.references`.
+Remembered = Callable[[str, Callable[[], Base]], Base]
 
 
 @dataclass(frozen=True)
@@ -86,6 +114,7 @@ def take_in(
     *,
     passes: Passes | None = None,
     on_known: OnKnown = lambda stage, role, known: None,
+    remembered: Remembered | None = None,
 ) -> Intake:
     """Reads both datasets: the base (reference, or candidate alone) twice, the other once.
 
@@ -97,6 +126,8 @@ def take_in(
       tell: Told of progress.
       passes: Where and how passes are made; None: here, nothing kept.
       on_known: Told before a pass of which a part was done before.
+      remembered: Gives what was read of a reference before whose files have not changed since; None where nothing is
+        remembered.
 
     Raises:
       DataError: where the datasets cannot be compared or coded.
@@ -131,37 +162,51 @@ def take_in(
     def bound_of(source: Source) -> np.uint64:
         return TOP if source.num_rows is None else bound_for(size, source.num_rows)
 
-    sample: RowSample = pass_over(base, SampleWork(names, size, config.seed, bound_of(base)), "read")
     # What is on one side only is noted; what is on neither is a slip, which `infer_columns` refuses.
     asked = {name: kind for name, kind in types.items() if name in names or name not in known}
-    inferred = infer_columns(sample.table, asked, config.codec)
-    codec = fit_codec(inferred, sample.table, config.codec, config.seed)
+
+    def profile(source: Source, codec: Codec, watch: np.ndarray) -> Profile:
+        return pass_over(source, ProfileWork(Profiler(codec, size, config.seed, watch, bound_of(source))), "profile")
+
+    def read_base() -> Base:
+        sample: RowSample = pass_over(base, SampleWork(names, size, config.seed, bound_of(base)), "read")
+        inferred = infer_columns(sample.table, asked, config.codec)
+        codec = fit_codec(inferred, sample.table, config.codec, config.seed)
+        # Before another pass: a slip in a target's name is told at once.
+        _targets(config.targets, codec)
+        whole = profile(base, codec, np.empty(0, np.uint64))
+        coded = codec.encode(whole.sample.table, own=True)
+        embedding = Embedding.fit(codec, coded)
+        return Base(
+            inferred=inferred,
+            codec=codec,
+            profile=whole,
+            hashes=hash_batch(sample.table, codec.sources),
+            coded=coded,
+            embedding=embedding,
+            side=Side.of(coded, embedding, whole.sample.rows),
+        )
+
+    marks = None if reference is None or remembered is None else marks_of(reference)
+    if reference is None or marks is None or remembered is None:
+        read = read_base()
+    else:
+        told = [reference.uri, marks, reference.format, reference.types_of(names), names, sorted(asked.items())]
+        read = remembered(repr([told, size, config.seed, config.codec]), read_base)
+    codec, embedding, base_hashes = read.codec, read.embedding, read.hashes
     targets = _targets(config.targets, codec)
     # Nulls are noted of both sides together.
-    notes += [column.note for column in inferred if column.note and column.kind is not ColumnKind.empty]
-    base_hashes = hash_batch(sample.table, codec.sources)
-
-    def profile(source: Source, watch: np.ndarray | None = None) -> Profile:
-        watched = np.empty(0, np.uint64) if watch is None else watch
-        profiler = Profiler(codec, size, config.seed, watched, bound_of(source))
-        return pass_over(source, ProfileWork(profiler), "profile")
-
-    watch = None if reference is None else np.unique(base_hashes)
-    candidate_profile = profile(candidate, watch)
-    reference_profile = None
-    coded = codec.encode(candidate_profile.sample.table, own=reference is None)
-    base_coded = coded
-    if reference is not None:
-        reference_profile = profile(reference)
-        base_coded = codec.encode(reference_profile.sample.table, own=True)
-    embedding = Embedding.fit(codec, base_coded)
-    candidate_side = Side.of(coded, embedding, candidate_profile.sample.rows)
-    reference_side = None
+    notes += [column.note for column in read.inferred if column.note and column.kind is not ColumnKind.empty]
+    candidate_profile, candidate_side = read.profile, read.side
+    reference_profile = reference_side = None
     splits: tuple[Split, ...] = ()
     reason: str | None = "needs a reference: give one with --reference"
-    if reference_profile is not None:
-        reference_side = Side.of(base_coded, embedding, reference_profile.sample.rows)
-        assert watch is not None
+    if reference is not None:
+        reference_profile, reference_side = read.profile, read.side
+        watch = np.unique(base_hashes)
+        candidate_profile = profile(candidate, codec, watch)
+        coded = codec.encode(candidate_profile.sample.table)
+        candidate_side = Side.of(coded, embedding, candidate_profile.sample.rows)
         copied = np.isin(base_hashes, watch[candidate_profile.watched])
         own = np.isin(hash_batch(candidate_profile.sample.table, codec.sources), watch).mean()
         # Of a long reference only a sample's rows are known; the others are as likely to be in the candidate.

@@ -33,7 +33,7 @@ from vr.pipeline.intake import Intake, take_in
 from vr.pipeline.localization import asks_proxies, localize_rows, proxies_of, row_evidence
 from vr.pipeline.prescreen import BeforeTraining, pre_screen
 from vr.pipeline.progress import Event, ProgressCallback
-from vr.pipeline.references import NullsOf
+from vr.pipeline.references import References
 from vr.pipeline.report import RunSection, Status, ValidationReport, Verdict
 from vr.pipeline.run_folder import RunFolder, states_of
 from vr.pipeline.sampling import sample_if_possible
@@ -55,7 +55,7 @@ def validate(
     output: Path | None = None,
     force: bool = False,
     html: bool = True,
-    nulls_of: NullsOf | None = None,
+    references: References | None = None,
     sample_to: str | None = None,
     sample_rows: int = 10_000,
 ) -> ValidationReport:
@@ -73,7 +73,7 @@ def validate(
         finished one of the same inputs and configuration the stored report is returned.
       force: Compute again whatever is in `output`, which stays there until the new files are whole.
       html: Whether to write report.html.
-      nulls_of: Gives what was measured of the same reference before (see `vr.pipeline.references`).
+      references: What is known of references already, to be added to.
       sample_to: Path or URI of a file for a stratified sample of the candidate, written over what is there; None: none.
       sample_rows: To draw for it.
 
@@ -108,7 +108,17 @@ def validate(
         passes_of(config.engine, threads, states, [candidate, reference]) as passes,
     ):
         on_known = tell_known(tell, config.engine)
-        intake = take_in(candidate, reference, config, threads, rows_done, passes=passes, on_known=on_known)
+        remembered = None if references is None else references.base
+        intake = take_in(
+            candidate,
+            reference,
+            config,
+            threads,
+            rows_done,
+            passes=passes,
+            on_known=on_known,
+            remembered=remembered,
+        )
         stratified = sample_if_possible(
             candidate,
             reference,
@@ -119,7 +129,7 @@ def validate(
             sample_to,
             lambda done: rows_done("sample", done, intake.candidate_profile.rows, "rows seen"),
         )
-    nulls = None if nulls_of is None else nulls_of(intake, config.seed)
+    nulls = None if references is None else references.of(intake, config.seed)
     untrained = Inputs.of(intake, None, None, config.seed, threads, nulls)
     with ExitStack() as beside:
 

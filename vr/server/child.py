@@ -155,7 +155,7 @@ class _Worker:
                 progress=_Teller(say, is_stopped),
                 processes=self._reading_for(scope),
                 # What one tenant's data gave is not used for another's, not even where both have the same.
-                nulls_of=lambda intake, seed: self._references.of(intake, seed, scope),
+                references=self._references.scoped(scope),
                 sample_to=sample.get("uri"),
                 sample_rows=sample.get("rows", 0),
             )

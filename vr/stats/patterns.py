@@ -5,7 +5,7 @@ variance moves.
 """
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -233,13 +233,25 @@ def effective_generations_interval(
     is_lost = candidate_counts[usable] == 0
     num_lost = np.bincount(group, weights=is_lost)
     num_kept = np.bincount(group) - num_lost
-    depths, survival = _depth_grid()
-    log_lost = -counts * np.log1p(survival[:, None] * (m / n))
-    log_kept = np.log(-np.expm1(log_lost))
+    depths, _ = _depth_grid()
+    log_lost, log_kept = _log_chances(tuple(counts.tolist()), m / n)
     likelihood = log_lost @ num_lost + log_kept @ num_kept
     best = int(np.argmax(likelihood))
     inside = np.flatnonzero(likelihood >= likelihood[best] - 0.5 * chdtri(1, 1.0 - level))
     return float(depths[best]), float(depths[inside[0]]), float(depths[inside[-1]])
+
+
+@lru_cache(maxsize=16)  # of the splits of two references, which candidate after candidate is held against
+def _log_chances(counts: tuple[int, ...], ratio: float) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the log chances that a pattern is lost and that it is kept, by depth and count, `[g, k]` each.
+
+    Args:
+      counts: Rows that have the pattern in the reference.
+      ratio: Rows of the candidate to those of the reference.
+    """
+    _, survival = _depth_grid()
+    log_lost = -np.array(counts) * np.log1p(survival[:, None] * ratio)
+    return log_lost, np.log(-np.expm1(log_lost))
 
 
 @cache
