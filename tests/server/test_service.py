@@ -169,6 +169,8 @@ class TestVerdictFirst:
     def test_the_verdict_is_that_of_the_whole(self, server, client, found, whole):
         self.assert_same(found, whole)
         self.assert_same(client.pre_screen_risk(found.validation_id), whole)
+        assert client.get_predictions(found.validation_id).risk_score == whole["risk_score"]
+        assert client.train_cascade(found.validation_id).cascade.reason == whole["cascade"]["reason"]
         folder = server.store / "local" / found.validation_id
         assert {path.name for path in folder.iterdir()} == {"job.json", "verdict.json", "verdict.lock", "verdict"}
         assert not (folder / "verdict" / "row_scores.parquet").exists()

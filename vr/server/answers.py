@@ -174,5 +174,5 @@ ANSWERS = {
     "LocalizeProblems": problems,
     "GenerateRecommendations": advice,
 }
-# Those of them that a verdict alone has all of.
-OF_VERDICT = frozenset(("DetectCollapse", "PreScreenRisk"))
+# The calls whose answers a verdict alone has all of, where nothing is trained.
+OF_VERDICT = frozenset(("DetectCollapse", "PreScreenRisk", "GetPredictions", "TrainCascade"))
