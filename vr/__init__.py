@@ -29,6 +29,7 @@ def validate(
     overrides: Sequence[str] = (),
     progress: "ProgressCallback | None" = None,
     references: "References | None" = None,
+    verdict_only: bool = False,
 ) -> "ValidationReport":
     """Returns the report on whether a model trained on `candidate` would collapse.
 
@@ -41,14 +42,18 @@ def validate(
       overrides: Hydra overrides laid over `config`, as on the command line (`["cascade=none", "seed=3"]`).
       progress: Called with a `vr.pipeline.progress.Event` at every step forward.
       references: One `vr.References()` for many candidates of the same reference, which is then measured once.
+      verdict_only: Stop at the verdict, in about half the time: no diversity, no rows to blame, nothing recommended.
 
     Raises:
       vr.core.errors.ConfigError: For a misspelt, ill-typed or out-of-range setting, before anything runs.
       vr.core.errors.DataError: For data that cannot be read or compared; the message names file and column.
     """
+    from vr.pipeline.extent import Extent
     from vr.session import configure, run
 
-    return run(candidate, reference, configure(config, overrides), progress=progress, references=references)
+    extent = Extent.verdict if verdict_only else Extent.whole
+    settled = configure(config, overrides)
+    return run(candidate, reference, settled, progress=progress, references=references, extent=extent)
 
 
 def __getattr__(name: str) -> Any:

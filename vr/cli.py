@@ -112,6 +112,9 @@ def validate(
     ] = None,
     output: _Output = None,
     gate: Annotated[bool, typer.Option("--gate", help="Exit 1 where the verdict is reject.")] = False,
+    verdict_only: Annotated[
+        bool, typer.Option("--verdict-only", help="Stop at the verdict: no rows to blame, nothing recommended.")
+    ] = False,
     html: Annotated[bool, typer.Option("--html/--no-html", help="Write report.html.")] = True,
     format: _Format = None,
     reference_format: Annotated[
@@ -127,6 +130,7 @@ def validate(
     config = _configured(words, data=(candidate, format), reference=(reference, reference_format), targets=target)
 
     from vr.cascade.hosts import Hosts
+    from vr.pipeline.extent import Extent
     from vr.session import run
     from vr.telemetry.summary import print_summary
     from vr.telemetry.terminal import show_progress
@@ -140,7 +144,17 @@ def validate(
     with _resumable(folder, given=output is not None), show_progress(quiet=quiet or not speaks) as show:
         # Modules are searched for garbage no more; in a process of its own nothing else is there yet.
         on_loaded = gc.freeze if _OWN_PROCESS.get() else None
-        report = run(None, None, config, output=folder, force=force, html=html, progress=show, on_loaded=on_loaded)
+        report = run(
+            None,
+            None,
+            config,
+            output=folder,
+            force=force,
+            html=html,
+            progress=show,
+            extent=Extent.verdict if verdict_only else Extent.whole,
+            on_loaded=on_loaded,
+        )
     if not speaks:
         return REJECTED if gate and report.verdict == "reject" else 0
     if _was_finished(folder, before=started):

@@ -11,6 +11,7 @@ from vr.core.errors import ConfigError, VrError
 from vr.core.garbage import uncollected
 from vr.data.config import Isolation, is_isolated
 from vr.pipeline.config import Config, TrackingConfig
+from vr.pipeline.extent import Extent
 from vr.pipeline.progress import Event, ProgressCallback
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def run(
     references: "References | None" = None,
     sample_to: str | None = None,
     sample_rows: int = 10_000,
+    extent: Extent = Extent.whole,
     on_loaded: Callable[[], None] | None = None,
 ) -> "ValidationReport":
     """Returns the pipeline's report, its events shown to `progress` and to the configured tracker.
@@ -112,6 +114,7 @@ def run(
       references: What is known of references already, to be added to.
       sample_to: Path or URI of a file for a stratified sample of the candidate, written over what is there; None: none.
       sample_rows: To draw for it.
+      extent: Whether to stop at the verdict, see `vr.pipeline.validate`; one alone is kept in no history.
       on_loaded: Called once what the run needs is imported, before garbage is searched for again.
 
     Raises:
@@ -160,10 +163,12 @@ def run(
             sample_to=sample_to,
             sample_rows=sample_rows,
             references=references,
+            extent=extent,
         )
         if remote is not None:
             by_first(lambda: remote.publish(replace=force))
-        if is_first():
+        # What nothing was recommended for would stand in the place of the whole that may come.
+        if is_first() and report.extent is not Extent.verdict:
             remember(config.signatures, lambda: [validation_record(report)])
         tracker.finish(report, folder)
     return report

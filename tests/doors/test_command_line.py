@@ -12,6 +12,7 @@ import pytest
 from tests.pipeline.sample_report import approve, reject
 from vr.cli import main
 from vr.core.errors import CheckpointError, ConfigError, DataError, DivergedError
+from vr.pipeline.extent import Extent
 from vr.pipeline.progress import Event
 from vr.pipeline.report import ValidationReport, Verdict
 
@@ -24,9 +25,11 @@ class Pipeline:
     def __init__(self, outcome: ValidationReport | BaseException = BAD):
         self.outcome = outcome
         self.calls: list[dict] = []
+        self.extents: list[Extent] = []
 
-    def __call__(self, candidate, reference, config, *, output, force, html, progress, on_loaded):
+    def __call__(self, candidate, reference, config, *, output, force, html, progress, extent, on_loaded):
         self.calls.append({"config": config, "output": output, "force": force, "html": html})
+        self.extents.append(extent)
         if progress is not None:
             progress(Event("profile", 1, 2, "half of it"))
         if isinstance(self.outcome, BaseException):
@@ -58,6 +61,16 @@ def test_words_come_in_any_order(pipeline, capsys):
     assert first == second
     assert (first.data.uri, first.reference.uri, first.seed, first.cascade.preset) == ("a.parquet", "b.csv", 3, "smoke")
     assert pipeline.calls[0] == {"config": first, "output": Path("out"), "force": False, "html": True}
+
+
+def test_the_verdict_may_be_all_that_is_asked_for(pipeline, capsys):
+    pipeline.outcome = BAD.model_copy(update={"extent": Extent.verdict, "recommendations": []})
+    assert main(["validate", "a.parquet", "--verdict-only", "--gate"]) == 1
+    assert main(["validate", "a.parquet", "--gate"]) == 1
+    assert pipeline.extents == [Extent.verdict, Extent.whole]
+    printed = capsys.readouterr().out
+    assert "not asked for  diversity, rows to blame, what to do" in printed
+    assert "do first" not in printed
 
 
 def test_options_reach_the_run(pipeline):

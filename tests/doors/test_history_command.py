@@ -254,3 +254,9 @@ def test_a_prediction_is_moved_by_history_where_that_is_asked_for(folder, tmp_pa
 def contents(database):
     with database._engine.connect() as connection:
         return connection.exec_driver_sql("SELECT content FROM vr_history").scalars().all()
+
+
+def test_a_verdict_alone_is_kept_in_no_history(folder, capsys):
+    before = json.loads(told(folder, capsys, "--json"))["validations"]
+    assert validate(folder, "real.parquet", "verdict", "--verdict-only") == 0
+    assert json.loads(told(folder, capsys, "--json"))["validations"] == before

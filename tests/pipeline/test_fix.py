@@ -452,6 +452,12 @@ def test_what_cannot_be_is_refused(case, tmp_path):
         run(case, output, real=tmp_path / "real.parquet")
 
 
+def test_a_verdict_alone_has_nothing_to_fix(case, tmp_path):
+    path = edited(case, tmp_path, lambda document: document.update(extent="verdict", recommendations=[]))
+    with pytest.raises(ConfigError, match="verdict alone.*--verdict-only"):
+        run(case, tmp_path / "clean.parquet", report=path)
+
+
 def rescored(case, tmp_path, change=lambda table: table, **metadata) -> Path:
     """Returns the report beside which the row scores lie changed."""
     shutil.copy(case / "report" / "report.json", tmp_path / "report.json")

@@ -10,6 +10,7 @@ import pytest
 from tests.pipeline.sample_report import approve, reject
 from vr.core.errors import ConfigError, VrError
 from vr.data.source import open_source
+from vr.pipeline.extent import Extent
 from vr.pipeline.run_folder import RunFolder, open_folder, refuse_inside, states_of, write_whole
 
 OLD, NEW = reject(), approve()
@@ -27,6 +28,10 @@ def finish(path: Path, identity: dict, report=OLD, *, rows=3, html=True, force=F
     folder = RunFolder(path, identity, force=force)
     score(folder, rows)
     folder.publish(report, html=html)
+
+
+def finish_verdict(path: Path, identity: dict, report=NEW) -> None:
+    RunFolder(path, identity, extent=Extent.verdict).publish(report, html=True)
 
 
 def all_files(path: Path) -> list[str]:
@@ -176,6 +181,33 @@ def test_a_run_that_saved_nothing_gives_its_folder_up(tmp_path):
     with pytest.raises(ConfigError, match="other inputs"):
         RunFolder(tmp_path, {"a": 3})
     assert "tier_1" in RunFolder(tmp_path, {"a": 2}).stages("cascade", "key")
+
+
+def test_a_finished_verdict_is_no_finished_whole_and_stays_until_there_is_one(tmp_path):
+    finish_verdict(tmp_path, {"a": 1})
+    assert all_files(tmp_path) == [".vr/finished", *FILES[:2]]
+    whole = RunFolder(tmp_path, {"a": 1})
+    assert whole.finished() is None
+    whole.stages("cascade", "key")["tier_1"] = {"x": 1}
+    # Here it is interrupted: the verdict is there for whoever asks for it, and takes nothing from the whole.
+    again = RunFolder(tmp_path, {"a": 1}, extent=Extent.verdict).finished()
+    assert again is not None
+    assert again.verdict == "approve"
+    assert "tier_1" in RunFolder(tmp_path, {"a": 1}).stages("cascade", "key")
+    finish(tmp_path, {"a": 1}, OLD)
+    assert all_files(tmp_path) == [".vr/finished", *FILES]
+    # The whole has the verdict too.
+    assert RunFolder(tmp_path, {"a": 1}, extent=Extent.verdict).finished() == RunFolder(tmp_path, {"a": 1}).finished()
+    with pytest.raises(ConfigError, match="other inputs"):
+        RunFolder(tmp_path, {"a": 2}, extent=Extent.verdict)
+
+
+@pytest.mark.parametrize(("first", "second"), [(Extent.verdict, Extent.whole), (Extent.whole, Extent.verdict)])
+def test_what_an_interrupted_run_trained_serves_the_other_extent(tmp_path, first, second):
+    RunFolder(tmp_path, {"a": 1}, extent=first).stages("cascade", "key")["tier_1"] = {"x": 1}
+    assert "tier_1" in RunFolder(tmp_path, {"a": 1}, extent=second).stages("cascade", "key")
+    with pytest.raises(ConfigError, match="other inputs"):
+        RunFolder(tmp_path, {"a": 2}, extent=first)
 
 
 def test_a_page_is_added_to_a_finished_run(tmp_path):

@@ -15,6 +15,7 @@ from vr.core.installed import version_of
 from vr.data.source import open_source
 from vr.pipeline import validate as module
 from vr.pipeline.config import Config
+from vr.pipeline.extent import NOT_ASKED, Extent
 from vr.pipeline.validate import validate
 
 
@@ -175,6 +176,61 @@ def test_one_row_and_no_reference_are_reviewed_with_reasons():
     assert alone.verdict == "review"
     assert alone.reference is None
     assert len(alone.not_measured) == 8
+
+
+NOT_OF_A_VERDICT = {"extent", "diversity", "localization", "recommendations", "remedies", "run"}
+
+
+def verdict_only(files, *, with_reference=True, settings=None, output=None, **options):
+    sources = [open_source(str(files[name])) for name in ("candidate", "reference")]
+    reference = sources[1] if with_reference else None
+    settings = settings or config()
+    return validate(sources[0], reference, settings, output=output, extent=Extent.verdict, **options)
+
+
+@pytest.mark.parametrize(
+    ("with_reference", "settings"),
+    [
+        (True, config()),
+        (False, config()),
+        (True, config(targets=["y"])),
+        (True, Config(cascade=preset("smoke"))),
+    ],
+    ids=["statistics", "alone", "targets", "trained"],
+)
+def test_a_verdict_alone_is_that_of_the_whole_field_by_field(files, with_reference, settings):
+    reference = open_source(str(files["reference"])) if with_reference else None
+    whole = without_run(validate(open_source(str(files["candidate"])), reference, settings, html=False))
+    alone = without_run(verdict_only(files, with_reference=with_reference, settings=settings))
+    assert whole.keys() == alone.keys()
+    for name in whole.keys() - NOT_OF_A_VERDICT:
+        assert alone[name] == whole[name], name
+    assert (alone["extent"], whole["extent"]) == ("verdict", "whole")
+    reasons = [alone[name]["reason"] for name in ("diversity", "localization")]
+    reasons += [alone["remedies"][name]["reason"] for name in ("mix", "forecast")]
+    assert reasons == [NOT_ASKED] * 4
+    assert alone["localization"]["status"] == "not_measured"
+
+
+def test_a_verdict_alone_writes_no_scores_and_no_sample(files, tmp_path):
+    report = verdict_only(files, output=tmp_path / "out", sample_to=str(tmp_path / "sample.parquet"))
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {".vr", "report.json", "report.html"}
+    assert not (tmp_path / "sample.parquet").exists()
+    assert report.stratified_sample.status == "not_measured"
+    assert [stage["stage"] for stage in report.run.stages] == ["profile", "prescreen", "cascade", "statistics"]
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Not asked for:" in page
+    assert "No action is recommended" not in page
+    assert "Nothing stands out" not in page
+
+
+def test_over_a_verdict_the_whole_is_computed_and_over_the_whole_nothing(files, tmp_path):
+    alone = verdict_only(files, output=tmp_path / "out")
+    assert verdict_only(files, output=tmp_path / "out").run == alone.run
+    whole = run(files, tmp_path / "out")
+    assert whole.extent == "whole"
+    assert (tmp_path / "out" / "row_scores.parquet").exists()
+    assert verdict_only(files, output=tmp_path / "out").run == whole.run
 
 
 def test_row_evidence_is_fitted_from_when_the_rows_are_known(files, monkeypatch):

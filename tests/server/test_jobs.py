@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from vr.pipeline.extent import Extent
 from vr.server.addresses import ANYWHERE
 from vr.server.config import ServerConfig
 from vr.server.failures import Failure
@@ -28,6 +29,7 @@ class Children:
 
     def __init__(self, count: int = 1):
         self.count, self.begun, self.killed = count, 0, 0
+        self.extents: list[str] = []
         self.let_go, self.leaving, self.leaves_in = asyncio.Event(), asyncio.Event(), 0.0
         self._free = asyncio.Semaphore(count)
 
@@ -49,6 +51,7 @@ class Children:
 
     async def work(self, request: dict[str, Any], tell: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
         self.begun += 1
+        self.extents.append(request["extent"])
         tell({"stage": "cascade", "done": 0.0, "total": None, "message": ""})
         await self.let_go.wait()
         Path(request["output"]).mkdir(exist_ok=True)
@@ -94,11 +97,15 @@ class Replica:
     """One server's validations."""
 
     def __init__(self, root: Path, **settings: Any):
-        self.store, self.children = Store(root), Children()
-        self.jobs = Jobs(ServerConfig(**settings), self.store, self.children, Metrics())  # type: ignore[arg-type]
+        self.store, self.children, self.metrics = Store(root), Children(), Metrics()
+        config = ServerConfig(**settings)
+        self.jobs = Jobs(config, self.store, self.children, self.metrics, trains=False)  # type: ignore[arg-type]
 
-    async def begin(self, key: str | None = None) -> Validation:
-        return await self.jobs.begin(TENANT, JOB, key)
+    async def begin(self, key: str | None = None, wanted: Extent = Extent.whole) -> Validation:
+        return await self.jobs.begin(TENANT, JOB, key, wanted)
+
+    def counted(self) -> float:
+        return self.metrics.verdicts.labels("review")._value.get()
 
 
 def played(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -401,5 +408,274 @@ def test_who_drains_waits_for_no_child_to_leave_by_itself(tmp_path):
         await replica.jobs.drain(0.01)
         assert replica.children.killed == 1
         assert not replica.children.leaving.is_set()
+
+    played(test)
+
+
+VERDICT, WHOLE = Extent.verdict, Extent.whole
+
+
+def test_the_whole_is_computed_once_the_verdict_was_and_somebody_asks(tmp_path):
+    async def test():
+        one = Replica(tmp_path)
+        one.children.let_go.set()
+        verdict = await one.begin("key", VERDICT)
+        await verdict.ended()
+        # The verdict's is the same for whoever wants no more.
+        assert await one.begin("key", VERDICT) is verdict
+        assert await one.jobs.find(TENANT, verdict.id, VERDICT) is verdict
+        whole = await one.jobs.find(TENANT, verdict.id)
+        await whole.ended()
+        assert (whole.id, one.children.extents) == (verdict.id, ["verdict", "whole"])
+        assert await one.begin("key", WHOLE) is whole
+        assert one.children.begun == 2
+        assert one.counted() == 1
+        # Another server of the store has both.
+        other = Replica(tmp_path)
+        for wanted in (VERDICT, WHOLE):
+            await (await other.begin("key", wanted)).ended()
+        assert other.children.begun == 0
+
+    played(test)
+
+
+def test_the_same_key_is_the_same_validation_however_much_is_asked_for(tmp_path):
+    async def test():
+        one = Replica(tmp_path)
+        one.children.let_go.set()
+        first = await one.begin("key", VERDICT)
+        second = await one.begin("key", WHOLE)
+        assert first.id == second.id
+        await asyncio.gather(first.ended(), second.ended())
+        other = {**JOB, "settings": {"seed": 2}}
+        with pytest.raises(Failure) as caught:
+            await one.jobs.begin(TENANT, other, "key", VERDICT)
+        assert caught.value.reason == "KEY_REUSED"
+
+    played(test)
+
+
+def test_a_reused_key_begins_nothing(tmp_path):
+    async def test():
+        one = Replica(tmp_path)
+        one.children.let_go.set()
+        await (await one.begin("key", VERDICT)).ended()
+        with pytest.raises(Failure) as caught:
+            await one.jobs.begin(TENANT, {**JOB, "settings": {"seed": 2}}, "key", WHOLE)
+        assert caught.value.reason == "KEY_REUSED"
+        assert (one.children.begun, one.jobs._active) == (1, {})
+
+    played(test)
+
+
+@pytest.mark.parametrize("state", ["queued", "running", "finished"])
+def test_the_whole_answers_for_the_verdict(tmp_path, state):
+    async def test():
+        one = Replica(tmp_path)
+        if state == "queued":
+            await one.children.take()
+        whole = await one.begin("key")
+        if state == "finished":
+            one.children.let_go.set()
+            await whole.ended()
+        elif state == "running":
+            await until(lambda: one.children.begun == 1)
+        assert await one.jobs.find(TENANT, whole.id, VERDICT) is whole
+        assert await one.begin("key", VERDICT) is whole
+
+    played(test)
+
+
+def test_a_job_that_trains_is_always_whole(tmp_path):
+    async def test():
+        one = Replica(tmp_path)
+        one.children.let_go.set()
+        job = {**JOB, "settings": {"seed": 1, "cascade": "smoke"}}
+        await (await one.jobs.begin(TENANT, job, "key", VERDICT)).ended()
+        await (await one.jobs.begin(TENANT, job, "key", WHOLE)).ended()
+        assert one.children.extents == ["whole"]
+
+    played(test)
+
+
+def test_calls_at_once_compute_each_extent_once(tmp_path):
+    async def test():
+        one, other = Replica(tmp_path), Replica(tmp_path)
+        for each in (one, other):
+            each.store.slow = {"job": 0.05, "create": 0.05, "state": 0.05}
+            each.children.let_go.set()
+        wants = [VERDICT, WHOLE, WHOLE, VERDICT]
+        found = await asyncio.gather(*(each.begin("key", wanted) for each in (one, other) for wanted in wants))
+        assert len({each.id for each in found}) == 1
+        await asyncio.gather(*(each.ended() for each in found))
+        extents = one.children.extents + other.children.extents
+        assert extents.count("whole") == 1
+        assert extents.count("verdict") <= 1
+        # The same for the whole of a verdict that is there.
+        one.store.slow = other.store.slow = {"job": 0.05, "create": 0.05, "state": 0.05}
+        verdict = await one.begin("other", VERDICT)
+        await verdict.ended()
+        before = one.children.begun + other.children.begun
+        found = await asyncio.gather(*(each.jobs.find(TENANT, verdict.id) for each in (one, other, one, other)))
+        await asyncio.gather(*(each.ended() for each in found))
+        assert one.children.begun + other.children.begun == before + 1
+
+    played(test)
+
+
+def test_the_whole_runs_beside_a_verdict_that_is_not_done(tmp_path):
+    async def test():
+        one = Replica(tmp_path)
+        one.children._free = asyncio.Semaphore(2)
+        verdict = await one.begin("key", VERDICT)
+        await until(lambda: one.children.begun == 1)
+        whole = await one.jobs.find(TENANT, verdict.id)
+        await until(lambda: one.children.begun == 2)
+        assert one.jobs.counts == {"queued": 0, "running": 2}
+        one.children.let_go.set()
+        await asyncio.gather(verdict.ended(), whole.ended())
+
+    played(test)
+
+
+def test_an_upgrade_needs_a_place_and_leaves_nothing_to_resume_without_one(tmp_path):
+    async def test():
+        one = Replica(tmp_path, tenant_jobs=1)
+        one.children.let_go.set()
+        verdict = await one.begin("key", VERDICT)
+        await verdict.ended()
+        one.children.let_go.clear()
+        busy = await one.begin()
+        for ask in (one.jobs.find(TENANT, verdict.id), one.begin("key")):
+            with pytest.raises(Failure) as caught:
+                await ask
+            assert caught.value.reason == "TENANT_JOBS"
+        assert [id for _, id, _ in one.store.unfinished()] == [busy.id]
+        # What is known costs no place.
+        assert await one.jobs.find(TENANT, verdict.id, VERDICT) is verdict
+
+    played(test)
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled"])
+def test_the_end_of_the_verdict_is_that_of_the_whole(tmp_path, end):
+    async def test():
+        async def fail(request, tell):
+            raise Failure("BAD_DATA")
+
+        one = Replica(tmp_path)
+        if end == "failed":
+            one.children.work = fail  # type: ignore[method-assign]
+        verdict = await one.begin("key", VERDICT)
+        if end == "cancelled":
+            assert (await one.jobs.cancel_all(TENANT, verdict.id)).state == "cancelled"
+        else:
+            assert verdict.task is not None
+            await verdict.task
+        begun = one.children.begun
+        for replica in (one, Replica(tmp_path)):
+            for known in (await replica.jobs.find(TENANT, verdict.id), await replica.begin("key", WHOLE)):
+                assert known.state == end
+                with pytest.raises(Failure):
+                    await known.ended()
+            assert replica.store.states("local", verdict.id).keys() == {"verdict"}
+        assert one.children.begun == begun
+
+    played(test)
+
+
+def test_a_cancellation_ends_all_that_was_asked_for(tmp_path):
+    async def test():
+        one, other = Replica(tmp_path), Replica(tmp_path)
+        one.children._free = asyncio.Semaphore(2)
+        verdict = await one.begin("key", VERDICT)
+        whole = await one.jobs.find(TENANT, verdict.id)
+        await until(lambda: one.children.begun == 2)
+        # At another server than the one that computes.
+        assert (await other.jobs.cancel_all(TENANT, verdict.id)).state == "cancelled"
+        await until(lambda: verdict.state == whole.state == "cancelled")
+        states = one.store.states("local", verdict.id)
+        assert [each["state"] for each in states.values()] == ["cancelled"] * 2
+
+    played(test)
+
+
+def test_a_cancellation_of_the_whole_leaves_a_finished_verdict(tmp_path):
+    async def test():
+        one = Replica(tmp_path)
+        one.children.let_go.set()
+        verdict = await one.begin("key", VERDICT)
+        await verdict.ended()
+        assert (await one.jobs.cancel_all(TENANT, verdict.id)).state == "finished"
+        one.children.let_go.clear()
+        whole = await one.jobs.find(TENANT, verdict.id)
+        await until(lambda: one.children.begun == 2)
+        assert (await one.jobs.cancel_all(TENANT, verdict.id)).state == "cancelled"
+        assert whole.state == "cancelled"
+        again = await Replica(tmp_path).jobs.find(TENANT, verdict.id, VERDICT)
+        assert await one.jobs.report(again) == {"verdict": "review"}
+        assert (await one.jobs.find(TENANT, verdict.id)).state == "cancelled"
+
+    played(test)
+
+
+def test_an_upgrade_that_is_abandoned_goes_on_for_whoever_asks_again(tmp_path):
+    async def test():
+        one = Replica(tmp_path)
+        one.children.let_go.set()
+        verdict = await one.begin("key", VERDICT)
+        await verdict.ended()
+        one.children.let_go.clear()
+        one.store.slow["create"] = 0.2
+        asking = asyncio.create_task(one.begin("key"))
+        await asyncio.sleep(0.1)
+        asking.cancel()
+        await asyncio.wait([asking])
+        await until(lambda: not one.jobs._active)
+        assert one.store.state("local", verdict.id)["state"] == "abandoned"
+        assert list(one.store.unfinished()) == []
+        assert await one.jobs.find(TENANT, verdict.id, VERDICT) is verdict
+        one.children.let_go.set()
+        await (await one.jobs.find(TENANT, verdict.id)).ended()
+
+    played(test)
+
+
+@pytest.mark.parametrize("asked", [[VERDICT], [VERDICT, WHOLE], [WHOLE]])
+def test_what_a_dead_server_was_asked_for_is_resumed_and_no_more(tmp_path, asked):
+    async def test():
+        one = Replica(tmp_path)
+        for wanted in asked:
+            validation = await one.begin("key", wanted)
+        await until(lambda: one.children.begun == 1)
+        # It dies: its locks go with it, and the store has what was asked for.
+        await one.jobs.drain(0)
+        other = Replica(tmp_path)
+        other.children.let_go.set()
+        await other.jobs.resume({"local": TENANT})
+        await until(lambda: other.children.begun == 1 and not other.jobs._active)
+        assert other.children.extents == [asked[-1]]
+        # Who waited for the verdict has it of either.
+        found = await other.jobs.find(TENANT, validation.id, VERDICT)
+        assert (found.state, other.children.begun) == ("finished", 1)
+
+    played(test)
+
+
+def test_a_store_of_an_earlier_version_is_answered_from_and_gone_on_with(tmp_path):
+    async def test():
+        one = Replica(tmp_path)
+        one.children.let_go.set()
+        done, waiting = await one.begin("done"), new_id("local", "waiting")
+        await done.ended()
+        one.store.create("local", waiting, JOB)
+        (tmp_path / "local" / waiting / "state.json").unlink()
+        assert {path.name for path in (tmp_path / "local" / waiting).iterdir()} == {"job.json"}
+        other = Replica(tmp_path)
+        assert (await other.jobs.find(TENANT, done.id, VERDICT)).state == "finished"
+        other.children.let_go.set()
+        found = await other.begin("waiting", VERDICT)
+        await found.ended()
+        assert other.children.extents == ["whole"]
 
     played(test)

@@ -137,6 +137,30 @@ def test_two_replicas_of_one_store(tmp_path, data):
             assert second.cancel_validation(id) == "cancelled"
 
 
+def test_a_server_killed_after_the_verdict_or_over_the_rest_loses_neither(tmp_path, data):
+    words = (f"server.roots=[{data}]", "server.children=1", "cascade=none")
+    job = Job(data / "broken.parquet", data / "reference.parquet")
+    with running(tmp_path / "first", *words, store=tmp_path / "store") as first:
+        with Client(first.address) as client:
+            verdict = client.detect_collapse(job, timeout=300)
+        with first.channel as channel:
+            request = engine.ValidateRequest(validation_id=verdict.validation_id)
+            until(lambda messages=stream(first, request, channel): next(messages).progress.stage == "profile", 60)
+        first.process.kill()
+        first.process.wait()
+    folder = tmp_path / "store" / "local" / verdict.validation_id
+    assert (folder / "verdict" / "report.json").exists()
+    assert not (folder / "report" / "report.json").exists()
+    with running(tmp_path / "second", *words, store=tmp_path / "store") as second, Client(second.address) as client:
+        # Nobody asks again: what was begun goes on by itself.
+        until((folder / "report" / "report.json").exists, 120)
+        again = client.detect_collapse(verdict.validation_id, timeout=300)
+        assert again == verdict
+        report = client.validate(verdict.validation_id, timeout=300)
+        assert (report.extent, report.risk_score) == ("whole", verdict.risk_score)
+        assert report.localization.rows
+
+
 def test_tls_tenants_and_a_new_certificate(tmp_path, data):
     signer, strangers = authority("ours"), authority("theirs")
     for name, (_, certificate) in (("ca", signer), ("other_ca", strangers)):

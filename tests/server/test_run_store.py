@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from vr.pipeline.extent import Extent
 from vr.server.failures import Failure
 from vr.server.store import RunStore, new_id
 
@@ -91,8 +92,78 @@ def test_what_nobody_waits_for_is_not_taken_up_again(store):
     for id in (waiting, left):
         store.create("local", id, JOB)
     store.keep("local", left, {"state": "abandoned"})
-    assert done not in {id for _, id in store.unfinished()}
-    assert list(store.unfinished()) == [("local", waiting)]
+    assert done not in {id for _, id, _ in store.unfinished()}
+    assert list(store.unfinished()) == [("local", waiting, Extent.whole)]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "whole", "goes_on"),
+    [
+        (None, None, "whole"),  # as an earlier version left it
+        ("queued", None, "verdict"),
+        ("finished", None, None),
+        ("finished", "queued", "whole"),
+        ("queued", "queued", "whole"),
+        ("queued", "abandoned", "verdict"),
+        ("abandoned", "abandoned", None),
+        ("queued", "finished", None),
+    ],
+)
+def test_of_two_extents_what_somebody_waits_for_is_taken_up_again(store, verdict, whole, goes_on):
+    id = new_id("local", None)
+    store.create("local", id, JOB)
+    (store.output("local", id).parent / "state.json").unlink()
+    for extent, state in ((Extent.verdict, verdict), (Extent.whole, whole)):
+        if state is not None:
+            store.output("local", id, extent).mkdir()
+            (store.output("local", id, extent) / "report.json").write_text("{}")
+            store.keep("local", id, {"state": state}, extent)
+    assert [extent for _, _, extent in store.unfinished()] == ([] if goes_on is None else [goes_on])
+
+
+def test_what_was_asked_for_is_known_before_anything_of_it_is_done(store):
+    id = new_id("local", None)
+    assert store.create("local", id, JOB, Extent.verdict)
+    assert {extent: each["state"] for extent, each in store.states("local", id).items()} == {"verdict": "queued"}
+    assert not store.create("local", id, JOB)
+    assert {extent: each["state"] for extent, each in store.states("local", id).items()} == {
+        "verdict": "queued",
+        "whole": "queued",
+    }
+    store.keep("local", id, {"state": "cancelled"}, Extent.verdict)
+    # Asked for again, an end stays one.
+    assert not store.create("local", id, JOB, Extent.verdict)
+    assert store.state("local", id, Extent.verdict)["state"] == "cancelled"
+
+
+def test_each_extent_has_its_own_report_lock_and_cancellation(store):
+    id = finished(store)
+    store.output("local", id, Extent.verdict).mkdir()
+    (store.output("local", id, Extent.verdict) / "report.json").write_text('{"verdict": "reject"}')
+    store.keep("local", id, {"state": "finished"}, Extent.verdict)
+    assert store.report("local", id)["verdict"] == "review"
+    assert store.report("local", id, Extent.verdict)["verdict"] == "reject"
+    store.ask_to_cancel("local", id, Extent.verdict)
+    assert not store.is_to_be_cancelled("local", id)
+    held = store.lock("local", id, Extent.verdict)
+    other = store.lock("local", id)
+    assert None not in (held, other)
+    os.close(other)
+    # What is held of it in any extent is not swept.
+    store.sweep(-1)
+    assert store.job("local", id) == JOB
+    os.close(held)
+    store.sweep(-1)
+    assert store.job("local", id) is None
+
+
+def test_a_validation_is_as_old_as_what_was_last_done_of_it(store):
+    id = finished(store)
+    for path in store.output("local", id).parent.glob("*.json"):
+        os.utime(path, (time.time() - 100,) * 2)
+    store.create("local", id, JOB, Extent.verdict)
+    store.sweep(50)
+    assert store.job("local", id) == JOB
 
 
 def test_old_validations_go_and_held_ones_stay(store):

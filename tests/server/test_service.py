@@ -22,7 +22,8 @@ from tests.server.service_process import (
     without_nulls,
 )
 from vr.client import Client, Job, ServiceError
-from vr.server._generated.vr.v1 import job_pb2
+from vr.server._generated.vr.v1 import collapse_engine_pb2 as collapse
+from vr.server._generated.vr.v1 import job_pb2, report_pb2
 from vr.server._generated.vr.v1 import validation_engine_pb2 as engine
 
 
@@ -42,6 +43,25 @@ def trained(client, work):
     """Progress, id and results of a TrainCascade that was run to its end."""
     events = []
     return events, client.train_cascade(work, progress=events.append)
+
+
+@pytest.fixture(scope="module")
+def untrained(data) -> Job:
+    return Job(data / "broken.parquet", data / "reference.parquet", seed=3, cascade="none")
+
+
+@pytest.fixture(scope="module")
+def whole(data) -> dict:
+    """What `vr.validate` says of the same without a cascade."""
+    import vr
+
+    pair = [str(data / "broken.parquet"), str(data / "reference.parquet")]
+    return vr.validate(*pair, overrides=["cascade=none", "seed=3"]).to_dict()
+
+
+@pytest.fixture(scope="module")
+def found(client, untrained):
+    return client.detect_collapse(untrained)
 
 
 def call(server, method: str, message: bytes, *, metadata=(), timeout: float = 300):
@@ -64,6 +84,10 @@ def metrics_of(server) -> dict[str, float]:
     with urllib.request.urlopen(f"http://127.0.0.1:{server.metrics_port}/metrics", timeout=10) as page:
         lines = page.read().decode().splitlines()
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
+
+
+def finished_validations(server) -> float:
+    return sum(value for name, value in metrics_of(server).items() if name.startswith("vr_verdicts_total"))
 
 
 class TestSameAsDirect:
@@ -126,6 +150,81 @@ class TestSameAsDirect:
         predictions = client.get_predictions(answer.validation_id)
         assert predictions.scaling["predicted_loss"]["value"] is None
         assert "cascade=none" in predictions.scaling["predicted_loss"]["reason"]
+
+
+class TestVerdictFirst:
+    """A call that needs no more computes the verdict; the rest is computed under the same id when it is asked for."""
+
+    def keyed(self, server, method, job, key) -> bytes:
+        """Calls a method with a job under a key."""
+        return call(server, method, collapse.DetectCollapseRequest(job=job.to_message(key)).SerializeToString())
+
+    def assert_same(self, answer, whole):
+        told = answer.model_dump(mode="json")
+        shared = told.keys() & whole.keys()
+        assert shared
+        for name in shared:
+            assert without_nulls(told[name]) == without_nulls(whole[name]), name
+
+    def test_the_verdict_is_that_of_the_whole(self, server, client, found, whole):
+        self.assert_same(found, whole)
+        self.assert_same(client.pre_screen_risk(found.validation_id), whole)
+        assert client.get_predictions(found.validation_id).risk_score == whole["risk_score"]
+        assert client.train_cascade(found.validation_id).cascade.reason == whole["cascade"]["reason"]
+        folder = server.store / "local" / found.validation_id
+        assert {path.name for path in folder.iterdir()} == {"job.json", "verdict.json", "verdict.lock", "verdict"}
+        assert not (folder / "verdict" / "row_scores.parquet").exists()
+
+    def test_the_rest_is_computed_under_its_id_once(self, server, client, found, whole):
+        id, before = found.validation_id, finished_validations(server)
+        self.assert_same(client.localize_problems(id), whole)
+        marks = [each["started"] for each in self.runs(server, id)]
+        self.assert_same(client.analyze_diversity(id), whole)
+        report = client.validate(id).to_dict()
+        # A law that was not fitted has its empty list of points on the wire.
+        report["scaling"].pop("points")
+        for name in whole.keys() - {"run"}:
+            assert without_nulls(report[name]) == without_nulls(whole[name]), name
+        self.assert_same(client.generate_recommendations(id), whole)
+        # The verdict is still there.
+        self.assert_same(client.detect_collapse(id), whole)
+        assert [each["started"] for each in self.runs(server, id)] == marks
+        # It is one validation, however often it was computed.
+        assert finished_validations(server) == before
+
+    def test_a_key_is_that_of_one_validation_however_much_is_asked_for(self, server, untrained, whole):
+        before = finished_validations(server)
+        first = collapse.DetectCollapseResponse.FromString(
+            self.keyed(server, "CollapseEngine/DetectCollapse", untrained, "first")
+        )
+        assert finished_validations(server) == before + 1
+        second = collapse.LocalizeProblemsResponse.FromString(
+            self.keyed(server, "CollapseEngine/LocalizeProblems", untrained, "first")
+        )
+        assert first.validation_id == second.validation_id
+        assert second.localization.status == report_pb2.STATUS_MEASURED
+        assert [row.row for row in second.localization.rows] == [row["row"] for row in whole["localization"]["rows"]]
+        assert finished_validations(server) == before + 1
+
+    def runs(self, server, id):
+        folder = server.store / "local" / id
+        return [json.loads((folder / name / "report.json").read_text())["run"] for name in ("verdict", "report")]
+
+    def test_what_trains_is_computed_whole_at_once(self, server, client, work):
+        id = client.detect_collapse(work).validation_id
+        assert not (server.store / "local" / id / "verdict.json").exists()
+        assert client.get_predictions(id).scaling["predicted_loss"]["value"] is not None
+
+    def test_what_fails_fails_for_all(self, server, client, data):
+        with pytest.raises(ServiceError) as caught:
+            client.detect_collapse(Job(data / "junk.parquet", cascade="none"))
+        id = caught.value.metadata["validation_id"]
+        for ask in (client.localize_problems, client.validate, client.detect_collapse):
+            with pytest.raises(ServiceError) as again:
+                ask(id)
+            assert (again.value.code, again.value.reason) == ("INVALID_ARGUMENT", "BAD_DATA")
+        assert not (server.store / "local" / id / "state.json").exists()
+        assert client.cancel_validation(id) == "failed"
 
 
 class TestProgress:

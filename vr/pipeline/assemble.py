@@ -22,6 +22,7 @@ from vr.detector.reference_free import METRICS
 from vr.detector.registry import DIMENSIONS
 from vr.detector.verdict import Judgement
 from vr.localization.localize import Localized
+from vr.pipeline.extent import NOT_ASKED
 from vr.pipeline.intake import Intake
 from vr.pipeline.report import (
     CalibrationSection,
@@ -30,13 +31,16 @@ from vr.pipeline.report import (
     DatasetSection,
     Dimension,
     DiversitySection,
+    ForecastSection,
     Interval,
     LocalizationSection,
     Metric,
     MissingRegion,
+    MixSection,
     OwnMetric,
     Plot,
     Region,
+    RemediesSection,
     RowFinding,
     Status,
 )
@@ -53,6 +57,7 @@ __all__ = [
     "diversity_section",
     "localization_section",
     "metric",
+    "not_asked",
     "plot",
     "risk_level",
     "scaling_section",
@@ -327,6 +332,23 @@ def localization_section(
         ],
         evidence=[plot(strip)],
     )
+
+
+def not_asked(currency: str) -> dict[str, Any]:
+    """Returns what stands in the place of all that a verdict does without, by the report's keys.
+
+    Args:
+      currency: Of prices, were there any.
+    """
+    unmeasured = {"status": Status.not_measured, "reason": NOT_ASKED}
+    return {
+        "diversity": DiversitySection(reason=NOT_ASKED),
+        "localization": LocalizationSection(**unmeasured),
+        "recommendations": [],
+        "remedies": RemediesSection(
+            currency=currency, mix=MixSection(**unmeasured), forecast=ForecastSection(**unmeasured)
+        ),
+    }
 
 
 def collapse_probability(judgement: Judgement) -> Interval:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vr.core.errors import ConfigError, DataError
+from vr.pipeline.extent import Extent
 from vr.pipeline.report import SCHEMA_VERSION, Recommendation, ValidationReport
 from vr.recommendation.vocabulary import (
     NEED_REAL_ROWS,
@@ -77,6 +78,12 @@ def choose(report: ValidationReport, top: int | None, *, has_real: bool) -> list
       ConfigError: where there are not so many, or nothing would be done.
       DataError: where an action is none that is known.
     """
+    if report.extent is Extent.verdict:
+        raise ConfigError(
+            "is of a verdict alone, which recommends nothing",
+            where="--report",
+            hint="validate without --verdict-only",
+        )
     listed = sorted(report.recommendations, key=lambda item: item.priority)
     if not listed:
         raise ConfigError("recommends nothing: there is nothing to fix", where="--report")

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from vr.pipeline.extent import Extent
+
 __all__ = [
     "SCHEMA_VERSION",
     "CascadeSection",
@@ -47,7 +49,7 @@ __all__ = [
     "write_atomically",
 ]
 
-SCHEMA_VERSION = "1.8.0"
+SCHEMA_VERSION = "1.9.0"
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -225,8 +227,12 @@ class NearDuplicate(_Model):
 
 
 class DiversitySection(_Model):
-    """Diversity of the candidate: what it has by itself, and what it lacks of the reference's."""
+    """Diversity of the candidate: what it has by itself, and what it lacks of the reference's.
 
+    `reason` says why nothing of it was measured; None where it was.
+    """
+
+    reason: str | None = None
     # What has `reference` is the first, what has not the second.
     metrics: dict[str, OwnMetric | Metric] = {}
     # By metric: the value's own interval, where it has one.
@@ -563,6 +569,8 @@ class ValidationReport(_Model):
     """The whole answer."""
 
     schema_version: str = SCHEMA_VERSION
+    # None in reports before 1.9.0, all of them whole.
+    extent: Extent | None = None
     verdict: Verdict
     verdict_reason: str
     calibration: CalibrationSection

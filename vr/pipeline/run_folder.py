@@ -22,6 +22,7 @@ from vr.core.errors import CheckpointError, ConfigError, VrError
 from vr.core.files import write_synced
 from vr.data.source import Source
 from vr.data.store.address import local_path
+from vr.pipeline.extent import Extent
 from vr.pipeline.report import ValidationReport
 
 __all__ = [
@@ -202,32 +203,42 @@ class RunFolder:
       path: Where report.json, report.html and row_scores.parquet go.
       identity: What the run depends on: configuration and inputs. A folder belongs to one identity.
       force: Run whatever is there; only what an interrupted run of this identity saved is used.
+      extent: What is asked of it. A finished whole answers who asks for the verdict; over a finished verdict the whole
+        is computed, and either goes on from what the other saved before it was interrupted.
 
     Raises:
       ConfigError: if the folder holds a run of another identity or files that no run wrote, or is no folder.
     """
 
-    def __init__(self, path: Path | None, identity: dict[str, Any], *, force: bool = False):
+    def __init__(
+        self, path: Path | None, identity: dict[str, Any], *, force: bool = False, extent: Extent = Extent.whole
+    ):
         self.path = path
-        self._digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+        self._digest = _digest(identity, extent)
+        self._same = {_digest(identity, each) for each in Extent}
+        enough = self._same if extent is Extent.verdict else {self._digest}
         self._staged: dict[str, Path] = {}
         self._is_finished = False
         if path is None:
             return
         with _refused(path):
             finished, begun = (_read(path / _STATE / name) for name in ("finished", "begun"))
-        self._is_finished = finished == self._digest and not force
+        self._is_finished = finished in enough and not force
         if self._is_finished:
-            # Also what a forced run of the same left that did not get to its end.
-            self._forget()
-            tidy(path)
+            # Also what a forced run of the same left that did not get to its end; but not the whole, under way over a
+            # finished verdict.
+            if begun not in self._same or begun == self._digest:
+                self._forget()
+                tidy(path)
             return
-        if not force:
+        # A verdict stays until the whole is there, with which nothing of it is lost.
+        if not force and finished not in self._same:
             with _refused(path):
                 self._refuse_others(finished, begun)
         open_folder(path)
-        if begun != self._digest:
+        if begun not in self._same:
             self._forget()
+        if begun != self._digest:
             write_whole(path / _STATE / "begun", self._digest.encode(), scratch_of(path))
 
     @property
@@ -318,7 +329,7 @@ class RunFolder:
         # An interrupted run of something else that saved nothing is no loss: somebody mended the input and goes on.
         kept = (self.path / _STATE).glob
         saved = any(True for pattern in ("*-*/*.json", "*-*/*.state") for _ in kept(pattern))
-        if finished is not None or (begun not in (None, self._digest) and (saved or present)):
+        if finished is not None or (begun not in (None, *self._same) and (saved or present)):
             raise ConfigError(
                 "holds a run of other inputs or another configuration",
                 where=str(self.path),
@@ -350,6 +361,12 @@ def _grown(path: Path, content: bytes) -> Iterator[None]:
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+
+
+def _digest(identity: dict[str, Any], extent: Extent) -> str:
+    # Of a whole run it is what it was before there were extents.
+    told = identity if extent is Extent.whole else {**identity, "extent": extent.value}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def _read(marker: Path) -> str | None:

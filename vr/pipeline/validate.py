@@ -28,6 +28,7 @@ from vr.pipeline import assemble
 from vr.pipeline.config import Config
 from vr.pipeline.diversity import diversity_section
 from vr.pipeline.engines import passes_of, tell_known
+from vr.pipeline.extent import Extent
 from vr.pipeline.history import corrections_of
 from vr.pipeline.intake import Intake, take_in
 from vr.pipeline.localization import asks_proxies, localize_rows, proxies_of, row_evidence
@@ -58,6 +59,7 @@ def validate(
     references: References | None = None,
     sample_to: str | None = None,
     sample_rows: int = 10_000,
+    extent: Extent = Extent.whole,
 ) -> ValidationReport:
     """Validates a candidate, against a reference where there is one.
 
@@ -76,6 +78,8 @@ def validate(
       references: What is known of references already, to be added to.
       sample_to: Path or URI of a file for a stratified sample of the candidate, written over what is there; None: none.
       sample_rows: To draw for it.
+      extent: With `verdict`, nothing is computed that the verdict does not take, no sample is written and no row has a
+        score; what `output` holds of the same whole run is returned.
 
     Returns:
       The report; apart from `run` the same for the same inputs, configuration and machine.
@@ -89,13 +93,14 @@ def validate(
     library = by_first(lambda: open_library(config.signatures))
     learned = told_by_first(lambda: corrections_of(config))
     identity = _identity(candidate, reference, config, library, learned)
-    folder = by_first(lambda: RunFolder(output, identity, force=force)) or RunFolder(None, identity)
+    folder = by_first(lambda: RunFolder(output, identity, force=force, extent=extent)) or RunFolder(None, identity)
     if (stored := _finished(folder)) is not None:
         if html:
             by_first(lambda: folder.add_page(stored))
         return stored
     # A tracker starts at the first event, so before the clock does.
     tell(Event("read", 0, None))
+    whole = extent is Extent.whole
     started, stopwatch = datetime.now(UTC), Stopwatch()
     threads = config.engine.threads or os.cpu_count() or 1
 
@@ -126,7 +131,7 @@ def validate(
             sample_rows,
             config,
             passes,
-            sample_to,
+            sample_to if whole else None,
             lambda done: rows_done("sample", done, intake.candidate_profile.rows, "rows seen"),
         )
     nulls = None if references is None else references.of(intake, config.seed)
@@ -140,14 +145,15 @@ def validate(
 
         # It waits for nothing but the rows, and all that follows leaves a thread idle at times; but training, which
         # takes the memory that there is.
-        evidence = None if config.cascade.tiers else begin()
+        evidence = begin() if whole and not config.cascade.tiers else None
         # Threads of our own divide the work; those that libraries start wait for each other on a busy machine.
         with stopwatch.stage("prescreen"), single_threaded():
             screened = BeforeTraining.of(told_by_first(lambda: pre_screen(untrained, library, config.signatures)))
             tell(Event("prescreen", 1, 1, screened.message, screened.values))
         with stopwatch.stage("cascade"):
             cascade, cascade_reason = _train(intake, config, folder, tell, screened)
-        evidence = evidence or begin()
+        if whole:
+            evidence = evidence or begin()
         # With what the pre-screen measured already.
         inputs = replace(untrained, cascade=cascade, cascade_reason=cascade_reason)
         with stopwatch.stage("statistics"), single_threaded():
@@ -182,36 +188,48 @@ def validate(
                 judgement = withhold_approval(
                     judgement, f"column '{infinite[0]}' has infinite values, which the reference has nowhere in it"
                 )
-        with stopwatch.stage("diversity"), single_threaded():
-            diversity = diversity_section(
-                candidate,
-                intake,
-                inputs,
-                measurements["entropy_stability"],
-                alone,
-                batch_rows=config.data.batch_rows,
-            )
-        with stopwatch.stage("localize"), single_threaded():
-            # Process 0 alone writes the table of row scores.
-            proxies, not_asked = proxies_of(intake, config, cascade, cascade_reason)
-            found, weight = by_each(
-                lambda: localize_rows(candidate, intake, evidence(), config, folder, features, rows_done, proxies)
-            )
-    with stopwatch.stage("recommend"), single_threaded():
-        from vr.pipeline import remedies
-        from vr.pipeline.advice import advise, num_shares
+        risk = None if judgement.probability is None else round(100.0 * judgement.probability, 3)
+        rest = assemble.not_asked(config.recommendation.prices.currency)
+        if evidence is not None:
+            with stopwatch.stage("diversity"), single_threaded():
+                rest["diversity"] = diversity_section(
+                    candidate,
+                    intake,
+                    inputs,
+                    measurements["entropy_stability"],
+                    alone,
+                    batch_rows=config.data.batch_rows,
+                )
+            with stopwatch.stage("localize"), single_threaded():
+                # Process 0 alone writes the table of row scores.
+                proxies, not_asked = proxies_of(intake, config, cascade, cascade_reason)
+                found, weight = by_each(
+                    lambda: localize_rows(candidate, intake, evidence(), config, folder, features, rows_done, proxies)
+                )
+                rest["localization"] = assemble.localization_section(
+                    found, intake.candidate_profile.rows, intake.splits_reason, not_asked
+                )
+            with stopwatch.stage("recommend"), single_threaded():
+                from vr.pipeline import remedies
+                from vr.pipeline.advice import advise, num_shares
 
-        tell(Event("recommend", 0, 1))
-        shares = num_shares(config)
+                tell(Event("recommend", 0, 1))
+                shares = num_shares(config)
 
-        def on_share(done: int) -> None:
-            tell(Event("recommend", done, shares + 1, "shares of real rows"))
+                def on_share(done: int) -> None:
+                    tell(Event("recommend", done, shares + 1, "shares of real rows"))
 
-        advice = advise(candidate, intake, inputs, config, judgement, features, specs, found, weight, on_share, learned)
-        tell(Event("recommend", 1, 1))
-    risk = None if judgement.probability is None else round(100.0 * judgement.probability, 3)
+                advice = advise(
+                    candidate, intake, inputs, config, judgement, features, specs, found, weight, on_share, learned
+                )
+                rest["recommendations"] = remedies.recommendation_sections(advice.actions)
+                rest["remedies"] = remedies.remedies_section(
+                    advice, config.recommendation.prices.currency, intake.candidate_profile.rows, risk
+                )
+                tell(Event("recommend", 1, 1))
     detected = judgement.detected
     report = ValidationReport(
+        extent=extent,
         verdict=Verdict(judgement.verdict),
         verdict_reason=judgement.reason,
         calibration=assemble.calibration_section(judgement, targets),
@@ -228,18 +246,11 @@ def validate(
             for d in judgement.drivers
         ],
         dimensions=sections,
-        diversity=diversity,
         prescreen=screened.section,
         signatures=screened.signatures,
         cascade=assemble.cascade_section(cascade, config.cascade.preset, cascade_reason),
         scaling=assemble.scaling_section(cascade, cascade_reason),
-        localization=assemble.localization_section(
-            found, intake.candidate_profile.rows, intake.splits_reason, not_asked
-        ),
-        recommendations=remedies.recommendation_sections(advice.actions),
-        remedies=remedies.remedies_section(
-            advice, config.recommendation.prices.currency, intake.candidate_profile.rows, risk
-        ),
+        **rest,
         dataset=assemble.dataset_section(candidate, intake.candidate_profile, intake, inputs, is_candidate=True),
         reference=None
         if reference is None or intake.reference_profile is None

@@ -10,7 +10,7 @@ from vr.server._generated.vr.v1 import report_pb2
 from vr.server._generated.vr.v1 import validation_engine_pb2 as validation
 from vr.server.wire import to_message
 
-__all__ = ["ANSWERS", "cascade_results", "whole_report"]
+__all__ = ["ANSWERS", "OF_VERDICT", "cascade_results", "whole_report"]
 
 Report = Mapping[str, Any]
 M = TypeVar("M", bound=Message)
@@ -174,3 +174,5 @@ ANSWERS = {
     "LocalizeProblems": problems,
     "GenerateRecommendations": advice,
 }
+# The calls whose answers a verdict alone has all of, where nothing is trained.
+OF_VERDICT = frozenset(("DetectCollapse", "PreScreenRisk", "GetPredictions", "TrainCascade"))

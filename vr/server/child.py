@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from vr.core.errors import ConfigError, DataError, VrError
+from vr.pipeline.extent import Extent
 from vr.server.addresses import Grant
 
 if TYPE_CHECKING:
@@ -158,6 +159,7 @@ class _Worker:
                 references=self._references.scoped(scope),
                 sample_to=sample.get("uri"),
                 sample_rows=sample.get("rows", 0),
+                extent=Extent(request.get("extent", Extent.whole)),
             )
             told = {"finished": {"verdict": report.verdict.value, "rows": report.dataset.rows}}
         except _Stopped:

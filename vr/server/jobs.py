@@ -9,8 +9,10 @@ from collections.abc import Coroutine, Mapping
 from dataclasses import asdict
 from typing import Any, TypeVar
 
+from vr.pipeline.extent import Extent
 from vr.server.children import ChildDied, Children
 from vr.server.config import ServerConfig
+from vr.server.extents import Kept, answering, is_abandoned, to_begin
 from vr.server.failures import Failure, failure_of
 from vr.server.metrics import Metrics
 from vr.server.reasons import REASONS
@@ -28,6 +30,7 @@ _SAMPLE = "sample.parquet"
 _REMEMBERED = 256  # ended validations, for those who are about to ask for their reports
 T = TypeVar("T")
 Outcome = tuple[str, Failure | None]
+Key = tuple[str, str, Extent]
 
 
 class Jobs:
@@ -39,32 +42,48 @@ class Jobs:
       children: That compute them.
       metrics: Told of what happens.
       traces: That the wait and the work of a validation are spans of, below the call that began it.
+      trains: Whether a validation trains proxies where its job says nothing of it.
     """
 
     def __init__(
-        self, config: ServerConfig, store: RunStore, children: Children, metrics: Metrics, traces: Traces | None = None
+        self,
+        config: ServerConfig,
+        store: RunStore,
+        children: Children,
+        metrics: Metrics,
+        traces: Traces | None = None,
+        *,
+        trains: bool = True,
     ):
         self._config, self._store, self._children, self._metrics = config, store, children, metrics
         self._traces = traces or Traces()
-        self._active: dict[tuple[str, str], Validation] = {}
-        self._ended: dict[tuple[str, str], Validation] = {}
+        self._trains = trains
+        self._active: dict[Key, Validation] = {}
+        self._ended: dict[Key, Validation] = {}
         self._stopping: set[asyncio.Task[None]] = set()
         self._draining = False
 
-    async def begin(self, tenant: Tenant, job: dict[str, Any], key: str | None) -> Validation:
+    async def begin(
+        self, tenant: Tenant, job: dict[str, Any], key: str | None, wanted: Extent = Extent.whole
+    ) -> Validation:
         """Returns the validation that computes `job`, begun now or before under the same key.
 
+        Args:
+          tenant: Who asks.
+          job: What to compute.
+          key: Under which the same job is the same validation, however much of it is wanted.
+          wanted: How much of it is; the whole may be what is computed.
+
         Raises:
-          Failure: if there is no room for it.
+          Failure: if there is no room for it, or the key is that of another job.
         """
         id = new_id(tenant.name, key)
-        if key is not None and (known := await self._opened(tenant, id)) is not None:
-            if known.job != job:
-                raise Failure("KEY_REUSED", metadata={"validation_id": id})
-            return await _entered(known)
-        # Counted before the disk is waited for, so that no two calls take the last place.
-        self._refuse_excess(tenant)
-        validation = self._begun(Validation(tenant, id, job, owned=True), creates=True)
+        validation = None if key is None else await self._opened(tenant, id, wanted, job)
+        if validation is None:
+            validation = Validation(tenant, id, job, to_begin(job, wanted, trains=self._trains))
+        if validation.is_begun:
+            return await _entered(validation)
+        self._ask(validation)
         try:
             return await _entered(validation)
         except asyncio.CancelledError:
@@ -73,16 +92,41 @@ class Jobs:
                 self.abandon(validation)
             raise
 
-    async def find(self, tenant: Tenant, id: str) -> Validation:
-        """Returns a validation of a tenant by its id; one whose server died is taken over.
+    async def find(self, tenant: Tenant, id: str, wanted: Extent = Extent.whole) -> Validation:
+        """Returns a validation of a tenant by its id.
+
+        One whose server died is taken over; the whole of one that the verdict alone was asked of is begun.
+
+        Raises:
+          Failure: if the tenant has none of that id, or there is no room for what is to be begun.
+        """
+        known = await self._opened(tenant, id, wanted)
+        if known is None:
+            raise Failure("VALIDATION_NOT_FOUND", metadata={"validation_id": id})
+        if not known.is_begun:
+            self._ask(known)
+        return await _entered(known)
+
+    async def cancel_all(self, tenant: Tenant, id: str) -> Validation:
+        """Stops all that was asked for under an id, and returns what says how that ended: the whole where it was.
 
         Raises:
           Failure: if the tenant has none of that id.
         """
-        known = await self._opened(tenant, id)
-        if known is None:
+        job, kept = await self._look(tenant, id)
+        if job is None:
             raise Failure("VALIDATION_NOT_FOUND", metadata={"validation_id": id})
-        return await _entered(known)
+        asked = [extent for extent in Extent if extent in kept]
+        if len(asked) > 1 and is_abandoned(kept[Extent.verdict]):
+            # It ends with the whole: nobody need take it over for that.
+            asked.remove(Extent.verdict)
+        found = [self._of(tenant, id, job, extent, kept) for extent in asked]
+
+        async def stop(validation: Validation) -> None:
+            await self.cancel(await _entered(validation))
+
+        await asyncio.gather(*map(stop, found))
+        return found[-1]
 
     async def cancel(self, validation: Validation, reason: str = "CANCELLED", *, abandon: bool = False) -> None:
         """Stops a validation; when this returns, its child has left it, or is gone.
@@ -98,7 +142,7 @@ class Jobs:
         if validation.has_ended or validation.task is None:
             return
         if reason == "CANCELLED" and not validation.owned:
-            await asyncio.to_thread(self._store.ask_to_cancel, *validation.place)
+            await asyncio.to_thread(self._store.ask_to_cancel, *validation.key)
         else:
             validation.abandoned = abandon
             _stop(validation, reason)
@@ -114,15 +158,16 @@ class Jobs:
 
     async def report(self, validation: Validation) -> dict[str, Any]:
         """Returns the report of a finished validation."""
-        return await asyncio.to_thread(self._store.report, *validation.place)
+        return await asyncio.to_thread(self._store.report, *validation.key)
 
     async def resume(self, tenants: Mapping[str, Tenant]) -> None:
         """Takes over what a server that died left behind."""
-        for name, id in await asyncio.to_thread(lambda: list(self._store.unfinished())):
+        for name, id, extent in await asyncio.to_thread(lambda: list(self._store.unfinished())):
             if name in tenants:
                 with contextlib.suppress(Failure, OSError):
                     # Nobody watches: what was abandoned in the meantime is left alone.
-                    if (known := await self._opened(tenants[name], id)) is not None:
+                    known = await self._opened(tenants[name], id, extent)
+                    if known is not None and known.is_begun:
                         await known.entered.wait()
                         if known.owned:
                             self._metrics.retries.labels("server_ended").inc()
@@ -156,33 +201,61 @@ class Jobs:
         if len(owned) >= self._config.queue + self._children.count:
             raise Failure("QUEUE_FULL", quota="queue")
 
-    async def _opened(self, tenant: Tenant, id: str) -> Validation | None:
-        """Returns a validation that this server or the store knows; the disk is not waited for after the last look."""
-        place = (tenant.name, id)
-        if (found := self._active.get(place)) is not None:
-            return found
-        job = await asyncio.to_thread(self._store.job, *place)
-        kept = {} if job is None else await asyncio.to_thread(self._store.state, *place)
-        # Another call may have come to know it in the meantime.
-        if (found := self._active.get(place)) is not None:
-            return found
-        if job is None:
-            # It was too old to be kept.
-            self._ended.pop(place, None)
+    async def _opened(
+        self, tenant: Tenant, id: str, wanted: Extent, job: Mapping[str, Any] | None = None
+    ) -> Validation | None:
+        """Returns the validation that answers who wants so much of an id, None where there is none of that id.
+
+        One that nobody asked so much of is not begun. The disk is not waited for after the last look.
+
+        Raises:
+          Failure: if `job` is another one.
+        """
+        found = self._active.get((tenant.name, id, wanted))
+        known, kept = (found.job, {}) if found else await self._look(tenant, id)
+        if known is None:
             return None
-        if (found := self._ended.get(place)) is not None:
+        if job not in (None, known):
+            raise Failure("KEY_REUSED", metadata={"validation_id": id})
+        return found or self._of(tenant, id, known, answering(known, wanted, kept, trains=self._trains), kept)
+
+    async def _look(self, tenant: Tenant, id: str) -> tuple[dict[str, Any] | None, Kept]:
+        """Returns what was asked under an id, and how far every extent is that was asked for."""
+        job = await asyncio.to_thread(self._store.job, tenant.name, id)
+        kept = {} if job is None else await asyncio.to_thread(self._store.states, tenant.name, id)
+        for extent in Extent:
+            # Another call may have come to know it in the meantime.
+            if (found := self._active.get((tenant.name, id, extent))) is not None:
+                job, kept[extent] = found.job, {"state": found.state}
+            elif job is None:
+                # It was too old to be kept.
+                self._ended.pop((tenant.name, id, extent), None)
+        return job, kept
+
+    def _of(self, tenant: Tenant, id: str, job: dict[str, Any], extent: Extent, kept: Kept) -> Validation:
+        """Returns a validation as this server knows it, or as the store does, then taken over if nobody has it."""
+        key = (tenant.name, id, extent)
+        if (found := self._active.get(key) or self._ended.get(key)) is not None:
             return found
-        validation = Validation(tenant, id, job)
-        if kept["state"] in ENDED:
-            validation.state, validation.failure = _outcome_of(kept)
+        validation = Validation(tenant, id, job, extent)
+        if extent not in kept:
+            return validation
+        if kept[extent]["state"] in ENDED:
+            validation.state, validation.failure = _outcome_of(kept[extent])
             validation.entered.set()
             return validation
         if self._draining:
             raise Failure("DRAINING")
         return self._begun(validation, creates=False)
 
+    def _ask(self, validation: Validation) -> None:
+        """Begins what nobody asked for before; counted before the disk is waited for, so that no two take one place."""
+        self._refuse_excess(validation.tenant)
+        validation.owned = True
+        self._begun(validation, creates=True)
+
     def _begun(self, validation: Validation, *, creates: bool) -> Validation:
-        self._active[validation.place] = validation
+        self._active[validation.key] = validation
         validation.task = asyncio.get_running_loop().create_task(self._run(validation, creates=creates))
         return validation
 
@@ -191,11 +264,12 @@ class Jobs:
         state, failure, handle = "queued", None, None
         try:
             if creates:
-                await _whole(asyncio.to_thread(self._store.create, *validation.place, validation.job))
+                asked = (*validation.place, validation.job, validation.extent)
+                await _whole(asyncio.to_thread(self._store.create, *asked))
             while True:
-                handle = await _whole(asyncio.to_thread(self._store.lock, *validation.place))
+                handle = await _whole(asyncio.to_thread(self._store.lock, *validation.key))
                 # What another server did until it let go, only the holder of the lock knows.
-                kept = await _whole(asyncio.to_thread(self._store.state, *validation.place))
+                kept = await _whole(asyncio.to_thread(self._store.state, *validation.key))
                 if kept["state"] in ENDED or (handle is not None and self._is_left(validation, kept)):
                     state, failure = _outcome_of(kept)
                     return
@@ -214,7 +288,7 @@ class Jobs:
             if state in (*ENDED, ABANDONED):
                 told = {"state": state} | ({} if failure is None else {"failure": failure.to_document()})
                 # Nobody is told of an end that the store does not know.
-                await _whole(asyncio.to_thread(self._store.keep, *validation.place, told))
+                await _whole(asyncio.to_thread(self._store.keep, *validation.place, told, validation.extent))
         except asyncio.CancelledError:
             # It was not begun here: it is another server's to stop.
             state, failure = "queued", validation.stop or Failure("DRAINING")
@@ -233,7 +307,7 @@ class Jobs:
 
     @staticmethod
     def _is_left(validation: Validation, kept: Mapping[str, Any]) -> bool:
-        return kept["state"] == ABANDONED and not validation.watchers
+        return is_abandoned(kept) and not validation.watchers
 
     async def _computed(self, validation: Validation) -> Outcome:
         """Computes a validation that this server holds the lock of, and returns what became of it."""
@@ -262,7 +336,7 @@ class Jobs:
         """Stops a validation that is cancelled at another server."""
         while True:
             with contextlib.suppress(OSError):
-                if await asyncio.to_thread(self._store.is_to_be_cancelled, *validation.place):
+                if await asyncio.to_thread(self._store.is_to_be_cancelled, *validation.key):
                     return _stop(validation, "CANCELLED")
             await asyncio.sleep(_FOLLOW_S)
 
@@ -278,7 +352,8 @@ class Jobs:
             "job": validation.job,
             "tenant": validation.place[0],
             "grant": asdict(validation.tenant.grant),
-            "output": str(self._store.output(*validation.place)),
+            "output": str(self._store.output(*validation.key)),
+            "extent": validation.extent.value,
         }
         if self._config.samples is not None:
             # Where is the operator's to say: nothing that is asked for is written where the request says.
@@ -327,15 +402,23 @@ class Jobs:
                 self._children.give_back(child)
         if "failed" in told:
             raise failure_of(told["failed"])
-        self._metrics.verdicts.labels(told["finished"]["verdict"]).inc()
-        self._metrics.rows.inc(told["finished"]["rows"])
+        if not await _whole(self._is_counted(validation)):
+            self._metrics.verdicts.labels(told["finished"]["verdict"]).inc()
+            self._metrics.rows.inc(told["finished"]["rows"])
+
+    async def _is_counted(self, validation: Validation) -> bool:
+        """Returns whether the same validation finished before, in the other extent."""
+        with contextlib.suppress(OSError, Failure):
+            states = await asyncio.to_thread(self._store.states, *validation.place)
+            return any(state["state"] == "finished" for state in states.values())
+        return False
 
     def _end(self, validation: Validation, state: str, failure: Failure | None) -> None:
         validation.state, validation.failure = state, failure
-        if self._active.get(validation.place) is validation:
-            del self._active[validation.place]
+        if self._active.get(validation.key) is validation:
+            del self._active[validation.key]
         if state in ENDED:
-            self._ended[validation.place] = validation
+            self._ended[validation.key] = validation
             while len(self._ended) > _REMEMBERED:
                 del self._ended[next(iter(self._ended))]
         validation.entered.set()

@@ -15,6 +15,7 @@ import grpc
 from google.protobuf.message import Message
 
 from vr import __version__
+from vr.pipeline.extent import Extent
 from vr.server import answers
 from vr.server._generated.vr.v1 import collapse_engine_pb2, job_pb2, validation_engine_pb2
 from vr.server.config import ServerConfig
@@ -261,8 +262,7 @@ class Methods(grpc.GenericRpcHandler):
     async def _cancel(self, request: Any, tenant: Tenant, context: Context) -> Message:
         # Before the search: what asks for a validation that there is none of learns the version too.
         await context.send_initial_metadata(((_VERSION_HEADER, __version__),))
-        validation = await self._jobs.find(tenant, request.validation_id)
-        await self._jobs.cancel(validation)
+        validation = await self._jobs.cancel_all(tenant, request.validation_id)
         return validation_engine_pb2.CancelValidationResponse(
             validation_id=validation.id,
             state=_state(validation.state),  # type: ignore[arg-type]
@@ -270,11 +270,12 @@ class Methods(grpc.GenericRpcHandler):
 
     async def _target(self, request: Any, tenant: Tenant, name: str) -> Validation:
         """Returns the validation that a request asks about, or begins the one that it asks for."""
+        wanted = Extent.verdict if name in answers.OF_VERDICT else Extent.whole
         if request.WhichOneof("target") == "validation_id":
-            return await self._jobs.find(tenant, request.validation_id)
+            return await self._jobs.find(tenant, request.validation_id, wanted)
         job = job_of(request.job, name)
         await _refuse_forbidden(job, tenant)
-        return await self._jobs.begin(tenant, job, request.job.idempotency_key or None)
+        return await self._jobs.begin(tenant, job, request.job.idempotency_key or None, wanted)
 
     async def _refuse_unknown(self, requests: Any, context: Context) -> None:
         self._metrics.rejections.labels("UNKNOWN_METHOD").inc()

@@ -61,7 +61,8 @@ class Server:
         count = config.counted_children()
         self.children = Children(count, base, config.threads_of_child(), lambda code: self.metrics.child_deaths.inc())
         self.traces = Traces.of(config.traces, "vr-server")
-        self.jobs = Jobs(config, self.store, self.children, self.metrics, self.traces)
+        trains = bool(base.get("cascade", {}).get("tiers", True))
+        self.jobs = Jobs(config, self.store, self.children, self.metrics, self.traces, trains=trains)
         self._health = health.aio.HealthServicer()
         self._servers: list[grpc.aio.Server] = []
         self._watch: asyncio.Task[None] | None = None

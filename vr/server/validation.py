@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from vr.pipeline.extent import Extent
 from vr.server.failures import Failure
 from vr.server.tenants import Tenant
 
@@ -20,9 +21,10 @@ ABANDONED = "abandoned"
 
 @dataclass(eq=False)
 class Validation:
-    """One validation as this server sees it.
+    """One validation as this server sees it: of one extent, of which an id may have both.
 
     Attributes:
+      extent: What is computed.
       state: `queued`, `running`, `finished`, `failed`, `cancelled` or `abandoned`.
       failure: Why it failed or was cancelled.
       events: Progress with its number; the oldest are forgotten.
@@ -36,6 +38,7 @@ class Validation:
     tenant: Tenant
     id: str
     job: dict[str, Any]
+    extent: Extent = Extent.whole
     state: str = "queued"
     failure: Failure | None = None
     events: deque[tuple[int, dict[str, Any]]] = field(default_factory=lambda: deque(maxlen=_EVENTS_KEPT))
@@ -52,6 +55,16 @@ class Validation:
     def place(self) -> tuple[str, str]:
         """Where the store has it."""
         return self.tenant.name, self.id
+
+    @property
+    def key(self) -> tuple[str, str, Extent]:
+        """What it is known by."""
+        return self.tenant.name, self.id, self.extent
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether somebody computes it, did so, or tried to; else it was not asked for yet."""
+        return self.task is not None or self.has_ended
 
     @property
     def has_ended(self) -> bool:

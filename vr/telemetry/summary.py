@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vr.core.printable import printable
+from vr.pipeline.extent import Extent
 from vr.pipeline.report import ColumnSummary, DatasetSection, Dimension, Interval, Status, ValidationReport
 
 __all__ = ["print_profile", "print_summary", "profile_lines", "summary_lines", "worst_columns"]
@@ -55,6 +56,8 @@ def summary_lines(
         lines += _labelled("do first", first.title, width, most=2)
     if (mix := _mix(report)) is not None:
         lines += _labelled("real rows", mix, width, most=2)
+    if report.extent is Extent.verdict:
+        lines += _labelled("not asked for", "diversity, rows to blame, what to do (--verdict-only)", width, most=1)
     lines += _note_lines(report, width)
     if report_path is not None:
         # Never wrapped: somebody will copy it.

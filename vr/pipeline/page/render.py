@@ -11,6 +11,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from vr.pipeline.extent import Extent
 from vr.pipeline.page import sections, summary
 from vr.pipeline.page.explanations import DIMENSIONS, SECTIONS
 from vr.pipeline.page.nulls import TICKS, WIDTH, position
@@ -84,6 +85,7 @@ def _headline(report: ValidationReport, rows: list[summary.ScoreRow], shelf: sec
         "scores": rows,
         "worst": summary.worst_columns(report, shelf.anchors),
         "not_measured": _not_measured(report),
+        "verdict_only": report.extent is Extent.verdict,
         "name": clip(report.dataset.uri.rstrip("/").rsplit("/", 1)[-1], 80) or "dataset",
         "reference_name": report.reference and clip(report.reference.uri.rstrip("/").rsplit("/", 1)[-1], 80),
     }

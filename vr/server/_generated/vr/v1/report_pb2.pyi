@@ -22,6 +22,12 @@ class Status(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     STATUS_MEASURED: _ClassVar[Status]
     STATUS_NOT_MEASURED: _ClassVar[Status]
 
+class Extent(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    EXTENT_UNSPECIFIED: _ClassVar[Extent]
+    EXTENT_VERDICT: _ClassVar[Extent]
+    EXTENT_WHOLE: _ClassVar[Extent]
+
 class RiskLevel(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     RISK_LEVEL_UNSPECIFIED: _ClassVar[RiskLevel]
@@ -74,6 +80,9 @@ VERDICT_REJECT: Verdict
 STATUS_UNSPECIFIED: Status
 STATUS_MEASURED: Status
 STATUS_NOT_MEASURED: Status
+EXTENT_UNSPECIFIED: Extent
+EXTENT_VERDICT: Extent
+EXTENT_WHOLE: Extent
 RISK_LEVEL_UNSPECIFIED: RiskLevel
 RISK_LEVEL_LOW: RiskLevel
 RISK_LEVEL_MEDIUM: RiskLevel
@@ -285,7 +294,7 @@ class NearDuplicate(_message.Message):
     def __init__(self, row: _Optional[int] = ..., other_row: _Optional[int] = ..., columns: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class DiversitySection(_message.Message):
-    __slots__ = ("metrics", "intervals", "findings", "columns", "clusters", "rare_patterns", "near_duplicates", "outlier_rows")
+    __slots__ = ("metrics", "intervals", "findings", "columns", "clusters", "rare_patterns", "near_duplicates", "outlier_rows", "reason")
     class MetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -308,6 +317,7 @@ class DiversitySection(_message.Message):
     RARE_PATTERNS_FIELD_NUMBER: _ClassVar[int]
     NEAR_DUPLICATES_FIELD_NUMBER: _ClassVar[int]
     OUTLIER_ROWS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     metrics: _containers.MessageMap[str, Metric]
     intervals: _containers.MessageMap[str, Interval]
     findings: _containers.RepeatedCompositeFieldContainer[DiversityFinding]
@@ -316,7 +326,8 @@ class DiversitySection(_message.Message):
     rare_patterns: _containers.RepeatedCompositeFieldContainer[RarePattern]
     near_duplicates: _containers.RepeatedCompositeFieldContainer[NearDuplicate]
     outlier_rows: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, metrics: _Optional[_Mapping[str, Metric]] = ..., intervals: _Optional[_Mapping[str, Interval]] = ..., findings: _Optional[_Iterable[_Union[DiversityFinding, _Mapping]]] = ..., columns: _Optional[_Iterable[_Union[ColumnDiversity, _Mapping]]] = ..., clusters: _Optional[_Iterable[_Union[Cluster, _Mapping]]] = ..., rare_patterns: _Optional[_Iterable[_Union[RarePattern, _Mapping]]] = ..., near_duplicates: _Optional[_Iterable[_Union[NearDuplicate, _Mapping]]] = ..., outlier_rows: _Optional[_Iterable[int]] = ...) -> None: ...
+    reason: str
+    def __init__(self, metrics: _Optional[_Mapping[str, Metric]] = ..., intervals: _Optional[_Mapping[str, Interval]] = ..., findings: _Optional[_Iterable[_Union[DiversityFinding, _Mapping]]] = ..., columns: _Optional[_Iterable[_Union[ColumnDiversity, _Mapping]]] = ..., clusters: _Optional[_Iterable[_Union[Cluster, _Mapping]]] = ..., rare_patterns: _Optional[_Iterable[_Union[RarePattern, _Mapping]]] = ..., near_duplicates: _Optional[_Iterable[_Union[NearDuplicate, _Mapping]]] = ..., outlier_rows: _Optional[_Iterable[int]] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class HistoricalOutcome(_message.Message):
     __slots__ = ("label", "skill_lost", "tail_skill_lost", "dataset", "kind", "source", "workflow", "generation", "real_share", "strength", "reason")
@@ -990,7 +1001,7 @@ class Driver(_message.Message):
     def __init__(self, feature: _Optional[str] = ..., contribution: _Optional[float] = ..., excess: _Optional[float] = ...) -> None: ...
 
 class ValidationReport(_message.Message):
-    __slots__ = ("schema_version", "verdict", "verdict_reason", "calibration", "risk_score", "risk_level", "collapse_probability", "collapse_detected", "collapse_type", "severity", "not_measured", "drivers", "dimensions", "diversity", "signatures", "cascade", "scaling", "localization", "recommendations", "dataset", "reference", "run", "prescreen", "remedies", "stratified_sample")
+    __slots__ = ("schema_version", "verdict", "verdict_reason", "calibration", "risk_score", "risk_level", "collapse_probability", "collapse_detected", "collapse_type", "severity", "not_measured", "drivers", "dimensions", "diversity", "signatures", "cascade", "scaling", "localization", "recommendations", "dataset", "reference", "run", "prescreen", "remedies", "stratified_sample", "extent")
     class DimensionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -1023,6 +1034,7 @@ class ValidationReport(_message.Message):
     PRESCREEN_FIELD_NUMBER: _ClassVar[int]
     REMEDIES_FIELD_NUMBER: _ClassVar[int]
     STRATIFIED_SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    EXTENT_FIELD_NUMBER: _ClassVar[int]
     schema_version: str
     verdict: Verdict
     verdict_reason: str
@@ -1048,4 +1060,5 @@ class ValidationReport(_message.Message):
     prescreen: PreScreenSection
     remedies: RemediesSection
     stratified_sample: StratifiedSampleSection
-    def __init__(self, schema_version: _Optional[str] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., verdict_reason: _Optional[str] = ..., calibration: _Optional[_Union[CalibrationSection, _Mapping]] = ..., risk_score: _Optional[float] = ..., risk_level: _Optional[_Union[RiskLevel, str]] = ..., collapse_probability: _Optional[_Union[Interval, _Mapping]] = ..., collapse_detected: _Optional[bool] = ..., collapse_type: _Optional[_Union[CollapseType, str]] = ..., severity: _Optional[_Union[Severity, str]] = ..., not_measured: _Optional[_Iterable[str]] = ..., drivers: _Optional[_Iterable[_Union[Driver, _Mapping]]] = ..., dimensions: _Optional[_Mapping[str, Dimension]] = ..., diversity: _Optional[_Union[DiversitySection, _Mapping]] = ..., signatures: _Optional[_Iterable[_Union[SignatureMatch, _Mapping]]] = ..., cascade: _Optional[_Union[CascadeSection, _Mapping]] = ..., scaling: _Optional[_Union[Scaling, _Mapping]] = ..., localization: _Optional[_Union[LocalizationSection, _Mapping]] = ..., recommendations: _Optional[_Iterable[_Union[Recommendation, _Mapping]]] = ..., dataset: _Optional[_Union[DatasetSection, _Mapping]] = ..., reference: _Optional[_Union[DatasetSection, _Mapping]] = ..., run: _Optional[_Union[RunSection, _Mapping]] = ..., prescreen: _Optional[_Union[PreScreenSection, _Mapping]] = ..., remedies: _Optional[_Union[RemediesSection, _Mapping]] = ..., stratified_sample: _Optional[_Union[StratifiedSampleSection, _Mapping]] = ...) -> None: ...
+    extent: Extent
+    def __init__(self, schema_version: _Optional[str] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., verdict_reason: _Optional[str] = ..., calibration: _Optional[_Union[CalibrationSection, _Mapping]] = ..., risk_score: _Optional[float] = ..., risk_level: _Optional[_Union[RiskLevel, str]] = ..., collapse_probability: _Optional[_Union[Interval, _Mapping]] = ..., collapse_detected: _Optional[bool] = ..., collapse_type: _Optional[_Union[CollapseType, str]] = ..., severity: _Optional[_Union[Severity, str]] = ..., not_measured: _Optional[_Iterable[str]] = ..., drivers: _Optional[_Iterable[_Union[Driver, _Mapping]]] = ..., dimensions: _Optional[_Mapping[str, Dimension]] = ..., diversity: _Optional[_Union[DiversitySection, _Mapping]] = ..., signatures: _Optional[_Iterable[_Union[SignatureMatch, _Mapping]]] = ..., cascade: _Optional[_Union[CascadeSection, _Mapping]] = ..., scaling: _Optional[_Union[Scaling, _Mapping]] = ..., localization: _Optional[_Union[LocalizationSection, _Mapping]] = ..., recommendations: _Optional[_Iterable[_Union[Recommendation, _Mapping]]] = ..., dataset: _Optional[_Union[DatasetSection, _Mapping]] = ..., reference: _Optional[_Union[DatasetSection, _Mapping]] = ..., run: _Optional[_Union[RunSection, _Mapping]] = ..., prescreen: _Optional[_Union[PreScreenSection, _Mapping]] = ..., remedies: _Optional[_Union[RemediesSection, _Mapping]] = ..., stratified_sample: _Optional[_Union[StratifiedSampleSection, _Mapping]] = ..., extent: _Optional[_Union[Extent, str]] = ...) -> None: ...
