@@ -194,6 +194,23 @@ def interrupted(request, stage):
     return asyncio.run(run())
 
 
+def test_a_validation_has_the_threads_of_children_that_are_idle():
+    async def run():
+        children = Children(4, to_plain(compose(["cascade=none"])), 2, lambda code: None)
+        counts = []
+        # As if four had started: none of them is asked anything.
+        idle = [Child(None) for _ in range(4)]
+        children._all.update(idle)
+        for child in idle:
+            children._free.put_nowait(child)
+        for _ in range(4):
+            children._free.get_nowait()
+            counts.append(children.threads_now)
+        return counts
+
+    assert asyncio.run(run()) == [8, 4, 2, 2]
+
+
 WHOLE = {"cascade": "none", "overrides": [], "seed": 0, "targets": []}
 
 

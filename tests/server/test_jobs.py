@@ -28,7 +28,7 @@ class Children:
     """Stands for processes: a job ends when `let_go` is set, and leaves a report."""
 
     def __init__(self, count: int = 1):
-        self.count, self.begun, self.killed = count, 0, 0
+        self.count, self.begun, self.killed, self.threads_now = count, 0, 0, 3
         self.extents: list[str] = []
         self.let_go, self.leaving, self.leaves_in = asyncio.Event(), asyncio.Event(), 0.0
         self._free = asyncio.Semaphore(count)
@@ -52,6 +52,7 @@ class Children:
     async def work(self, request: dict[str, Any], tell: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
         self.begun += 1
         self.extents.append(request["extent"])
+        assert request["threads"] == self.threads_now
         tell({"stage": "cascade", "done": 0.0, "total": None, "message": ""})
         await self.let_go.wait()
         Path(request["output"]).mkdir(exist_ok=True)

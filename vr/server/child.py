@@ -140,6 +140,8 @@ class _Worker:
         fields = {name: request["job"][name]["uri"] for name in ("candidate", "reference") if request["job"].get(name)}
         try:
             config = self._configurations.of(request["job"])
+            if "threads" in request:
+                config = replace(config, engine=replace(config.engine, threads=request["threads"]))
             grant = Grant(**{name: tuple(values) for name, values in request["grant"].items()})
             for name, uri in fields.items():
                 _refuse_others(name, uri, grant)

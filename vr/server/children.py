@@ -202,6 +202,15 @@ class Children:
         """Process numbers of those that live."""
         return [child.pid for child in self._all if child.is_alive]
 
+    @property
+    def threads_now(self) -> int:
+        """Threads of a validation that begins now: its child's, and what idle children leave, shared with the others.
+
+        One that is under way keeps those that it has; a while after all children are at work, each has its own.
+        """
+        at_work = max(1, len(self._all) - self._free.qsize())
+        return self._threads * max(1, len(self._all) // at_work)
+
     async def take(self) -> Child:
         """Returns an idle child, waiting for one.
 

@@ -354,6 +354,7 @@ class Jobs:
             "grant": asdict(validation.tenant.grant),
             "output": str(self._store.output(*validation.key)),
             "extent": validation.extent.value,
+            "threads": self._children.threads_now,
         }
         if self._config.samples is not None:
             # Where is the operator's to say: nothing that is asked for is written where the request says.
