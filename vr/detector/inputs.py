@@ -214,12 +214,11 @@ class Inputs:
                 split = self.splits[index]
                 key = self._null_key(name, index)
                 # The same draws for both, so that projections and folds are no difference between them.
-                draws = [self._draws(name, index) for _ in range(2)]
                 if key not in self.nulls:
                     prepared = against(split.base)
-                    self.nulls[key] = prepared, prepared(split.fresh, draws[1])
+                    self.nulls[key] = prepared, prepared(split.fresh, self._draws(name, index))
                 statistics, null = self.nulls[key]
-                return statistics(split.candidate, draws[0]), null
+                return statistics(split.candidate, self._draws(name, index)), null
 
             with workers(self.threads) as pool:
                 results = list(pool.map(on, range(len(self.splits))))

@@ -134,14 +134,15 @@ def drift_along_file(side: Side, inputs: Inputs, settings: Settings = Settings()
     if num_blocks < 2:
         return Feature.missing(f"{len(side)} rows are too few to have stretches"), ()
 
+    whole = histograms(side.codes, inputs.columns.num_codes)
+    blocks = np.repeat(np.arange(num_blocks), [len(rows) for rows in np.array_split(side.rows, num_blocks)])
+    # Where each cell is counted in its block's histograms.
+    places = np.arange(whole.shape[0]) * whole.shape[1] + side.codes
+
     def by_block(order: np.ndarray) -> np.ndarray:
-        whole = histograms(side.codes, inputs.columns.num_codes)
-        return np.array(
-            [
-                np.mean(jensen_shannon_divergence(histograms(side.codes[rows], inputs.columns.num_codes), whole))
-                for rows in np.array_split(order, num_blocks)
-            ]
-        )
+        cells = blocks[:, None] * whole.size + places[order]
+        counts = np.bincount(cells.ravel(), minlength=num_blocks * whole.size)
+        return jensen_shannon_divergence(counts.reshape(num_blocks, *whole.shape), whole).mean(axis=-1)
 
     observed = by_block(np.arange(len(side)))
     rng = np.random.default_rng([inputs.seed, 9])
