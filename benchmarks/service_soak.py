@@ -12,6 +12,7 @@ results/service_soak.json.
 """
 
 import argparse
+import math
 import os
 import random
 import signal
@@ -63,6 +64,7 @@ class Program:
         self._log: IO[bytes] = (folder / "log").open("ab")
         self._process: subprocess.Popen[str] | None = None
         self.starts = 0
+        self._ready_at = math.inf
 
     @property
     def pid(self) -> int | None:
@@ -85,7 +87,12 @@ class Program:
         line = self._process.stdout.readline()
         if not line:
             raise RuntimeError(f"vr {self.name} did not start; {self._folder / 'log'} says why")
+        self._ready_at = time.monotonic()
         return line
+
+    def was_down(self, since: float) -> bool:
+        """Returns whether it was killed, or not ready yet, at any time after a moment of `time.monotonic`."""
+        return self._ready_at > since
 
     def children(self) -> list[int]:
         """Returns the process numbers of what computes for it."""
@@ -96,6 +103,7 @@ class Program:
 
     def kill(self) -> None:
         """Ends it as the system does when it is out of memory."""
+        self._ready_at = math.inf
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -122,10 +130,11 @@ class Traffic:
       address: Of the server.
       data: Folder with candidate.parquet, reference.parquet and junk.parquet.
       stop: Set when it is over.
+      was_down: Whether the server was not there at some time since a moment of `time.monotonic`.
     """
 
-    def __init__(self, address: str, data: Path, stop: threading.Event):
-        self._address, self._data, self._stop = address, data, stop
+    def __init__(self, address: str, data: Path, stop: threading.Event, was_down: Callable[[float], bool]):
+        self._address, self._data, self._stop, self._was_down = address, data, stop, was_down
         self.done: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
         self.wrong: list[str] = []
@@ -167,10 +176,13 @@ class Traffic:
         return "trained"
 
     def _give_up(self, client: Client, rng: random.Random) -> str:
+        begun = time.monotonic()
         try:
             client.detect_collapse(self._job("smoke", overrides=_TRAINING), timeout=rng.uniform(0.05, 3.0))
         except ServiceError as err:
-            if err.code != "DEADLINE_EXCEEDED":
+            # Whose patience ends before a killed server is back is told that nobody is there.
+            is_alone = err.code == "UNAVAILABLE" and not err.reason and self._was_down(begun)
+            if err.code != "DEADLINE_EXCEEDED" and not is_alone:
                 raise
             return "given up"
         return "validated"
@@ -226,7 +238,7 @@ def soaked(folder: Path, arguments: Any) -> dict[str, Any]:
     # The same port after each start, so that clients find it again.
     places = [f"server.store={folder / 'store'}", f"server.port={_free_port()}", "server.children=1"]
     server = Program("serve", folder / "server", places, leak)
-    traffic = Traffic(server.start().split()[-1], data, stop)
+    traffic = Traffic(server.start().split()[-1], data, stop, server.was_down)
     with ReferenceOrchestrator(folder / "jobs.db", lease_s=10.0) as orchestrator:
         places = [f"worker.orchestrator={orchestrator.target}", f"worker.folder={folder / 'jobs'}", "worker.threads=1"]
         worker = Program("worker", folder / "worker", [*places, "worker.restarts=1000"], {})

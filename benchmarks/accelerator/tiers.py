@@ -159,7 +159,7 @@ def judging_of(model: Model, columns: int, rows: int, members: int, pool: Thread
         ((columns, rows), bool),
     )
     example = [jax.ShapeDtypeStruct(shape, kind) for shape, kind in kinds]
-    return Program(lambda *x: judge(model, *x), example, members, Execution.stacked, pool)
+    return Program(judge, (model,), example, members, Execution.stacked, pool)
 
 
 def judged_seconds(case: Case) -> float:

@@ -13,6 +13,7 @@ import pytest
 
 from vr.cascade.config import CURVE_POINTS, Execution
 from vr.cascade.memory import Need, need_of
+from vr.cascade.programs import forget
 from vr.cascade.step import Data, Segment, TrainSettings, random_masks, start
 from vr.cascade.training import Job, Kept, Trainer
 from vr.core.errors import OutOfMemoryError
@@ -103,6 +104,7 @@ def test_training_lowers_the_held_out_loss(whole):
 
 @pytest.mark.parametrize("form", [Execution.looped, Execution.stacked])
 def test_a_training_stopped_again_and_again_ends_with_the_same_numbers(form):
+    forget()
     made, jobs = trainer(form=form), [job(i) for i in range(3)]
     expected = made.run(jobs, 1)
     keeper, stops = Memory(), 0

@@ -1,9 +1,9 @@
 """The smallest tier's trained networks, kept for who asks them about rows after the cascade is done."""
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -98,8 +98,8 @@ class Networks:
 
     def last_layer(self, arm: str, seed: int, codes: np.ndarray, positions: np.ndarray) -> LastLayer:
         """Returns the last layer of rows, unsigned codes `[n, d]`, in NumPy; see `vr.cascade.cells`."""
-        params = jnp.asarray(self.params[arm][seed])
-        parts = [self._last_layer(params, part, jnp.asarray(positions)) for part in _parts(codes)]
+        params, compiled = jnp.asarray(self.params[arm][seed]), _compiled(last_layer, self.model)
+        parts = [compiled(params, part, jnp.asarray(positions)) for part in _parts(codes)]
         return LastLayer(*(np.concatenate(each, axis=1)[:, : len(codes)] for each in zip(*parts, strict=True)))  # type: ignore[arg-type]
 
     def path_gradients(
@@ -107,17 +107,15 @@ class Networks:
     ) -> PathGradients:
         """Returns a stretch of integrated gradients, likewise."""
         stretch = jnp.asarray(points, jnp.float32), jnp.asarray(weights, jnp.float32)
-        params = jnp.asarray(self.params[arm][seed])
-        parts = [self._path_gradients(params, part, jnp.asarray(positions), *stretch) for part in _parts(codes)]
+        params, compiled = jnp.asarray(self.params[arm][seed]), _compiled(path_gradients, self.model)
+        parts = [compiled(params, part, jnp.asarray(positions), *stretch) for part in _parts(codes)]
         return PathGradients(*(np.concatenate(each, axis=-1)[..., : len(codes)] for each in zip(*parts, strict=True)))  # type: ignore[arg-type]
 
-    @cached_property
-    def _last_layer(self) -> Any:
-        return jax.jit(lambda *x: last_layer(self.model, *x))
 
-    @cached_property
-    def _path_gradients(self) -> Any:
-        return jax.jit(lambda *x: path_gradients(self.model, *x))
+# The next networks of the same shapes compile nothing.
+@lru_cache(maxsize=8)
+def _compiled(function: Callable[..., Any], model: Model) -> Any:
+    return jax.jit(partial(function, model))
 
 
 def _parts(codes: np.ndarray) -> Iterator[jax.Array]:

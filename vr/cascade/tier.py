@@ -79,7 +79,7 @@ class Tier:
         jobs, rows = tier.seeds * len(arms_of(tier)), self._rows[0]
 
         def program(function: Callable[..., Any], example: Any, members: int) -> Program:
-            return Program(function, example, members, self.form, pool)
+            return Program(function, (model,), example, members, self.form, pool)
 
         # For its shapes: the rate itself may not be known yet.
         job = self._job(0, "reference", reference, rate=tier.learning_rate)
@@ -105,13 +105,13 @@ class Tier:
                 pool,
                 memory_limit=config.memory_limit_bytes,
             )
-        self.judge = program(lambda *x: judge(model, *x), self._judging(0, rows, params), jobs)
+        self.judge = program(judge, self._judging(0, rows, params), jobs)
         self.products = self.curvature = None
         if tier.gradients:
             probes = self._gradients(0, rows, params, reference[rows.null])
-            self.products = program(lambda *x: gradient_products(model, *x), probes, tier.seeds)
+            self.products = program(gradient_products, probes, tier.seeds)
         if tier.curvature:
-            self.curvature = program(lambda *x: top_eigenvalue(model, *x), self._sharpness(0, rows, params), jobs)
+            self.curvature = program(top_eigenvalue, self._sharpness(0, rows, params), jobs)
 
     def run(
         self,

@@ -148,7 +148,8 @@ class Trainer:
             # Readings whole on every device, so that every process has them.
             places = {"shardings": shardings, "result_sharding": (shardings[0], replicated(self._mesh))}
         return Program(
-            lambda *args: advance(model, settings, *args),
+            advance,
+            (model, settings),
             self._example,
             self.members,
             self.form,

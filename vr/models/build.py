@@ -60,6 +60,8 @@ class Model:
     lean: Callable[[], "Model"] | None = field(default=None, compare=False)
 
 
+# Of one shape one network, so that its compiled programs are found again.
+@functools.lru_cache(maxsize=64)
 def resonance(
     num_columns: int,
     num_codes: int,
@@ -97,6 +99,7 @@ def causal(
     return _cut(build, remat, causal_parameters(length, num_codes, channels, depth), channels)
 
 
+@functools.lru_cache(maxsize=64)
 def mlp(
     num_columns: int, num_codes: int, parameters: int, depth: int, *, dtype: Any = jnp.float32, remat: bool = False
 ) -> Model:
@@ -201,7 +204,7 @@ def _cut(shaped: Callable[..., Any], remat: bool, parameters: int, width: int) -
         return network(params).representation(codes, masked)
 
     layers = _layers([_layer(path) for path, _ in paths], [0, *ends, whole])
-    lean = None if remat else lambda: _cut(shaped, True, parameters, width)
+    lean = None if remat else functools.cache(lambda: _cut(shaped, True, parameters, width))
     return Model(init, apply, parameters, width, layers, represent, lean)
 
 

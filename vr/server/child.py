@@ -179,6 +179,8 @@ class _Worker:
             except VrError:
                 self._read_for = None
         say(told)
+        if (programs := sys.modules.get("vr.cascade.programs")) is not None:
+            programs.clear_traces()
         if self._read_for is None:
             self._reading = self._new_reading()
 

@@ -58,6 +58,8 @@ class Child:
           ChildDied: if it did not get so far.
         """
         few = {name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+        # Of each arena that its threads have had, glibc keeps what it once took.
+        few["MALLOC_ARENA_MAX"] = "2"
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",
