@@ -2,7 +2,7 @@
 
     python -m benchmarks.mix_planner [--workers 2] [--minutes 60] [--only trees] [--collect]
 
-A minute of one core for each lineage, resumable; lineages that were measured before are taken from the committed
+Two minutes of one core for each lineage, resumable; lineages that were measured before are taken from the committed
 results where `outputs/` has nothing newer. The truth: gradient-boosted trees, as for the study's labels,
 are trained on the candidate mixed with 0, 10, ... 90 % of real rows that neither generator nor reference had, at equal
 numbers of rows, several seeds; the share is where the measured harm, made monotone, falls below 0.1, the middle between
@@ -10,13 +10,13 @@ healthy and collapsed (other thresholds stand beside it). It is trained twice, b
 harm is the mean of both, since once is not exact enough to judge by: on the development lineages two such truths of 4
 seeds and 8 draws of real rows agreed within a tenth in 86 % (`mix_planner_noise.py`), as much by the real rows that are
 held against the mixes as by the mixes. The second time has 4 seeds again and, as they cost a tenth, 40 draws of real
-rows, after which two truths should agree in 97 %. That was settled on the development lineages, before the others were
-trained again.
+rows; by the spreads there, means of both would agree in 97 %. That was settled on the development lineages, before the
+others were trained again. `trainings` has what either training says alone.
 
-The planner sees candidate and reference alone, once with
-the columns that the trees predict named as its targets and once without, and its heads were fitted without the
-lineage's dataset and without its generator. With targets named it also trains boosted trees of its own on every mix of
-the candidate and the reference (`trees`), of which nothing was fitted to any lineage; what the same would find at the
+The planner sees candidate and reference alone, once with the columns that the trees predict named as its targets and
+once without, and its heads were fitted without the lineage's dataset and without its generator. With targets named it
+also trains boosted trees of its own on every mix of the candidate and the reference (`trees`), of which nothing was
+fitted to any lineage; what the same would find at the
 three columns that forests predict best, where none are named, stands beside it (`trees_unnamed`) and is not shipped.
 Intervals, and the level of risk of `by_level`, are from the lineages of other datasets, by heads some of which had seen
 the dataset that is judged.

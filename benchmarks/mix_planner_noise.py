@@ -1,12 +1,10 @@
-"""How exact are the two shares that `mix_planner` sets beside each other, on the lineages that it is designed on?
+"""How exact is the share that `mix_planner` holds planned ones against, on the lineages that it is designed on?
 
     python -m benchmarks.mix_planner_noise [--workers 2] [--minutes 60] [--collect]
 
-Forty minutes of one core, resumable. The share found by training is found three times, by seeds and real
-rows of its own each time (`truths`), and the planner's with targets named once more by another seed, which is the luck of
-its divisions and models, and once by another reference as long, which is that and the luck of the reference. A planner
-that knew the truth would be within a tenth of one truth as often as another truth is (`pairs_within_a_tenth`). Only
-development lineages are trained on: the others judge.
+Fifteen minutes of one core, resumable. The share found by training is found three times, by seeds and real rows of its
+own each time (`truths`). A planner that knew it would be within a tenth of one of them as often as another one is
+(`pairs_within_a_tenth`). Only development lineages are trained on: the others judge.
 """
 
 import argparse
@@ -15,7 +13,6 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from benchmarks.datasets import DATASETS
 from benchmarks.measure import save
@@ -35,17 +32,9 @@ from benchmarks.mix_planner import (
     mixed,
 )
 from benchmarks.skill_loss import MAX_SPREAD, MIN_SKILL, measure_real, skill_loss
-from synthetic.table import stream
-from vr.data.source import open_source
-from vr.detector.inputs import Inputs
-from vr.detector.trained_mixes import train_mixes
-from vr.pipeline.config import Config
-from vr.pipeline.intake import take_in
-from vr.recommendation.mix_plan import plan_by_harm
 
 TRUTHS = 3
 REAL = 2 * SEEDS  # draws of real rows for each truth
-AGAIN = ("seed1", "reference1")  # what else the planner is given
 
 
 def train(name: str) -> dict[str, Any]:
@@ -72,24 +61,6 @@ def train(name: str) -> dict[str, Any]:
     }
 
 
-def plan(name: str) -> dict[str, Any]:
-    """Returns what the planner's trees lose with another seed, or another reference."""
-    id, again = name.rsplit("/", 1)
-    _, split, parts, candidate = made(id)
-    reference = parts.reference
-    if again.startswith("reference"):
-        reference = _other_reference(parts.pool.slice(reference.num_rows), reference.num_rows, split.name, again)
-    config = Config(targets=list(DATASETS[split.dataset].targets[:MAX_TARGETS]), seed=int(again[-1]))
-    intake = take_in(open_source(candidate), open_source(reference), config, 1, lambda *step: None)
-    inputs = Inputs.of(intake, None, "no proxies were trained (cascade=none)", config.seed, 1)
-    found = train_mixes(inputs, SHARES)
-    return {"lost": None if found is None else found.lost.round(4).tolist()}
-
-
-def _other_reference(others: pa.Table, rows: int, *names: str) -> pa.Table:
-    return others.take(stream(0, "another reference", *names).permutation(others.num_rows)[:rows])
-
-
 def share_of(truths: list[dict[str, Any]], mixes: list[int], real: list[int]) -> float:
     """Returns the share found by the mixes of some truths against the real rows of some."""
     values = []
@@ -112,7 +83,7 @@ def _mean(values: np.ndarray) -> float:
     return float(known.mean()) if len(known) else float("nan")
 
 
-def collect(truths: dict[str, list[dict[str, Any]]], planned: dict[str, dict[str, float]]) -> dict[str, Any]:
+def collect(truths: dict[str, list[dict[str, Any]]], planned: dict[str, float]) -> dict[str, Any]:
     """Returns spreads of the shares over the lineages, root mean square, and each lineage's shares."""
     every = list(range(TRUTHS))
     rows = [
@@ -131,35 +102,17 @@ def collect(truths: dict[str, list[dict[str, Any]]], planned: dict[str, dict[str
         f"std_{what}": _root_mean_square([float(np.std(row[what], ddof=1)) for row in rows])
         for what in ("truths", "of_other_mixes", "of_other_real_rows")
     }
-    # Of two values half the square of what lies between them is their variance.
-    apart = {
-        name: [(row["planned"]["committed"] - row["planned"][name]) / np.sqrt(2.0) for row in rows] for name in AGAIN
-    }
     return {
         "lineages": len(rows),
         "pairs_within_a_tenth": round(float(np.mean(pairs)), 4),
         **spreads,
-        "std_planned_by_seed": _root_mean_square(apart["seed1"]),
-        "std_planned_by_reference_and_seed": _root_mean_square(apart["reference1"]),
-        "rms_planned_less_truth": _root_mean_square([row["planned"]["committed"] - row["truth"] for row in rows]),
-        "planned_pairs_within_a_tenth": {
-            name: round(float(np.mean(np.abs(gaps) * np.sqrt(2.0) <= NEAR + 1e-9)), 4) for name, gaps in apart.items()
-        },
-        "within_a_tenth_of_all_truths": {
-            name: round(float(np.mean([abs(row["planned"][name] - row["truth"]) <= NEAR + 1e-9 for row in rows])), 4)
-            for name in ("committed", *AGAIN)
-        },
+        "rms_planned_less_truth": _root_mean_square([row["planned"] - row["truth"] for row in rows]),
         "rows": rows,
     }
 
 
 def _root_mean_square(values: list[float]) -> float:
     return round(float(np.sqrt(np.mean(np.square(values)))), 4)
-
-
-def _share(lost: list[float]) -> float:
-    share = plan_by_harm(np.array([0.0, *SHARES, 1.0]), np.array(lost), MIDDLE).share
-    return 1.0 if share is None else round(share, 4)
 
 
 def main() -> None:
@@ -171,20 +124,15 @@ def main() -> None:
     args = parser.parse_args()
     ids = list(lineages(DEVELOPMENT))
     trained = [f"{id}/{k}" for k in range(TRUTHS) for id in ids]
-    planned = [f"{id}/{again}" for again in AGAIN for id in ids]
     if not args.collect:
         run_all(FOLDER / "truths", trained, train, args.workers, args.minutes)
-        run_all(FOLDER / "planned_again", planned, plan, args.workers, args.minutes)
-    truths, plans = done(FOLDER / "truths", trained), done(FOLDER / "planned_again", planned)
-    missing = [name for name in (*trained, *planned) if name not in truths and name not in plans]
+    truths = done(FOLDER / "truths", trained)
+    missing = [name for name in trained if name not in truths]
     if missing:
-        print(f"{len(missing)} pieces are missing, {missing[0]} first")
+        print(f"{len(missing)} truths are missing, {missing[0]} first")
         return
-    before = {id: row["planned"]["by_trees_of_targets"] for id, row in committed().items()}
-    shares = {
-        id: {"committed": before[id]} | {again: _share(plans[f"{id}/{again}"]["lost"]) for again in AGAIN} for id in ids
-    }
-    found = collect({id: [truths[f"{id}/{k}"] for k in range(TRUTHS)] for id in ids}, shares)
+    planned = {id: row["planned"]["by_trees_of_targets"] for id, row in committed().items()}
+    found = collect({id: [truths[f"{id}/{k}"] for k in range(TRUTHS)] for id in ids}, planned)
     save("mix_planner_noise", found, "OMP_NUM_THREADS=1 python -m benchmarks.mix_planner_noise")
     print({name: value for name, value in found.items() if name != "rows"})
 
