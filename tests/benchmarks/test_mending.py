@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks import mix_planner, remedies
+from benchmarks import mix_planner, mix_planner_noise, remedies
 from benchmarks.collapse.cases import parts_of, splits
 from benchmarks.measure import RESULTS
 from benchmarks.mending.measured import Arms
@@ -71,6 +71,41 @@ def test_the_share_of_the_planner_s_trees_is_where_their_loss_crosses_or_the_exp
     assert unnamed["planned"] == {"by_harm": 0.4, "by_trees": pytest.approx(0.6)}
 
 
+def test_the_truth_is_the_mean_harm_of_two_trainings():
+    first, again = ([start - 0.5 * share for share in (0.0, *mix_planner.SHARES)] for start in (0.4, 0.5))
+    row = mix_planner.with_again({"case": "c", "harm": first}, again)
+    assert row["trained"]["0.1"] == pytest.approx(0.7)
+    assert row["trained_apart"] == pytest.approx([0.6, 0.8])
+    # Told twice it is the same.
+    assert mix_planner.with_again(row, again) == row
+
+
+def test_a_truth_s_share_is_of_the_targets_that_real_rows_teach_steadily():
+    shares = np.array([0.0, *mix_planner.SHARES])
+    # Real rows save .5 of the prior's 1 at one target, and nothing at the other, of which a mix loses much.
+    steady = {"real": [[0.5 + d, 0.5 + d] for d in (-0.001, 0.001) * 4], "prior": [1.0, 1.0]}
+    useless = {"real": [[1.0, 1.0]] * 8, "prior": [1.0, 1.0]}
+    lost = {"a": 0.5 + 0.5 * (0.4 - 0.5 * shares), "b": 9.0 - shares}
+    truth = {
+        "rows": 100,
+        "pool": 1_000,
+        "real": {"a": steady["real"], "b": useless["real"]},
+        "prior": {"a": steady["prior"], "b": useless["prior"]},
+        "mix": {name: [np.column_stack([values, values]).tolist()] for name, values in lost.items()},
+    }
+    assert mix_planner_noise.share_of([truth], [0], [0]) == pytest.approx(0.6)
+
+
+def test_committed_spreads_are_those_of_the_committed_shares():
+    results = json.loads((RESULTS / "mix_planner_noise.json").read_text())
+    truths = np.array([row["truths"] for row in results["rows"]])
+    assert results["std_truths"] == pytest.approx(np.sqrt(truths.var(axis=1, ddof=1).mean()), abs=1e-4)
+    pairs = np.abs(truths - np.roll(truths, 1, axis=1))
+    assert results["pairs_within_a_tenth"] == pytest.approx(np.mean(pairs <= 0.1), abs=1e-4)
+    developing = {row["case"] for row in mix_planner.committed().values() if row["development"]}
+    assert {row["case"] for row in results["rows"]} == developing
+
+
 def test_committed_figures_are_those_of_the_committed_lineages():
     results, rows = json.loads((RESULTS / "mix_planner.json").read_text()), list(mix_planner.committed().values())
     assert len(rows) == results["lineages"] + results["development"]
@@ -82,6 +117,7 @@ def test_committed_figures_are_those_of_the_committed_lineages():
         values = mix_planner._values(judging, way, 0.1)
         assert values == {name: figure[0] for name, figure in results["figures"][way]["0.1"].items()}
     for row in rows:
+        assert mix_planner.with_again(row, row["harm_again"]) == row
         again = mix_planner.with_trees(row, row["trees"])
         assert mix_planner.with_trees(again, row["trees_unnamed"], "trees_unnamed")["planned"] == row["planned"]
 
