@@ -42,7 +42,8 @@ def validate(
       overrides: Hydra overrides laid over `config`, as on the command line (`["cascade=none", "seed=3"]`).
       progress: Called with a `vr.pipeline.progress.Event` at every step forward.
       references: One `vr.References()` for many candidates of the same reference, which is then measured once.
-      verdict_only: Stop at the verdict, in about half the time: no diversity, no rows to blame, nothing recommended.
+      verdict_only: Stop at the verdict, which takes about half the time where nothing is trained: no diversity, no rows
+        to blame, nothing recommended.
 
     Raises:
       vr.core.errors.ConfigError: For a misspelt, ill-typed or out-of-range setting, before anything runs.
