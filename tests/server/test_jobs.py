@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from vr.pipeline.extent import Extent
+from vr.server import store as run_store
 from vr.server.addresses import ANYWHERE
 from vr.server.config import ServerConfig
 from vr.server.failures import Failure
@@ -680,3 +681,148 @@ def test_a_store_of_an_earlier_version_is_answered_from_and_gone_on_with(tmp_pat
         assert other.children.extents == ["whole"]
 
     played(test)
+
+
+def left_queued(root: Path, *asked: Extent) -> str:
+    """Returns the id of a validation that a server was asked for and died over."""
+    store, id = RunStore(root), new_id("local", "key")
+    for extent in asked:
+        store.create("local", id, JOB, extent)
+    return id
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled"])
+def test_a_whole_that_was_asked_for_outlives_its_verdict(tmp_path, end):
+    async def test():
+        id = left_queued(tmp_path, VERDICT, WHOLE)
+        one = Replica(tmp_path)
+        one.store.keep("local", id, {"state": end, "failure": Failure("COMPUTE_DIED").to_document()}, VERDICT)
+        assert list(one.store.unfinished()) == [("local", id, WHOLE)]
+        one.children.let_go.set()
+        await one.jobs.resume({"local": TENANT})
+        await until(lambda: one.store.state("local", id)["state"] == "finished")
+        assert one.children.extents == ["whole"]
+        assert (await one.jobs.find(TENANT, id)).state == "finished"
+        assert list(one.store.unfinished()) == []
+
+    played(test)
+
+
+@pytest.mark.parametrize("asked", [[VERDICT], [WHOLE], [VERDICT, WHOLE]])
+def test_a_cancellation_begins_nothing_and_needs_no_place(tmp_path, asked):
+    async def test():
+        id = left_queued(tmp_path, *asked)
+        one = Replica(tmp_path, tenant_jobs=1)
+        await one.begin("the only place")
+        await until(lambda: one.children.begun == 1)
+        cancelled = await one.jobs.cancel_all(TENANT, id)
+        assert (cancelled.id, cancelled.state) == (id, "cancelled")
+        assert one.children.begun == 1
+        assert {state["state"] for state in one.store.states("local", id).values()} == {"cancelled"}
+        for known in (await one.jobs.find(TENANT, id), await Replica(tmp_path).jobs.find(TENANT, id)):
+            with pytest.raises(Failure, match="cancelled"):
+                await known.ended()
+
+    played(test)
+
+
+def test_a_cancellation_of_what_is_finished_says_so(tmp_path):
+    async def test():
+        one = Replica(tmp_path)
+        one.children.let_go.set()
+        whole = await one.begin("key", WHOLE)
+        await whole.ended()
+        # As a server leaves it that died before the verdict was needed no more.
+        one.store.create("local", whole.id, JOB, VERDICT)
+        assert (await one.jobs.cancel_all(TENANT, whole.id)).state == "finished"
+        assert one.children.begun == 1
+        assert (await one.jobs.find(TENANT, whole.id, VERDICT)).state == "finished"
+
+    played(test)
+
+
+def test_no_more_is_begun_of_what_is_being_cancelled(tmp_path):
+    async def test():
+        one = Replica(tmp_path)
+        one.children.leaves_in = 0.3
+        verdict = await one.begin("key", VERDICT)
+        await until(lambda: one.children.begun == 1)
+        cancelling = asyncio.create_task(one.jobs.cancel_all(TENANT, verdict.id))
+        await one.children.leaving.wait()
+        assert verdict.state == "running"
+        asked = await one.jobs.find(TENANT, verdict.id, WHOLE)
+        with pytest.raises(Failure, match="cancelled"):
+            await asked.ended()
+        assert (await cancelling).state == "cancelled"
+        assert one.children.extents == ["verdict"]
+        assert one.store.states("local", verdict.id).keys() == {"verdict"}
+
+    played(test)
+
+
+@pytest.mark.parametrize("changes", [False, True])
+def test_one_id_has_one_verdict(tmp_path, changes):
+    async def test():
+        one, marks = Replica(tmp_path), {"verdict": "a", "whole": "b" if changes else "a"}
+        work = one.children.work
+
+        async def marked(request, tell):
+            told = await work(request, tell)
+            return {"finished": told["finished"] | {"mark": marks[request["extent"]]}}
+
+        one.children.work = marked  # type: ignore[method-assign]
+        one.children.let_go.set()
+        verdict = await one.begin("key", VERDICT)
+        await verdict.ended()
+        whole = await one.jobs.find(TENANT, verdict.id, WHOLE)
+        if changes:
+            with pytest.raises(Failure) as raised:
+                await whole.ended()
+            assert raised.value.reason == "ANSWER_CHANGED"
+        else:
+            await whole.ended()
+        assert one.counted() == 1
+        again = Replica(tmp_path)
+        assert (await again.jobs.find(TENANT, verdict.id, WHOLE)).state == ("failed" if changes else "finished")
+        assert (await again.jobs.find(TENANT, verdict.id, VERDICT)).state == "finished"
+
+    played(test)
+
+
+def test_damage_to_one_extent_hides_no_other(tmp_path):
+    async def test():
+        one = Replica(tmp_path)
+        one.children.let_go.set()
+        verdict = await one.begin("key", VERDICT)
+        await verdict.ended()
+        await (await one.jobs.find(TENANT, verdict.id, WHOLE)).ended()
+        (tmp_path / "local" / verdict.id / "state.json").write_bytes(b"{}")
+        again = Replica(tmp_path)
+        assert (await again.jobs.find(TENANT, verdict.id, VERDICT)).state == "finished"
+        with pytest.raises(Failure) as raised:
+            await again.jobs.find(TENANT, verdict.id, WHOLE)
+        assert raised.value.reason == "STATE_DAMAGED"
+
+    played(test)
+
+
+def test_a_key_that_is_another_jobs_asks_nothing_of_it(tmp_path):
+    store, id = RunStore(tmp_path), new_id("local", "key")
+    store.create("local", id, JOB, VERDICT)
+    before = {path.name for path in (tmp_path / "local" / id).iterdir()}
+    # As where the other's job comes between the look and the link.
+    with pytest.MonkeyPatch.context() as patch:
+        opened = run_store._opened
+        seen: list[int] = []
+
+        def first_blind(path):
+            if path.name == "job.json" and not seen:
+                seen.append(1)
+                return None
+            return opened(path)
+
+        patch.setattr(run_store, "_opened", first_blind)
+        with pytest.raises(Failure) as raised:
+            store.create("local", id, {**JOB, "settings": {"seed": 2}}, WHOLE)
+    assert raised.value.reason == "KEY_REUSED"
+    assert {path.name for path in (tmp_path / "local" / id).iterdir()} == before

@@ -7,6 +7,7 @@ its input does, so that it outlives no server. What it logs goes to standard err
 import contextlib
 import errno
 import gc
+import hashlib
 import json
 import operator
 import os
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from vr.data.isolation.reader import ReadingProcesses
     from vr.pipeline.config import Config
     from vr.pipeline.progress import Event
+    from vr.pipeline.report import ValidationReport
 
 __all__ = ["main"]
 
@@ -163,7 +165,13 @@ class _Worker:
                 sample_rows=sample.get("rows", 0),
                 extent=Extent(request.get("extent", Extent.whole)),
             )
-            told = {"finished": {"verdict": report.verdict.value, "rows": report.dataset.rows}}
+            told = {
+                "finished": {
+                    "verdict": report.verdict.value,
+                    "rows": report.dataset.rows,
+                    "mark": _mark_of(report),
+                }
+            }
         except _Stopped:
             told = {"stopped": True}
         except BaseException as error:  # noqa: BLE001 - nothing may end this process but what ends processes
@@ -269,6 +277,13 @@ class _Teller:
         self._last = (event.stage, now)
         told = {"stage": event.stage, "done": event.done, "total": event.total, "message": event.message}
         self._say({"progress": told | {"training": _training(event)}})
+
+
+def _mark_of(report: "ValidationReport") -> str:
+    """Returns what tells a verdict from one of other data, or of other settings or another version where it shows."""
+    sides = [side and side.fingerprint for side in (report.dataset, report.reference)]
+    what = json.dumps([*sides, report.verdict.value, report.risk_score])
+    return hashlib.sha256(what.encode()).hexdigest()[:16]
 
 
 def _training(event: "Event") -> dict[str, Any] | None:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from vr.pipeline.extent import Extent
-from vr.server.validation import ABANDONED, ENDED
+from vr.server.store import DAMAGED
+from vr.server.validation import ABANDONED
 
 __all__ = ["Kept", "answering", "is_abandoned", "may_train", "to_begin"]
 
@@ -22,12 +23,13 @@ def answering(job: Mapping[str, Any], wanted: Extent, kept: Kept, *, trains: boo
     """
     states = {extent: each["state"] for extent, each in kept.items()}
     if wanted is Extent.whole:
-        # What failed, or was cancelled, before it had a verdict comes to no more.
-        ends = states.get(Extent.whole) not in ENDED and states.get(Extent.verdict) in ("failed", "cancelled")
+        # What failed, or was cancelled, before it had a verdict comes to no more, unless more was under way by then.
+        ends = Extent.whole not in states and states.get(Extent.verdict) in ("failed", "cancelled")
         return Extent.verdict if ends else Extent.whole
     finished = [extent for extent in Extent if states.get(extent) == "finished"]
-    asked = [extent for extent in Extent if states.get(extent, ABANDONED) != ABANDONED]
-    return next(iter(finished + asked), to_begin(job, wanted, trains=trains))
+    asked = [extent for extent in Extent if states.get(extent, ABANDONED) not in (ABANDONED, DAMAGED)]
+    damaged = [extent for extent in Extent if states.get(extent) == DAMAGED]
+    return next(iter(finished + asked + damaged), to_begin(job, wanted, trains=trains))
 
 
 def to_begin(job: Mapping[str, Any], wanted: Extent, *, trains: bool) -> Extent:

@@ -17,7 +17,7 @@ from vr.server.failures import Failure, failure_of
 from vr.server.metrics import Metrics
 from vr.server.reasons import REASONS
 from vr.server.stages import StageWatch
-from vr.server.store import RunStore, new_id
+from vr.server.store import DAMAGED, RunStore, new_id
 from vr.server.tenants import Tenant
 from vr.server.traces import Traces
 from vr.server.validation import ABANDONED, ENDED, Validation
@@ -117,16 +117,35 @@ class Jobs:
         if job is None:
             raise Failure("VALIDATION_NOT_FOUND", metadata={"validation_id": id})
         asked = [extent for extent in Extent if extent in kept]
-        if len(asked) > 1 and is_abandoned(kept[Extent.verdict]):
-            # It ends with the whole: nobody need take it over for that.
-            asked.remove(Extent.verdict)
-        found = [self._of(tenant, id, job, extent, kept) for extent in asked]
+        stopping = [self._stopped(tenant, id, job, extent, kept) for extent in asked]
+        stopped = await asyncio.gather(*stopping, return_exceptions=True)
+        for each in stopped:
+            if isinstance(each, BaseException):
+                raise each
+        return stopped[-1]  # type: ignore[return-value]
 
-        async def stop(validation: Validation) -> None:
+    async def _stopped(self, tenant: Tenant, id: str, job: dict[str, Any], extent: Extent, kept: Kept) -> Validation:
+        """Returns one extent of an id when it is cancelled, or has ended otherwise; nothing is begun for that."""
+        validation = self._active.get((tenant.name, id, extent))
+        if validation is None and kept[extent]["state"] not in ENDED:
+            handle = await _whole(asyncio.to_thread(self._store.lock, tenant.name, id, extent))
+            if handle is None:
+                # Another server is at it: followed from here until it has stopped.
+                validation = self._begun(Validation(tenant, id, job, extent), creates=False)
+            else:
+                try:
+                    now = await _whole(asyncio.to_thread(self._store.state, tenant.name, id, extent))
+                    if now["state"] not in ENDED:
+                        failure = Failure("CANCELLED", metadata={"validation_id": id})
+                        now = {"state": "cancelled", "failure": failure.to_document()}
+                        await _whole(asyncio.to_thread(self._store.keep, tenant.name, id, now, extent))
+                    kept[extent] = now
+                finally:
+                    os.close(handle)
+        validation = validation or self._of(tenant, id, job, extent, kept)
+        if not validation.has_ended:
             await self.cancel(await _entered(validation))
-
-        await asyncio.gather(*map(stop, found))
-        return found[-1]
+        return validation
 
     async def cancel(self, validation: Validation, reason: str = "CANCELLED", *, abandon: bool = False) -> None:
         """Stops a validation; when this returns, its child has left it, or is gone.
@@ -226,7 +245,9 @@ class Jobs:
         for extent in Extent:
             # Another call may have come to know it in the meantime.
             if (found := self._active.get((tenant.name, id, extent))) is not None:
-                job, kept[extent] = found.job, {"state": found.state}
+                # One whose child is about to leave it is as good as cancelled: no more of it is begun.
+                is_stopping = found.stop is not None and found.stop.reason == "CANCELLED"
+                job, kept[extent] = found.job, {"state": "cancelled" if is_stopping else found.state}
             elif job is None:
                 # It was too old to be kept.
                 self._ended.pop((tenant.name, id, extent), None)
@@ -240,6 +261,8 @@ class Jobs:
         validation = Validation(tenant, id, job, extent)
         if extent not in kept:
             return validation
+        if kept[extent]["state"] == DAMAGED:
+            raise Failure("STATE_DAMAGED", metadata={"validation_id": id})
         if kept[extent]["state"] in ENDED:
             validation.state, validation.failure = _outcome_of(kept[extent])
             validation.entered.set()
@@ -287,6 +310,8 @@ class Jobs:
             state, failure = await self._computed(validation)
             if state in (*ENDED, ABANDONED):
                 told = {"state": state} | ({} if failure is None else {"failure": failure.to_document()})
+                if validation.mark is not None:
+                    told["mark"] = validation.mark
                 # Nobody is told of an end that the store does not know.
                 await _whole(asyncio.to_thread(self._store.keep, *validation.place, told, validation.extent))
         except asyncio.CancelledError:
@@ -403,16 +428,22 @@ class Jobs:
                 self._children.give_back(child)
         if "failed" in told:
             raise failure_of(told["failed"])
-        if not await _whole(self._is_counted(validation)):
-            self._metrics.verdicts.labels(told["finished"]["verdict"]).inc()
-            self._metrics.rows.inc(told["finished"]["rows"])
+        finished = told["finished"]
+        validation.mark = finished.get("mark")
+        marks = await _whole(self._marks_before(validation))
+        if not marks:
+            self._metrics.verdicts.labels(finished["verdict"]).inc()
+            self._metrics.rows.inc(finished["rows"])
+        elif validation.mark not in marks:
+            # One id has one verdict, whatever became of the files since it was given.
+            raise Failure("ANSWER_CHANGED")
 
-    async def _is_counted(self, validation: Validation) -> bool:
-        """Returns whether the same validation finished before, in the other extent."""
-        with contextlib.suppress(OSError, Failure):
+    async def _marks_before(self, validation: Validation) -> list[str | None]:
+        """Returns what the same validation came to when it finished before, in another extent."""
+        with contextlib.suppress(OSError):
             states = await asyncio.to_thread(self._store.states, *validation.place)
-            return any(state["state"] == "finished" for state in states.values())
-        return False
+            return [state.get("mark") for state in states.values() if state["state"] == "finished"]
+        return []
 
     def _end(self, validation: Validation, state: str, failure: Failure | None) -> None:
         validation.state, validation.failure = state, failure

@@ -116,6 +116,11 @@ REASONS: dict[str, Reason] = {
     "DIVERGED": Reason(
         "FAILED_PRECONDITION", "Too many proxies diverged to say anything.", "Ask with `cascade` set to `none`."
     ),
+    "ANSWER_CHANGED": Reason(
+        "FAILED_PRECONDITION",
+        "The datasets, or the service itself, changed after the verdict was given: the rest would not be of the same.",
+        "Begin a new validation.",
+    ),
     "STATE_DAMAGED": Reason("DATA_LOSS", "What the run store kept of the validation is damaged.", "Begin it again."),
     "UNKNOWN_METHOD": Reason("UNIMPLEMENTED", "The service has no such method.", "Use the published .proto files."),
     "INTERNAL": Reason(

@@ -27,7 +27,7 @@ from vr.core.files import sync_folder, write_synced
 from vr.pipeline.extent import Extent
 from vr.server.failures import Failure
 
-__all__ = ["RunStore", "new_id"]
+__all__ = ["DAMAGED", "RunStore", "new_id"]
 
 _ID = re.compile(r"v[0-9a-f]{32}")
 _JOB = "job.json"
@@ -44,7 +44,8 @@ _NAMES = {
     Extent.verdict: _Names("verdict.json", "verdict.lock", "verdict", "verdict.cancel"),
     Extent.whole: _Names("state.json", "lock", "report", "cancel"),
 }
-_AT_REST = ("finished", "failed", "cancelled", "abandoned")
+DAMAGED = "damaged"  # a state that is not what was written
+_AT_REST = ("finished", "failed", "cancelled", "abandoned", DAMAGED)
 _QUEUED = {"state": "queued"}
 
 
@@ -84,11 +85,15 @@ class RunStore:
         content = _sealed(job)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / _JOB
+        asks = False
         if (known := _opened(path)) is None:
             # Before the job: where the server dies in between, nobody computes more than was asked for.
-            self._ask(folder, extent)
+            asks = self._ask(folder, extent)
             known = None if _linked(path, content) else _opened(path)
         if known not in (None, job):
+            if asks:
+                # Of the other's job nobody asked that much.
+                (folder / _NAMES[extent].state).unlink(missing_ok=True)
             raise Failure("KEY_REUSED", metadata={"validation_id": id})
         if known is not None:
             self._ask(folder, extent)
@@ -100,10 +105,16 @@ class RunStore:
         return _opened(self._folder(tenant, id) / _JOB) if _ID.fullmatch(id) else None
 
     def states(self, tenant: str, id: str) -> dict[Extent, dict[str, Any]]:
-        """Returns how far a validation is in every extent that was asked for, see `state`."""
-        folder = self._folder(tenant, id)
-        found = {extent: _opened(folder / names.state) for extent, names in _NAMES.items()}
-        return {extent: state for extent, state in found.items() if state is not None} or {Extent.whole: dict(_QUEUED)}
+        """Returns how far a validation is in every extent that was asked for, see `state`; `DAMAGED` hides no other."""
+        found = {}
+        for extent, names in _NAMES.items():
+            try:
+                state = _opened(self._folder(tenant, id) / names.state)
+            except Failure:
+                state = {"state": DAMAGED}
+            if state is not None:
+                found[extent] = state
+        return found or {Extent.whole: dict(_QUEUED)}
 
     def state(self, tenant: str, id: str, extent: Extent = Extent.whole) -> dict[str, Any]:
         """Returns how far a validation is: `state` and, of a failed one, `failure`."""
@@ -190,11 +201,10 @@ class RunStore:
                     shutil.rmtree(folder, ignore_errors=True)
 
     @staticmethod
-    def _ask(folder: Path, extent: Extent) -> None:
-        """Keeps that an extent was asked for, where that is not known yet."""
+    def _ask(folder: Path, extent: Extent) -> bool:
+        """Keeps that an extent was asked for; returns whether that was not known yet."""
         path = folder / _NAMES[extent].state
-        if not path.exists():
-            _linked(path, _sealed(_QUEUED | {"at": time.time()}))
+        return not path.exists() and _linked(path, _sealed(_QUEUED | {"at": time.time()}))
 
     def _folder(self, tenant: str, id: str) -> Path:
         return self._root / tenant / id

@@ -32,6 +32,7 @@ class Validation:
       stop: What to end it with, where somebody asked for that.
       abandoned: Whether it may go on for whoever asks again.
       owned: Whether this server computes it, as far as is known; else another one does.
+      mark: Of a finished one, what tells its answer from another.
       entered: Set when the store has it, and when it is known who computes it.
     """
 
@@ -47,6 +48,7 @@ class Validation:
     stop: Failure | None = None
     abandoned: bool = False
     owned: bool = False
+    mark: str | None = None
     entered: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
