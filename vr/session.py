@@ -166,7 +166,7 @@ def run(
             extent=extent,
         )
         if remote is not None:
-            by_first(lambda: remote.publish(replace=force))
+            by_first(lambda: remote.publish(replace=force, is_verdict=report.extent is Extent.verdict))
         # What nothing was recommended for would stand in the place of the whole that may come.
         if is_first() and report.extent is not Extent.verdict:
             remember(config.signatures, lambda: [validation_record(report)])

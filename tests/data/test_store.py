@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partialmethod
 from pathlib import Path
 
 import pyarrow as pa
@@ -435,6 +436,53 @@ def test_a_page_of_another_run_does_not_stay_beside_a_report(far, tmp_path, monk
             output.publish(replace=False)
         assert store.digest("row_scores.parquet") is None
         assert store.digest("report.json") is None
+
+
+@pytest.mark.parametrize("killed_at", [None, "removing", "report.html", "report.json"])
+def test_the_whole_comes_in_the_place_of_its_verdict(far, tmp_path, monkeypatch, killed_at):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    output = RemoteOutput(f"{far.root}/run", "report.json", ("row_scores.parquet", "report.html"))
+    files_of(output.folder, {"report.html": b"page", "report.json": b"verdict"})
+    output.publish(replace=False, is_verdict=True)
+    output.refuse_taken()
+    output.publish(replace=False, is_verdict=True)
+    files_of(output.folder, {"row_scores.parquet": b"rows", "report.html": b"whole page", "report.json": b"whole"})
+    output.refuse_taken()
+    if killed_at is not None:
+
+        def killed(self, name, *args, own, **words):
+            if name == killed_at or killed_at == "removing":
+                raise KeyboardInterrupt
+            return own(self, name, *args, **words)
+
+        kind = type(open_store(far.root))
+        with monkeypatch.context() as patch:
+            what = "remove" if killed_at == "removing" else "create"
+            patch.setattr(kind, what, partialmethod(killed, own=getattr(kind, what)))
+            with pytest.raises(KeyboardInterrupt):
+                output.publish(replace=False)
+        output.refuse_taken()
+    output.publish(replace=False)
+    store = open_store(f"{far.root}/run")
+    assert [store.read(name) for name in ("report.json", "report.html")] == [b"whole", b"whole page"]
+    # And nothing in the place of that.
+    output.refuse_taken()
+    files_of(output.folder, {"report.json": b"another"})
+    with pytest.raises(AlreadyPublishedError):
+        output.refuse_taken()
+    with pytest.raises(AlreadyPublishedError):
+        output.publish(replace=False)
+
+
+def test_a_verdict_of_another_machine_is_not_replaced(far, tmp_path, monkeypatch):
+    for machine in ("one", "other"):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / machine))
+        output = RemoteOutput(f"{far.root}/run", "report.json", ("report.html",))
+        files_of(output.folder, {"report.json": machine.encode()})
+        if machine == "one":
+            output.publish(replace=False, is_verdict=True)
+    with pytest.raises(AlreadyPublishedError):
+        output.refuse_taken()
 
 
 def test_a_manifest_alone_is_overwritten_and_never_missing(place, tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ from vr.core.errors import AlreadyPublishedError, ConfigError
 from vr.data.source import Source
 from vr.data.store.address import Address, is_remote
 from vr.data.store.publish import digest_of, open_store, publish
+from vr.pipeline.report import write_atomically
 
 __all__ = ["RemoteOutput", "local_folder"]
 
@@ -44,6 +45,8 @@ class RemoteOutput:
         self.folder = folder or local_folder(uri)
         self._manifest, self._parts = manifest, tuple(parts)
         self._store = open_store(uri)
+        # The digest of a verdict that this machine published here, in whose place the whole may come.
+        self._verdict = self.folder.with_name(f"{self.folder.name}.verdict")
 
     def refuse_inside(self, sources: Iterable[Source | None]) -> None:
         """Refuses a place whose files the next run would read as part of its dataset.
@@ -60,7 +63,7 @@ class RemoteOutput:
                 )
 
     def refuse_taken(self) -> None:
-        """Refuses a place that holds another run, before anything is computed.
+        """Refuses a place that holds another run, before anything is computed; a verdict of this machine's is none.
 
         Raises:
           AlreadyPublishedError: if the manifest there is not the one of the run in `folder`.
@@ -68,18 +71,44 @@ class RemoteOutput:
         """
         there = self._store.digest(self._manifest)
         ours = self.folder / self._manifest
-        if there is not None and not (ours.exists() and digest_of(ours) == there):
+        if there not in (None, self._published_verdict) and not (ours.exists() and digest_of(ours) == there):
             raise AlreadyPublishedError(
                 "holds another run already",
                 where=self.place,
                 hint="give another --output, or --force to replace it",
             )
 
-    def publish(self, *, replace: bool) -> None:
-        """Publishes those parts that are in the folder, the manifest last; the other parts must not be there."""
+    def publish(self, *, replace: bool, is_verdict: bool = False) -> None:
+        """Publishes those parts that are in the folder, the manifest last; the other parts must not be there.
+
+        Args:
+          replace: Whatever is there.
+          is_verdict: Whether it is a verdict alone, which the next publication from this machine may replace.
+        """
         files = {name: self.folder / name for name in self._parts if (self.folder / name).exists()}
         manifest = (self._manifest, self.folder / self._manifest)
-        publish(self._store, files, manifest, without=[n for n in self._parts if n not in files], replace=replace)
+        ours, before = digest_of(manifest[1]), self._published_verdict
+        # Known from before the first object is written until the last one is: also to who was killed in between.
+        if is_verdict:
+            write_atomically(self._verdict, ours.encode())
+        # Without a manifest what is left there is of a verdict that was being replaced, or never got so far.
+        supersedes = before not in (None, ours) and self._store.digest(self._manifest) in (None, before)
+        publish(
+            self._store,
+            files,
+            manifest,
+            without=[name for name in self._parts if name not in files],
+            replace=replace or supersedes,
+        )
+        if not is_verdict:
+            self._verdict.unlink(missing_ok=True)
+
+    @property
+    def _published_verdict(self) -> str | None:
+        try:
+            return self._verdict.read_text()
+        except OSError:
+            return None
 
     def _is_read_by(self, uri: str) -> bool:
         if not is_remote(uri):
