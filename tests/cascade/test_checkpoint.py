@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import orbax.checkpoint as ocp
 import pytest
 
 from vr.cascade.checkpoint import Checkpoints
@@ -106,6 +107,25 @@ def test_every_kind_of_array_comes_back_bit_for_bit(tmp_path, form):
     assert restored.extra == {"position": 17, "pair": [1, "a"]}
     assert restored.set_aside == ()
     assert_same(restored.state, state)
+
+
+def test_a_checkpoint_of_before_comes_back_bit_for_bit(tmp_path, monkeypatch):
+    handler = ocp.PyTreeCheckpointHandler
+    with monkeypatch.context() as before:
+        # Checkpoints were OCDBT.
+        before.setattr(ocp, "PyTreeCheckpointHandler", lambda **options: handler(**options | {"use_ocdbt": True}))
+        with Checkpoints(tmp_path, OURS) as checkpoints:
+            checkpoints.save(3, rich(), {"position": 17})
+    assert any("ocdbt" in name for name in files_of(step_folder(tmp_path, 3)))
+    with Checkpoints(tmp_path, OURS) as checkpoints:
+        restored = checkpoints.latest(rich())
+        assert restored is not None
+        assert (restored.step, restored.extra, restored.set_aside) == (3, {"position": 17}, ())
+        assert_same(restored.state, rich())
+        # A run that goes on from it writes as now.
+        checkpoints.save(4, rich())
+        assert checkpoints.latest(rich()).step == 4
+    assert not any("ocdbt" in name for name in files_of(step_folder(tmp_path, 4)))
 
 
 def test_a_restored_optimiser_goes_on_as_if_never_interrupted(tmp_path):
