@@ -5,7 +5,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from vr.server.metrics import Metrics
 from vr.server.reasons import REASONS
 from vr.server.stages import StageWatch
 from vr.server.store import DAMAGED, RunStore, new_id
+from vr.server.tasks import is_cancelled, to_its_end
 from vr.server.tenants import Tenant
 from vr.server.traces import Traces
 from vr.server.validation import ABANDONED, ENDED, Validation
@@ -128,17 +129,17 @@ class Jobs:
         """Returns one extent of an id when it is cancelled, or has ended otherwise; nothing is begun for that."""
         validation = self._active.get((tenant.name, id, extent))
         if validation is None and kept[extent]["state"] not in ENDED:
-            handle = await _whole(asyncio.to_thread(self._store.lock, tenant.name, id, extent))
+            handle = await to_its_end(asyncio.to_thread(self._store.lock, tenant.name, id, extent))
             if handle is None:
                 # Another server is at it: followed from here until it has stopped.
                 validation = self._begun(Validation(tenant, id, job, extent), creates=False)
             else:
                 try:
-                    now = await _whole(asyncio.to_thread(self._store.state, tenant.name, id, extent))
+                    now = await to_its_end(asyncio.to_thread(self._store.state, tenant.name, id, extent))
                     if now["state"] not in ENDED:
                         failure = Failure("CANCELLED", metadata={"validation_id": id})
                         now = {"state": "cancelled", "failure": failure.to_document()}
-                        await _whole(asyncio.to_thread(self._store.keep, tenant.name, id, now, extent))
+                        await to_its_end(asyncio.to_thread(self._store.keep, tenant.name, id, now, extent))
                     kept[extent] = now
                 finally:
                     os.close(handle)
@@ -288,17 +289,17 @@ class Jobs:
         try:
             if creates:
                 asked = (*validation.place, validation.job, validation.extent)
-                await _whole(asyncio.to_thread(self._store.create, *asked))
+                await to_its_end(asyncio.to_thread(self._store.create, *asked))
             while True:
-                handle = await _whole(asyncio.to_thread(self._store.lock, *validation.key))
+                handle = await to_its_end(asyncio.to_thread(self._store.lock, *validation.key))
                 # What another server did until it let go, only the holder of the lock knows.
-                kept = await _whole(asyncio.to_thread(self._store.state, *validation.key))
+                kept = await to_its_end(asyncio.to_thread(self._store.state, *validation.key))
                 if kept["state"] in ENDED or (handle is not None and self._is_left(validation, kept)):
                     state, failure = _outcome_of(kept)
                     return
                 if handle is not None:
                     break
-                if _is_cancelled():
+                if is_cancelled():
                     raise asyncio.CancelledError
                 validation.owned = False
                 validation.entered.set()
@@ -313,7 +314,7 @@ class Jobs:
                 if validation.mark is not None:
                     told["mark"] = validation.mark
                 # Nobody is told of an end that the store does not know.
-                await _whole(asyncio.to_thread(self._store.keep, *validation.place, told, validation.extent))
+                await to_its_end(asyncio.to_thread(self._store.keep, *validation.place, told, validation.extent))
         except asyncio.CancelledError:
             # It was not begun here: it is another server's to stop.
             state, failure = "queued", validation.stop or Failure("DRAINING")
@@ -338,7 +339,7 @@ class Jobs:
         """Computes a validation that this server holds the lock of, and returns what became of it."""
         heeding = asyncio.get_running_loop().create_task(self._heed(validation))
         try:
-            if _is_cancelled():
+            if is_cancelled():
                 raise asyncio.CancelledError
             await self._compute(validation)
             return "finished", None
@@ -418,7 +419,7 @@ class Jobs:
                 # However often it is cancelled: until the child has left it, nobody else may begin with it. Who drains
                 # needs no warm child.
                 leave = self._children.discard if self._draining else self._children.interrupt
-                await _whole(leave(left))
+                await to_its_end(leave(left))
             if isinstance(err, TimeoutError):
                 raise Failure("DEADLINE_EXCEEDED") from None
             raise
@@ -430,7 +431,7 @@ class Jobs:
             raise failure_of(told["failed"])
         finished = told["finished"]
         validation.mark = finished.get("mark")
-        marks = await _whole(self._marks_before(validation))
+        marks = await to_its_end(self._marks_before(validation))
         if not marks:
             self._metrics.verdicts.labels(finished["verdict"]).inc()
             self._metrics.rows.inc(finished["rows"])
@@ -471,20 +472,6 @@ async def _entered(validation: Validation) -> Validation:
     if validation.failure is not None and validation.state not in ENDED:
         raise validation.failure
     return validation
-
-
-async def _whole(work: Coroutine[Any, Any, T]) -> T:
-    """Returns what `work` gives even where the task is cancelled meanwhile: a lock that was taken must not be lost."""
-    task = asyncio.get_running_loop().create_task(work)
-    while not task.done():
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.wait([task])
-    return task.result()
-
-
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _stop(validation: Validation, reason: str) -> None:
