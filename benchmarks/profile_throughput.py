@@ -6,8 +6,8 @@
 One run on one machine, the commands in turn: a plain pyarrow decode of a parquet file of 10 numeric and 10 categorical
 columns (10 to 100 levels), `vr`'s profile of it, SDMetrics' quality report and Evidently's drift preset of it against a
 second file, and the command `vr validate` of the same two files with `cascade=none`, its reports and row scores
-written. Each is a process of its own; import time is reported apart, since a decode in a fresh process is mostly
-imports. A peer that is not installed is left out. Writes results/profile_throughput.json.
+written, and with `--verdict-only`. Each is a process of its own; import time is reported apart, since a decode in a
+fresh process is mostly imports. A peer that is not installed is left out. Writes results/profile_throughput.json.
 """
 
 import argparse
@@ -67,16 +67,17 @@ a, b = pd.read_parquet({a!r}), pd.read_parquet({b!r})
 Report([DataDriftPreset()]).run(a, b).dict()
 plain = time.perf_counter() - begun
 """,
-    "vr validate": """
+}
+_VALIDATE = """
 import sys, time
 begun = time.perf_counter()
 from vr.cli import main
 words = ["validate", {a!r}, "--reference", {b!r}, "--output", {out!r}, "--force", "--quiet", "cascade=none"]
-if code := main(words):
+if code := main([*words, *{more!r}]):
     sys.exit(code)
 plain = time.perf_counter() - begun
-""",
-}
+"""
+_VALIDATIONS = {"vr validate": [], "vr validate --verdict-only": ["--verdict-only"]}
 _PEERS = {"sdmetrics quality": "sdmetrics", "evidently drift": "evidently"}
 _TAIL = """
 import json
@@ -113,16 +114,20 @@ def main() -> None:
         a, b = Path(folder) / "candidate.parquet", Path(folder) / "reference.parquet"
         write(a, args.rows, 1)
         write(b, args.rows, 2)
-        fields = {"a": str(a), "b": str(b), "rows": args.rows, "out": f"{folder}/report"}
+        fields = {"a": str(a), "b": str(b), "rows": args.rows}
         commands = {}
         for name, script in _SCRIPTS.items():
             head = f"import sys; sys.path[:0] = {apart!r}\n" if name in _PEERS else ""
             if name not in absent:
                 commands[name] = [sys.executable, "-c", head + script.format(**fields) + _TAIL]
+        for name, more in _VALIDATIONS.items():
+            script = _VALIDATE.format(**fields, out=f"{folder}/{len(commands)}", more=more)
+            commands[name] = [sys.executable, "-c", script + _TAIL]
         timings = rounds(commands, args.repeats)
     ratios = {"profile over decode, imports left out": ratio(timings["vr profile"], timings["decode"], inner=True)}
     for name in _PEERS.keys() - set(absent):
         ratios[f"{name} over validate, whole processes"] = ratio(timings[name], timings["vr validate"])
+        ratios[f"{name} over the verdict alone"] = ratio(timings[name], timings["vr validate --verdict-only"])
     result = {
         "rows": args.rows,
         "columns": 20,
