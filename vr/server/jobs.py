@@ -131,8 +131,9 @@ class Jobs:
         if validation is None and kept[extent]["state"] not in ENDED:
             handle = await to_its_end(asyncio.to_thread(self._store.lock, tenant.name, id, extent))
             if handle is None:
-                # Another server is at it: followed from here until it has stopped.
-                validation = self._begun(Validation(tenant, id, job, extent), creates=False)
+                # Somebody is at it, at another server unless he came meanwhile: followed from here until it has stopped.
+                validation = self._active.get((tenant.name, id, extent))
+                validation = validation or self._begun(Validation(tenant, id, job, extent), creates=False)
             else:
                 try:
                     now = await to_its_end(asyncio.to_thread(self._store.state, tenant.name, id, extent))
