@@ -131,7 +131,7 @@ class Jobs:
         if validation is None and kept[extent]["state"] not in ENDED:
             handle = await to_its_end(asyncio.to_thread(self._store.lock, tenant.name, id, extent))
             if handle is None:
-                # Somebody is at it, at another server unless he came meanwhile: followed from here until it has stopped.
+                # Another server is at it, unless a call here came meanwhile: followed from here until it has stopped.
                 validation = self._active.get((tenant.name, id, extent))
                 validation = validation or self._begun(Validation(tenant, id, job, extent), creates=False)
             else:
