@@ -702,7 +702,7 @@ def test_a_whole_that_was_asked_for_outlives_its_verdict(tmp_path, end):
         await one.jobs.resume({"local": TENANT})
         await until(lambda: one.store.state("local", id)["state"] == "finished")
         assert one.children.extents == ["whole"]
-        assert (await one.jobs.find(TENANT, id)).state == "finished"
+        await (await one.jobs.find(TENANT, id)).ended()
         assert list(one.store.unfinished()) == []
 
     played(test)
