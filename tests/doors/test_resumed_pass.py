@@ -61,10 +61,10 @@ def states(output: Path) -> list[Path]:
 
 def test_a_killed_validation_ends_with_the_report_of_an_uninterrupted_one(data, tmp_path, monkeypatch):
     words = ("validate", "candidate", "-r", "reference.parquet", "--no-html", "-o")
-    # The reference's three partitions are sampled first, then the candidate's twelve profiled.
-    killed = command(data, *words, tmp_path / "out", die_at=3 + 4)
+    # The reference's three partitions are sampled first and profiled next, then the candidate's twelve profiled.
+    killed = command(data, *words, tmp_path / "out", die_at=3 + 3 + 4)
     assert killed.returncode == -signal.SIGKILL
-    assert len(states(tmp_path / "out")) == 7
+    assert len(states(tmp_path / "out")) == 10
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".vr"]
     done = command(data, *words, tmp_path / "out")
     assert done.returncode == 0, done.stderr

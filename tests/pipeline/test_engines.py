@@ -48,9 +48,9 @@ def test_with_a_cache_a_later_run_reads_appended_files_alone(data):
     second, said = taken(data, engine)
     assert said == [
         "read reference: all 1,200 rows are as they were when they were last profiled; none is profiled again",
+        "profile reference: all 1,200 rows are as they were when they were last profiled; none is profiled again",
         "profile candidate: 2 of 3 files are as they were when they were last profiled; only 1 is read, from row 2,400 "
         f"on, in {data}/candidate/9.parquet",
-        "profile reference: all 1,200 rows are as they were when they were last profiled; none is profiled again",
     ]
     apart, _ = taken(data, EngineConfig())
     assert_same(second.candidate_profile, apart.candidate_profile)
