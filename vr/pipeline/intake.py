@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vr.core.errors import DataError
-from vr.data.codec import Codec, Coded, fit_codec
+from vr.data.codec import Codec, fit_codec
 from vr.data.copies import find_copies
 from vr.data.engine import LocalEngine
 from vr.data.hashing import hash_batch
@@ -42,8 +42,7 @@ class Base:
       codec: Fitted to its sample.
       profile: Of all its rows.
       hashes: uint64 `[n]`, of its sample's rows.
-      coded: Its sample.
-      embedding: Fitted to it.
+      embedding: Fitted to its sample.
       side: Its sample as the detector reads it.
     """
 
@@ -51,7 +50,6 @@ class Base:
     codec: Codec
     profile: Profile
     hashes: np.ndarray
-    coded: Coded
     embedding: Embedding
     side: Side
 
@@ -182,7 +180,6 @@ def take_in(
             codec=codec,
             profile=whole,
             hashes=hash_batch(sample.table, codec.sources),
-            coded=coded,
             embedding=embedding,
             side=Side.of(coded, embedding, whole.sample.rows),
         )

@@ -7,7 +7,7 @@ from vr.pipeline.extent import Extent
 from vr.server.store import DAMAGED
 from vr.server.validation import ABANDONED
 
-__all__ = ["Kept", "answering", "is_abandoned", "may_train", "to_begin"]
+__all__ = ["Kept", "answering", "may_train", "to_begin"]
 
 Kept = dict[Extent, dict[str, Any]]  # how far every extent of an id is that was asked for
 
@@ -49,8 +49,3 @@ def may_train(job: Mapping[str, Any], *, by_default: bool) -> bool:
     named = settings.get("cascade")
     trains = named != "none" if named else by_default
     return trains or any(word.startswith("cascade.") for word in settings.get("overrides", ()))
-
-
-def is_abandoned(kept: Mapping[str, Any]) -> bool:
-    """Returns whether a state is that of what goes on only for whoever asks again."""
-    return kept["state"] == ABANDONED

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from vr.pipeline.extent import Extent
 from vr.server.children import ChildDied, Children
 from vr.server.config import ServerConfig
-from vr.server.extents import Kept, answering, is_abandoned, to_begin
+from vr.server.extents import Kept, answering, to_begin
 from vr.server.failures import Failure, failure_of
 from vr.server.metrics import Metrics
 from vr.server.reasons import REASONS
@@ -334,7 +334,7 @@ class Jobs:
 
     @staticmethod
     def _is_left(validation: Validation, kept: Mapping[str, Any]) -> bool:
-        return is_abandoned(kept) and not validation.watchers
+        return kept["state"] == ABANDONED and not validation.watchers
 
     async def _computed(self, validation: Validation) -> Outcome:
         """Computes a validation that this server holds the lock of, and returns what became of it."""
