@@ -60,7 +60,7 @@ class _Other:
     """Trees of another library on the same bins."""
 
     def __init__(self, codes: np.ndarray, score: Callable[[np.ndarray], np.ndarray]):
-        self._bins = [boosting._bins(column) for column in codes.T]  # noqa: SLF001 - what is compared
+        self._bins = boosting._binned(codes)[0]  # noqa: SLF001 - what is compared
         self._score = score
 
     def log_odds(self, codes: np.ndarray) -> np.ndarray:

@@ -138,8 +138,11 @@ def test_effective_generations_limits():
     assert np.isnan(pt.effective_generations(reference, 0 * reference))
 
 
-def test_pattern_counts_count_every_possible_pattern(rng):
+def test_pattern_tables_count_every_possible_pattern(rng):
     codes = np.column_stack([rng.integers(0, k, 500) for k in (3, 4, 2)]).astype(np.uint16)
-    counts = pt.pattern_counts(codes, [0, 2], [3, 4, 2])
-    expected = np.histogram2d(codes[:, 0], codes[:, 2], bins=[range(4), range(3)])[0].ravel()
-    np.testing.assert_array_equal(counts, expected)
+    tables = pt.pattern_tables(codes, [[0, 2], [0, 1]], [3, 4, 2])
+    for counts, (a, b), sizes in zip(tables, [[0, 2], [0, 1]], [(3, 2), (3, 4)], strict=True):
+        expected = np.histogram2d(codes[:, a], codes[:, b], bins=[range(k + 1) for k in sizes])[0].ravel()
+        np.testing.assert_array_equal(counts[: expected.size], expected)
+        assert not counts[expected.size :].any()
+    assert pt.pattern_tables(codes[:0], [[1]], [3, 4, 2]).tolist() == [[0, 0, 0, 0]]

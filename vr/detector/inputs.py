@@ -1,6 +1,6 @@
 """What the dimensions measure on: both samples, the splits that make the nulls, and the trained cascade."""
 
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Hashable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,8 @@ from vr.data.profile import Profile
 from vr.data.schema import ColumnKind
 from vr.detector.embedding import Embedding
 from vr.detector.metric import Feature
+from vr.stats.dependence import rank_correlation
+from vr.stats.divergences import histograms
 
 if TYPE_CHECKING:
     from vr.cascade.result import CascadeResult
@@ -36,6 +38,10 @@ class Columns:
         """Returns the columns of a codec."""
         labels = tuple(encoder.labels for encoder in codec.encoders)
         return cls(tuple(codec.names), codec.num_codes, codec.ordinal, codec.numeric, labels, _first_date(codec))
+
+    def histograms(self, side: "Side") -> np.ndarray:
+        """Returns the counts of every code in every column of a side, `int64 [d, K]`, counted once."""
+        return side.once("histograms", lambda side: histograms(side.codes, self.num_codes))
 
     @cached_property
     def parts(self) -> dict[int, list[int]]:
@@ -70,6 +76,7 @@ class Side:
     values: np.ndarray
     features: np.ndarray
     rows: np.ndarray
+    _found: dict[Hashable, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @classmethod
     def of(cls, coded: Coded, embedding: Embedding, rows: np.ndarray) -> "Side":
@@ -78,6 +85,16 @@ class Side:
 
     def __len__(self) -> int:
         return len(self.codes)
+
+    def once(self, name: Hashable, make: "Callable[[Side], Any]") -> Any:
+        """Returns `make(self)`, made for the first of all that ask for it by this name, one after the other."""
+        if name not in self._found:
+            self._found[name] = make(self)
+        return self._found[name]
+
+    def rank_correlation(self, columns: np.ndarray) -> np.ndarray:
+        """Returns that of the codes in some columns, `float64 [p, p]`, computed once."""
+        return self.once(("ranks", columns.tobytes()), lambda side: rank_correlation(side.codes[:, columns]))
 
     def row_keys(self) -> list[bytes]:
         """Returns a key for each row, `[n]`: rows that are equal in every code and number have equal ones."""
@@ -98,7 +115,6 @@ def informative_columns(base: Side, columns: Columns, most: int = 48, keep: Sequ
     """
     if base.codes.shape[1] <= most:
         return np.arange(base.codes.shape[1])
-    from vr.stats.divergences import histograms
     from vr.stats.entropy import entropy_nats
 
     entropies = entropy_nats(histograms(base.codes, columns.num_codes))
@@ -223,10 +239,7 @@ class Inputs:
             with workers(self.threads) as pool:
                 results = list(pool.map(on, range(len(self.splits))))
             self.observed[name] = [observed for observed, _ in results]
-            self._shared[name] = {
-                key: Feature.of([observed[key] for observed, _ in results], [null[key] for _, null in results])
-                for key in results[0][0]
-            }
+            self._shared[name] = Feature.of_each(self.observed[name], [null for _, null in results])
         return self._shared[name]
 
     def change_of(self, metric: str, sides: Sequence[Side], first: int = 0) -> float | None:

@@ -1,5 +1,6 @@
 """A metric: one number, what the reference gives against itself, and how far beyond that it has to be to matter."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +27,7 @@ class Feature:
     reason: str | None = None
 
     @classmethod
-    def of(cls, observed: list[float], null: list[float]) -> "Feature":
+    def of(cls, observed: Sequence[float] | np.ndarray, null: Sequence[float] | np.ndarray) -> "Feature":
         """Returns the feature of values over splits; splits where it was not finite are left out."""
         x, y = np.asarray(observed, float), np.asarray(null, float)
         x, y = x[np.isfinite(x)], y[np.isfinite(y)]
@@ -35,6 +36,23 @@ class Feature:
         if len(y) < 2:
             return cls(float(x.mean()), float(x.std()), reason="the reference is too small for a null")
         return cls(float(x.mean()), float(x.std()), float(y.mean()), float(y.std(ddof=1)))
+
+    @classmethod
+    def of_each(
+        cls, observed: Sequence[Mapping[str, float]], null: Sequence[Mapping[str, float]]
+    ) -> dict[str, "Feature"]:
+        """Returns `of` each metric, from what was measured in each of at least two splits, all metrics in each."""
+        names = list(observed[0])
+        x, y = (np.array([[split[name] for split in side] for name in names], float) for side in (observed, null))
+        # At once where nothing is to be left out: one by one takes as long as many of the metrics.
+        with np.errstate(invalid="ignore"):
+            columns = (x.mean(axis=1), x.std(axis=1), y.mean(axis=1), y.std(axis=1, ddof=1))
+        whole = np.isfinite(x).all(axis=1) & np.isfinite(y).all(axis=1)
+        together = zip(whole.tolist(), *(column.tolist() for column in columns), strict=True)
+        return {
+            name: cls(*values) if is_whole else cls.of(x[i], y[i])
+            for i, (name, (is_whole, *values)) in enumerate(zip(names, together, strict=True))
+        }
 
     @classmethod
     def missing(cls, reason: str) -> "Feature":

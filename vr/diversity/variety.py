@@ -11,7 +11,7 @@ from vr.stats.dependence import coarsen_codes
 from vr.stats.entropy import entropy_nats, gini
 from vr.stats.kernels import median_bandwidth
 from vr.stats.near_rows import allowed_differences, near_rows
-from vr.stats.patterns import MissingMass, missing_mass, pattern_counts
+from vr.stats.patterns import MissingMass, missing_mass, pattern_tables
 from vr.stats.vendi import RandomFeatures
 
 __all__ = ["METRICS", "Variety", "joint_statistics", "joint_variety"]
@@ -133,7 +133,7 @@ def joint_statistics(
 
     def against(base: Side) -> Callable[[Side], dict[str, float]]:
         few = base.take(np.arange(min(settings.max_rows, len(base))))
-        occurs = [counts > 0 for counts in patterns.counts(base)]
+        occurs = patterns.counts(base) > 0
 
         def statistics(x: Side) -> dict[str, float]:
             counts = patterns.counts(x)
@@ -142,11 +142,11 @@ def joint_statistics(
             near = near_rows(part.codes[:, pairs], differing).partner >= 0
             copies = near_rows(part.codes[:, pairs], differing, few.codes[:, pairs]).partner >= 0
             return {
-                "pattern_entropy": float(np.mean([entropy_nats(each) for each in counts])),
+                "pattern_entropy": float(np.mean(entropy_nats(counts))),
                 "pattern_gini": float(
                     np.mean([gini(each[known | (each > 0)]) for each, known in zip(counts, occurs, strict=True)])
                 ),
-                "pattern_missing_mass": float(np.mean([np.sum(each == 1) / len(x) for each in counts])),
+                "pattern_missing_mass": float(np.mean(np.sum(counts == 1, axis=1) / len(x))),
                 "vendi_gaussian": sums.vendi_order2(),
                 "vendi_truncated": sums.truncated_vendi(settings.num_kept),
                 "near_duplicates": float(near.mean()),
@@ -179,10 +179,10 @@ class _Patterns:
         columns = inputs.columns
         return cls(pairs, columns.num_codes[pairs], columns.ordinal[pairs], triples, settings.triple_codes)
 
-    def counts(self, side: Side) -> list[np.ndarray]:
-        """Returns the counts of all possible patterns of each triple."""
+    def counts(self, side: Side) -> np.ndarray:
+        """Returns the counts of all possible patterns of each triple, `[t, k]`."""
         coarse, sizes = coarsen_codes(side.codes[:, self.pairs], self.num_codes, self.ordinal, self.codes)
-        return [pattern_counts(coarse, triple, sizes) for triple in self.triples]
+        return pattern_tables(coarse, self.triples, sizes)
 
 
 def _interval(patterns: _Patterns, sides: Sequence[Side]) -> MissingMass:

@@ -160,8 +160,6 @@ _RELATIVE = ("effective_rank", "vendi_score")
 
 def _variety(inputs: Inputs) -> dict[str, OwnMetric]:
     """Returns what grows with rows: at equal numbers of them where there is a reference, else of the whole sample."""
-    from vr.stats.dependence import rank_correlation
-    from vr.stats.divergences import histograms
     from vr.stats.entropy import entropy_nats, vendi_order2
     from vr.stats.spectra import effective_rank
 
@@ -169,8 +167,8 @@ def _variety(inputs: Inputs) -> dict[str, OwnMetric]:
 
     def of(side: Side) -> dict[str, float]:
         return {
-            "entropy": float(np.mean(entropy_nats(histograms(side.codes, columns.num_codes)))),
-            "effective_rank": effective_rank(rank_correlation(side.codes[:, pairs])),
+            "entropy": float(np.mean(entropy_nats(columns.histograms(side)))),
+            "effective_rank": effective_rank(side.rank_correlation(pairs)),
             "vendi_score": vendi_order2(side.features),
         }
 

@@ -53,12 +53,11 @@ def fit_boosted_trees(codes: np.ndarray, labels: np.ndarray) -> BoostedTrees:
         )
     if codes.dtype.itemsize > 2 and codes.size and codes.max() > _LARGEST:
         raise ValueError(f"a code of {codes.max()}, where {_LARGEST} is the largest")
-    bins = tuple(_bins(column) for column in codes.T)
+    bins, num_bins, binned = _binned(codes)
     leaf_rows = min(_LEAF_ROWS, max(1, len(codes) // 10))
-    num_bins = np.array([table[-1] + 1 for table in bins], np.int64)
     share = is_first.mean()
     offset = float(np.log(share / (1.0 - share)))
-    tree, column, cut, left, right, values = _grow(_binned(codes, bins), num_bins, is_first, offset, leaf_rows)
+    tree, column, cut, left, right, values = _grow(binned, num_bins, is_first, offset, leaf_rows)
     return BoostedTrees(leaf_masks(Splits(tree, column, cut, left, right), values, bins, offset))
 
 
@@ -68,25 +67,46 @@ def warm_up() -> None:
     fit_boosted_trees(codes, codes[:, 0]).log_odds(codes)
 
 
-def _bins(column: np.ndarray) -> np.ndarray:
-    """Returns the bin of each code: its place among those that occur, or quantiles where these are more than 32."""
-    counts = np.bincount(column)
-    occurs = np.flatnonzero(counts)
-    if len(occurs) <= _BINS:
-        last = occurs[:-1]
-    else:
-        ends = np.cumsum(counts)[occurs]
-        # The first code at which the count passes each thirty-second.
-        last = np.unique(occurs[np.searchsorted(ends, len(column) * np.arange(1, _BINS) / _BINS)])
-    return np.searchsorted(last, np.arange(len(counts))).astype(np.uint8)
+def _binned(codes: np.ndarray) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
+    """Returns the bin of each column's codes, uint8 `[K]`, how many it has, `[d]`, and that of each cell, `[n, d]`."""
+    # A column in one piece: they are read one by one.
+    columns = np.require(codes.T, np.uint16, ["C", "W"])
+    sizes = columns.max(axis=1).astype(np.int64) + 1
+    tables = np.empty((len(columns), sizes.max(initial=1)), np.uint8)
+    binned, num_bins = np.empty(codes.shape, np.uint8), np.empty(len(columns), np.int64)
+    _bin(columns, sizes, tables, num_bins, binned)
+    return [table[:size] for table, size in zip(tables, sizes, strict=True)], num_bins, binned
 
 
-def _binned(codes: np.ndarray, bins: tuple[np.ndarray, ...]) -> np.ndarray:
-    """Returns uint8 `[n, d]`, a row in one piece."""
-    result = np.empty(codes.shape, np.uint8)
-    for j, table in enumerate(bins):
-        result[:, j] = table[codes[:, j]]
-    return result
+@compiled
+def _bin(columns, sizes, tables, num_bins, binned):
+    """Writes the bin of each code of each column, how many a column has, and the bin of each cell, a row in one piece.
+
+    A code's bin is its place among those that occur; where these are more than 32 a bin ends with the first code at
+    which the count reaches the next thirty-second.
+    """
+    d, n = columns.shape
+    for f in range(d):
+        counts = np.zeros(sizes[f], np.int64)
+        for i in range(n):
+            counts[np.uint32(columns[f, i])] += 1
+        distinct = 0
+        for code in range(sizes[f]):
+            distinct += counts[code] > 0
+        place, count, reached = 0, 0, 1
+        for code in range(sizes[f]):
+            tables[f, code] = place
+            count += counts[code]
+            ends = counts[code] > 0 and count < n
+            if distinct > _BINS:
+                ends = False
+                while reached < _BINS and count * _BINS >= n * reached:
+                    reached += 1
+                    ends = True
+            place += ends
+        num_bins[f] = np.int64(tables[f, sizes[f] - 1]) + 1
+        for i in range(n):
+            binned[i, f] = tables[f, np.uint32(columns[f, i])]
 
 
 @compiled

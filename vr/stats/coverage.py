@@ -13,8 +13,9 @@ from vr.stats.rowwise import in_whole_blocks
 
 __all__ = ["Balls", "Neighbours", "Prdc", "nearest_distances", "nearest_neighbours", "prdc"]
 
-# Rows taken at once against all rows of the other side: 512 x 4096 float32 distances are 8 MB, near a cache's size.
-_BLOCK_ROWS = 512
+# Rows taken at once against all rows of the other side: 128 x 4096 float32 distances are 2 MB, near a cache's size.
+_BLOCK_ROWS = 128
+_FOUND_ROWS = 512  # taken at once against a neighbour of each
 
 
 class Prdc(NamedTuple):
@@ -91,8 +92,8 @@ class Neighbours:
             found = _without_self(found)
         num_found = found.shape[1]
         squared = np.empty(found.shape)
-        for start in range(0, len(x), _BLOCK_ROWS):
-            block = slice(start, start + _BLOCK_ROWS)
+        for start in range(0, len(x), _FOUND_ROWS):
+            block = slice(start, start + _FOUND_ROWS)
             for i in range(num_found):
                 apart = np.subtract(x[block], self.points[found[block, i]], dtype=float)
                 squared[block, i] = np.square(apart, out=apart).sum(axis=1)
@@ -197,13 +198,15 @@ class Balls:
 def _squared_distances(
     x: np.ndarray, x_norms: np.ndarray, y: np.ndarray, y_norms: np.ndarray
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yields float32 squared distances from blocks of rows of x to all rows of y."""
+    """Yields float32 squared distances from blocks of rows of x to all rows of y, each in the place of the last one."""
     # Both norms ride along as two more coordinates, so that one product gives the distance.
     x_extended = np.column_stack([x, np.ones_like(x_norms), x_norms])
     y_extended = np.column_stack([-2.0 * y, y_norms, np.ones_like(y_norms)]).T
+    # Memory that is asked for anew each time costs more than the product.
+    squared = np.empty((min(_BLOCK_ROWS, len(x)), len(y)), np.float32)
     for start in range(0, len(x), _BLOCK_ROWS):
         block = slice(start, min(start + _BLOCK_ROWS, len(x)))
-        yield block, x_extended[block] @ y_extended
+        yield block, np.matmul(x_extended[block], y_extended, out=squared[: block.stop - start])
 
 
 def _squared_radii(x: np.ndarray, norms: np.ndarray, k: int) -> np.ndarray:

@@ -2,12 +2,18 @@
 
 import numpy as np
 
+from vr.stats.compiled import compiled
+
 __all__ = ["kernel_mean", "median_bandwidth", "mmd2_unbiased"]
 
 # Rows of each sample that set the bandwidth: their median distance varies by 1 to 2 % between draws.
 _BANDWIDTH_ROWS = 250
 # Rows of a tile of the kernel: 128 x 2048 float32 are 1 MB, so that the exponential and the sum run within the cache.
 _TILE_ROWS = 128
+# 2^r for r from -1/2 to 1/2 by powers of r, interpolated at Chebyshev's points to 3e-9.
+_POWERS = (1.0, 0.6931472067, 0.2402265092, 0.05550327227, 0.009618056678, 0.001340042818, 0.0001546144472)
+_LOG2_E = 1.4426950408889634
+_LEAST_EXPONENT = -126.0  # of a normal float32
 
 
 def median_bandwidth(x: np.ndarray, y: np.ndarray) -> float:
@@ -104,15 +110,42 @@ def _kernel_sum(x: np.ndarray, y: np.ndarray, same: bool) -> float:
         stop = start + _TILE_ROWS
         # The kernel is symmetric: right of the diagonal tile every entry stands for two.
         kernel = left[start:stop] @ right[start if same else 0 :].T
-        np.exp(kernel, out=kernel)
+        _exponentiate(kernel)
         if not same:
-            total += float(kernel.sum(dtype=np.float64))
+            total += _sum(kernel)
             continue
         width = len(kernel)
         diagonal = kernel[:, :width]
-        total += float(diagonal.sum(dtype=np.float64)) - float(np.trace(diagonal, dtype=np.float64))
-        total += 2.0 * float(kernel[:, width:].sum(dtype=np.float64))
+        total += _sum(diagonal) - float(np.trace(diagonal, dtype=np.float64))
+        total += 2.0 * _sum(kernel[:, width:])
     return total
+
+
+def _sum(kernel: np.ndarray) -> float:
+    """Sum of all entries: of rows by a product, which is several times as fast as any other sum, then in float64."""
+    return float((kernel @ np.ones(kernel.shape[1], kernel.dtype)).sum(dtype=np.float64))
+
+
+@compiled
+def _exponentiate(x):
+    """Writes e^x over float32 x, to 4e-6 of it where x is from -87 to 87, and what x = -87 gives below.
+
+    Without a branch, so that several are computed at a time: a third of what NumPy's takes.
+    """
+    flat = x.ravel()
+    for i in range(flat.size):
+        scaled = max(flat[i] * np.float32(_LOG2_E), np.float32(_LEAST_EXPONENT))
+        whole = np.floor(scaled + np.float32(0.5))
+        r = scaled - whole
+        power = np.float32(_POWERS[6])
+        power = power * r + np.float32(_POWERS[5])
+        power = power * r + np.float32(_POWERS[4])
+        power = power * r + np.float32(_POWERS[3])
+        power = power * r + np.float32(_POWERS[2])
+        power = power * r + np.float32(_POWERS[1])
+        power = power * r + np.float32(_POWERS[0])
+        # A float32 with this exponent and no fraction.
+        flat[i] = power * np.int32((np.int32(whole) + np.int32(127)) << np.int32(23)).view(np.float32)
 
 
 def _extended(x: np.ndarray, sign: float) -> np.ndarray:

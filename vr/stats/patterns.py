@@ -17,8 +17,8 @@ __all__ = [
     "effective_generations",
     "effective_generations_interval",
     "missing_mass",
-    "pattern_counts",
     "pattern_ids",
+    "pattern_tables",
     "uncovered_mass",
     "uncovered_pair_mass",
 ]
@@ -62,21 +62,27 @@ def pattern_ids(
     return hashed.view(np.int64)
 
 
-def pattern_counts(
-    codes: np.ndarray, columns: Sequence[int] | np.ndarray, num_codes: Sequence[int] | np.ndarray
+def pattern_tables(
+    codes: np.ndarray, sets: Sequence[Sequence[int]] | np.ndarray, num_codes: Sequence[int] | np.ndarray
 ) -> np.ndarray:
-    """Returns how many rows show each possible joint pattern in the given columns.
+    """Returns how many rows show each possible joint pattern in each of several sets of columns.
 
     Args:
       codes: Unsigned `[n, d]`, column j in `[0, num_codes[j])`.
-      columns: Column numbers, at least one; the product of their numbers of codes is the length of the result.
+      sets: Column numbers `[t, w]`, w at least one; the largest product of their numbers of codes is the table's width.
       num_codes: `[d]`.
 
     Returns:
-      `int64 [k]`, comparable between datasets.
+      `int64 [t, k]`, comparable between datasets; a set of fewer patterns than k has zeros after them.
     """
-    size = int(np.prod(np.asarray(num_codes)[columns]))
-    return np.bincount(pattern_ids(codes, columns, num_codes), minlength=size)
+    sets, sizes, columns = np.asarray(sets), np.asarray(num_codes, np.int64), codes.T
+    width = int(sizes[sets].prod(axis=1).max(initial=1))
+    ids = np.zeros((len(sets), len(codes)), np.int64)
+    for place in sets.T:
+        ids *= sizes[place][:, None]
+        ids += columns[place]
+    ids += np.arange(len(sets))[:, None] * width
+    return np.bincount(ids.ravel(), minlength=len(sets) * width).reshape(len(sets), width)
 
 
 def uncovered_mass(reference_ids: np.ndarray, candidate_ids: np.ndarray) -> float:

@@ -15,7 +15,15 @@ import numpy as np
 
 from vr.stats.dependence import coarsen_codes
 
-__all__ = ["ColumnBasis", "fit_column_basis", "predictability", "predictability_gap", "predictability_transfer"]
+__all__ = [
+    "ColumnBasis",
+    "TestRows",
+    "fit_column_basis",
+    "predictability",
+    "predictability_gap",
+    "predictability_transfer",
+    "prepare_test",
+]
 
 # Degrees of the polynomials in the rank: the first is the column itself, the others let it act in a bent way.
 _DEGREE = 3
@@ -121,29 +129,69 @@ def predictability_transfer(
       `[d]` at most 1, where 1 means determined by the others, 0 no better than the test rows' mean, below 0 worse; NaN
       for a column without targets or constant in the test rows, or where a side is empty.
     """
-    num_groups = _num_groups(features=train, groups=groups)
-    result = np.full(num_groups, np.nan)
-    if not (len(train) and len(test)):
+    return prepare_test(test, groups, targets).learn(train, ridge)
+
+
+@dataclass(frozen=True)
+class TestRows:
+    """Rows made ready to judge what others teach, see `predictability_transfer`.
+
+    Attributes:
+      rows: How many there are.
+      centre: float `[p]`, their mean.
+      moments: float `[p, p]`, their covariance.
+      variance: float `[p]`, its diagonal.
+      columns: Of each column that can be judged its number, its features, and which of these are to be predicted.
+      num_groups: Of columns.
+    """
+
+    rows: int
+    centre: np.ndarray
+    moments: np.ndarray
+    variance: np.ndarray
+    columns: tuple[tuple[int, np.ndarray, np.ndarray], ...]
+    num_groups: int
+
+    def learn(self, train: np.ndarray, ridge: float = 1.0) -> np.ndarray:
+        """Returns the R^2 of each column, `[d]`, by models fitted on `train`, float `[n, p]`."""
+        result = np.full(self.num_groups, np.nan)
+        if not (len(train) and self.rows):
+            return result
+        train = np.asarray(train, float)
+        centre = train.mean(axis=0)
+        train = train - centre
+        # In the test's units, so that a candidate's vanishing column cannot make its own penalty vanish with it.
+        moments = train.T @ train
+        moments[np.diag_indices_from(moments)] += ridge * np.where(self.variance > 1e-12, self.variance, 1.0)
+        inverse = np.linalg.inv(moments)
+        # About the mean that was learnt, not their own.
+        away = self.centre - centre
+        test_moments = self.moments + away[:, None] * away
+        for j, members, wanted in self.columns:
+            total = self.variance[members[wanted]].sum()
+            weights = np.linalg.solve(inverse[np.ix_(members, members)], inverse[members])[wanted]
+            result[j] = 1.0 - np.sum((weights @ test_moments) * weights) / total
         return result
-    groups = np.arange(train.shape[1]) if groups is None else np.asarray(groups)
-    targets = np.ones(train.shape[1], bool) if targets is None else np.asarray(targets, bool)
-    train, test = np.asarray(train, float), np.asarray(test, float)
-    centre = train.mean(axis=0)
-    train, test = train - centre, test - centre
-    variance = test.var(axis=0)
-    # In the test's units, so that a candidate's vanishing column cannot make its own penalty vanish with it.
-    moments = train.T @ train
-    moments[np.diag_indices_from(moments)] += ridge * np.where(variance > 1e-12, variance, 1.0)
-    inverse = np.linalg.inv(moments)
-    test_moments = test.T @ test / len(test)
+
+
+def prepare_test(test: np.ndarray, groups: np.ndarray | None = None, targets: np.ndarray | None = None) -> TestRows:
+    """Returns test rows, float `[m, p]`, made ready; see `predictability_transfer` for the arguments."""
+    num_features = test.shape[1]
+    num_groups = _num_groups(test, groups)
+    groups = np.arange(num_features) if groups is None else np.asarray(groups)
+    targets = np.ones(num_features, bool) if targets is None else np.asarray(targets, bool)
+    test = np.asarray(test, float)
+    centre = test.mean(axis=0) if len(test) else np.zeros(num_features)
+    apart = test - centre
+    moments = apart.T @ apart / max(1, len(test))
+    variance = np.diag(moments)
+    columns = []
     for j in range(num_groups):
         members = np.flatnonzero(groups == j)
         wanted = targets[members]
-        total = variance[members[wanted]].sum()
-        if total > 1e-12:
-            weights = np.linalg.solve(inverse[np.ix_(members, members)], inverse[members])[wanted]
-            result[j] = 1.0 - np.sum((weights @ test_moments) * weights) / total
-    return result
+        if variance[members[wanted]].sum() > 1e-12:
+            columns.append((j, members, wanted))
+    return TestRows(len(test), centre, moments, variance, tuple(columns), num_groups)
 
 
 def predictability_gap(

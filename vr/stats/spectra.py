@@ -1,7 +1,6 @@
 """Spectra: eigenvalues and leading directions of correlation matrices, and power spectra along an order."""
 
 import numpy as np
-from scipy.linalg import subspace_angles
 from scipy.special import rel_entr
 
 __all__ = [
@@ -82,8 +81,12 @@ def principal_angles(corr_p: np.ndarray, corr_q: np.ndarray, k: int) -> np.ndarr
     corr_p, corr_q = np.asarray(corr_p, float), np.asarray(corr_q, float)
     if not (np.isfinite(corr_p).all() and np.isfinite(corr_q).all()):
         return np.full(k, np.nan)
-    leading = [np.linalg.eigh(corr)[1][:, -k:] for corr in (corr_p, corr_q)]
-    return subspace_angles(*leading)
+    p, q = (np.linalg.eigh(corr)[1][:, -k:] for corr in (corr_p, corr_q))
+    within = p.T @ q
+    cosines = np.linalg.svd(within, compute_uv=False)[::-1]
+    # Small angles are read off their sines, which the cosines have lost.
+    sines = np.linalg.svd(q - p @ within, compute_uv=False)
+    return np.where(cosines**2 >= 0.5, np.arcsin(np.minimum(sines, 1.0)), np.arccos(np.minimum(cosines, 1.0)))
 
 
 def effective_rank(corr: np.ndarray) -> float:

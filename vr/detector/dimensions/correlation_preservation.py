@@ -10,7 +10,7 @@ from vr.detector.dimensions.base import Dimension, Measurement, needs_reference
 from vr.detector.inputs import Inputs, Side, Statistics
 from vr.detector.metric import Feature, MetricSpec
 from vr.stats.dependence import dependence_matrix, mutual_information_matrix
-from vr.stats.predictability import fit_column_basis, predictability, predictability_transfer
+from vr.stats.predictability import ColumnBasis, fit_column_basis, predictability, prepare_test
 
 __all__ = ["DIMENSION", "Settings", "compared"]
 
@@ -80,7 +80,7 @@ def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side], Statisti
     columns, pairs = inputs.columns, inputs.pair_columns
     num_codes, ordinal = columns.num_codes[pairs], columns.ordinal[pairs]
     upper = np.triu_indices(len(pairs), 1)
-    predictability_on = _predictability(inputs)
+    basis, known = inputs.of_reference("predictable", lambda reference: _predictable(reference, inputs))
 
     def dependence(side: Side) -> np.ndarray:
         return dependence_matrix(side.codes[:, pairs], ordinal, num_codes)[upper]
@@ -91,6 +91,14 @@ def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side], Statisti
     def against(base: Side) -> Statistics:
         base_dependence, base_information = dependence(base), information(base)
         total = base_information.sum()
+        test = prepare_test(basis.transform(base.codes[:, pairs]), basis.groups, basis.targets)
+
+        def mean_r2(x: Side) -> float:
+            """Over the columns that the reference can predict at all, learnt from `x`, on the base."""
+            r2 = test.learn(basis.transform(x.codes[:, pairs]))[known]
+            # A model far worse than the mean is useless, not infinitely bad.
+            r2 = np.maximum(r2[np.isfinite(r2)], -1.0)
+            return float(r2.mean()) if len(r2) else float("nan")
 
         def statistics(x: Side, rng: np.random.Generator) -> dict[str, float]:
             change, mutual = dependence(x) - base_dependence, information(x)
@@ -99,7 +107,7 @@ def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side], Statisti
                 "dependence_change_max": float(np.abs(change).max()),
                 "mutual_information_change": float(np.sqrt(np.mean((mutual - base_information) ** 2))),
                 "mutual_information_lost": float(1.0 - mutual.sum() / total) if total > 0 else float("nan"),
-                "predictability": predictability_on(base, x),
+                "predictability": mean_r2(x),
             }
 
         return statistics
@@ -107,45 +115,34 @@ def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side], Statisti
     return against
 
 
-def _predictability(inputs: Inputs) -> Callable[[Side, Side], float]:
-    """Returns a function (test, train) to the mean R2 over the columns that the reference can predict at all."""
-    assert inputs.reference is not None
+def _predictable(reference: Side, inputs: Inputs) -> tuple[ColumnBasis, np.ndarray]:
+    """Returns the basis of the reference's columns, and those that it can predict at all."""
     columns, pairs = inputs.columns, inputs.pair_columns
-    codes = inputs.reference.codes[:, pairs]
+    codes = reference.codes[:, pairs]
     basis = fit_column_basis(codes, columns.ordinal[pairs], columns.num_codes[pairs])
     rows = np.random.default_rng([inputs.seed, 4]).permutation(len(codes))[:4_000]
     own = predictability(basis.transform(codes[rows]), basis.groups, basis.targets)
-    known = np.flatnonzero(own > _PREDICTABLE)
-
-    def mean_r2(test: Side, train: Side) -> float:
-        r2 = predictability_transfer(
-            basis.transform(train.codes[:, pairs]), basis.transform(test.codes[:, pairs]), basis.groups, basis.targets
-        )[known]
-        # A model far worse than the mean is useless, not infinitely bad.
-        r2 = np.maximum(r2[np.isfinite(r2)], -1.0)
-        return float(r2.mean()) if len(r2) else float("nan")
-
-    return mean_r2
+    return basis, np.flatnonzero(own > _PREDICTABLE)
 
 
 def _matrix(inputs: Inputs, settings: Settings) -> Chart:
-    assert inputs.reference is not None
-    columns, pairs = inputs.columns, inputs.pair_columns
-    num_codes, ordinal = columns.num_codes[pairs], columns.ordinal[pairs]
-    change = dependence_matrix(inputs.candidate.codes[:, pairs], ordinal, num_codes) - dependence_matrix(
-        inputs.reference.codes[:, pairs], ordinal, num_codes
-    )
-    most = np.sort(np.argsort(-np.abs(change).max(axis=0), kind="stable")[: settings.chart_columns])
+    pairs = inputs.pair_columns
+
+    def matrix(side: Side) -> np.ndarray:
+        return dependence_matrix(side.codes[:, pairs], inputs.columns.ordinal[pairs], inputs.columns.num_codes[pairs])
+
     split = inputs.splits[0]
-    null = dependence_matrix(split.fresh.codes[:, pairs], ordinal, num_codes) - dependence_matrix(
-        split.base.codes[:, pairs], ordinal, num_codes
+    own, null = inputs.of_reference(
+        "dependence", lambda reference: (matrix(reference), matrix(split.fresh) - matrix(split.base)), len(split.base)
     )
+    change = matrix(inputs.candidate) - own
+    most = np.sort(np.argsort(-np.abs(change).max(axis=0), kind="stable")[: settings.chart_columns])
     return Chart(
         id="dependence-change",
         kind="matrix",
         title="Change in dependence, candidate minus reference",
         data={
-            "labels": [columns.names[pairs[i]] for i in most],
+            "labels": [inputs.columns.names[pairs[i]] for i in most],
             "values": change[np.ix_(most, most)].round(4).tolist(),
             "null": float(np.abs(null).max().round(4)),
         },

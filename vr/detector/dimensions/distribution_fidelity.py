@@ -9,12 +9,10 @@ from vr.core.chart import Chart
 from vr.detector.dimensions.base import Dimension, Measurement, needs_reference
 from vr.detector.inputs import Inputs, Side, Statistics
 from vr.detector.metric import Feature, MetricSpec
-from vr.stats.dependence import rank_correlation
 from vr.stats.divergences import (
     chi_squared_homogeneity,
     column_distances,
     hellinger_gaussian,
-    histograms,
     jensen_shannon_divergence,
     kl_divergence,
     sliced_wasserstein,
@@ -134,7 +132,7 @@ def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side], Statisti
     pairs = inputs.pair_columns
 
     def against(base: Side) -> Statistics:
-        q, base_copula = histograms(base.codes, columns.num_codes), _copula_correlation(base.codes[:, pairs])
+        q, base_copula = columns.histograms(base), _copula_correlation(base, pairs)
         # The base's own tails: those of the whole reference would hold the fresh rows in their making.
         tails = _Tails.fit(base.values[:, numeric], settings.tail)
         return lambda x, rng: statistics(x, base, q, base_copula, tails, rng)
@@ -142,7 +140,7 @@ def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side], Statisti
     def statistics(
         x: Side, base: Side, q: np.ndarray, base_copula: np.ndarray, tails: "_Tails", rng: np.random.Generator
     ) -> dict[str, float]:
-        p = histograms(x.codes, columns.num_codes)
+        p = columns.histograms(x)
         js = jensen_shannon_divergence(p, q)
         result = {
             "jensen_shannon_mean": float(js.mean()),
@@ -150,7 +148,7 @@ def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side], Statisti
             "kl_mean": float(np.mean(kl_divergence(q, p))),
             "chi_squared_mean": float(np.nanmean(chi_squared_homogeneity(p, q).effect_size)),
             "sliced_wasserstein": sliced_wasserstein(x.features, base.features, rng, settings.num_projections),
-            "copula_hellinger": hellinger_gaussian(_copula_correlation(x.codes[:, pairs]), base_copula),
+            "copula_hellinger": hellinger_gaussian(_copula_correlation(x, pairs), base_copula),
             **{f"js:{name}": float(js[j]) for j, name in enumerate(columns.names)},
         }
         if numeric.any():
@@ -186,12 +184,12 @@ class _Tails:
             return np.where(self.expected * len(values) >= _TAIL_ROWS, 1.0 - found / self.expected, np.nan)
 
 
-def _copula_correlation(codes: np.ndarray) -> np.ndarray:
-    """Returns the correlation of the Gaussian copula that has the codes' rank correlation (Kruskal 1958, eq. 8.5).
+def _copula_correlation(side: Side, columns: np.ndarray) -> np.ndarray:
+    """Returns the correlation of the Gaussian copula that has the columns' rank correlation (Kruskal 1958, eq. 8.5).
 
     The sine can leave the cone of correlations by a little; what it makes negative is cut off.
     """
-    correlation = 2.0 * np.sin(np.pi / 6.0 * rank_correlation(codes))
+    correlation = 2.0 * np.sin(np.pi / 6.0 * side.rank_correlation(columns))
     eigenvalues, vectors = np.linalg.eigh(correlation)
     if eigenvalues[0] >= 0:
         return correlation

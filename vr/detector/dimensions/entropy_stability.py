@@ -11,9 +11,8 @@ from vr.detector.inputs import Columns, Inputs, Side, Statistics
 from vr.detector.metric import Feature, MetricSpec
 from vr.stats.coverage import Balls
 from vr.stats.dependence import coarsen_codes, pair_entropies
-from vr.stats.divergences import histograms
 from vr.stats.entropy import entropy_nats, vendi_order2
-from vr.stats.patterns import effective_generations, pattern_counts
+from vr.stats.patterns import effective_generations, pattern_tables
 
 __all__ = ["DIMENSION", "Settings", "compared", "duplicate_fraction"]
 
@@ -108,7 +107,7 @@ def duplicate_fraction(side: Side) -> float:
     """Returns the share of rows equal to an earlier row, in codes and in numbers, 0 to 1."""
     if not len(side):
         return 0.0
-    return 1.0 - len(set(side.row_keys())) / len(side)
+    return 1.0 - len(set(side.once("keys", Side.row_keys))) / len(side)
 
 
 def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side], Statistics]:
@@ -130,31 +129,33 @@ def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side], Statisti
             "vendi_deficit": float(np.log(vendi_order2(side.features))),
         }
 
-    def patterns(side: Side) -> list[np.ndarray]:
+    def patterns(side: Side) -> np.ndarray:
         # The coarsening depends on the codec alone, so a pattern is the same thing on both sides.
         coarse, coarse_codes = coarsen_codes(side.codes[:, pairs], num_codes, ordinal, settings.triple_codes)
-        return [pattern_counts(coarse, triple, coarse_codes) for triple in triples]
+        return pattern_tables(coarse, triples, coarse_codes)
 
     def against(base: Side) -> Statistics:
         balls = Balls.fit(base.features, settings.neighbours)
         base_variety, base_patterns = variety(base), patterns(base)
         most = max(2, settings.rare_fraction * len(base))
-        rare = [(counts >= 2) & (counts <= most) for counts in base_patterns]
+        rare = (base_patterns >= 2) & (base_patterns <= most)
+        num_rare = rare.sum(axis=1)
+        some = num_rare > 0
 
         def statistics(x: Side, rng: np.random.Generator) -> dict[str, float]:
             found = patterns(x)
-            absent = [counts == 0 for counts in found]
-            uncovered = [counts[gone].sum() / len(base) for counts, gone in zip(base_patterns, absent, strict=True)]
-            lost = [gone[few].mean() for few, gone in zip(rare, absent, strict=True) if few.any()]
+            absent = found == 0
+            uncovered = (base_patterns * absent).sum(axis=1) / len(base)
+            lost = (rare & absent).sum(axis=1)[some] / num_rare[some]
             own = variety(x)
             return {
                 "coverage_deficit": 1.0 - balls.coverage(x.features),
                 **{name: base_variety[name] - own[name] for name in own},
                 "uncovered_mass": float(np.mean(uncovered)),
-                "rare_patterns_lost": float(np.mean(lost)) if lost else float("nan"),
+                "rare_patterns_lost": float(np.mean(lost)) if len(lost) else float("nan"),
                 "duplicate_fraction": duplicate_fraction(x),
                 # All triples in one likelihood: each alone has few patterns to lose.
-                "effective_generations": effective_generations(np.concatenate(base_patterns), np.concatenate(found)),
+                "effective_generations": effective_generations(base_patterns.ravel(), found.ravel()),
             }
 
         return statistics
@@ -163,14 +164,18 @@ def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side], Statisti
 
 
 def _entropies(side: Side, columns: Columns) -> np.ndarray:
-    return entropy_nats(histograms(side.codes, columns.num_codes))
+    return entropy_nats(columns.histograms(side))
 
 
 def _chart(inputs: Inputs, settings: Settings) -> Chart:
-    assert inputs.reference is not None
     columns = inputs.columns
-    values = _entropies(inputs.reference, columns) - _entropies(inputs.candidate, columns)
-    nulls = np.array([_entropies(s.base, columns) - _entropies(s.fresh, columns) for s in inputs.splits])
+
+    def of_real(reference: Side) -> tuple[np.ndarray, np.ndarray]:
+        nulls = [_entropies(s.base, columns) - _entropies(s.fresh, columns) for s in inputs.splits]
+        return _entropies(reference, columns), np.array(nulls)
+
+    own, nulls = inputs.of_reference("entropies", of_real, len(inputs.splits[0].base))
+    values = own - _entropies(inputs.candidate, columns)
     worst = np.argsort(-values, kind="stable")[: settings.num_charts]
     return Chart(
         id="entropy-deficit",

@@ -185,7 +185,7 @@ def _trees(inputs: Inputs) -> tuple[dict[str, Feature], tuple[Chart, ...]]:
 
 def _copied(base: Side) -> Statistics:
     known = set(base.row_keys())
-    return lambda x, rng: {"copied_fraction": sum(map(known.__contains__, x.row_keys())) / len(x)}
+    return lambda x, rng: {"copied_fraction": sum(map(known.__contains__, x.once("keys", Side.row_keys))) / len(x)}
 
 
 def _scaling(inputs: Inputs, settings: Settings) -> tuple[Chart, ...]:

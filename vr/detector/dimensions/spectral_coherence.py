@@ -10,7 +10,6 @@ from vr.detector.dimensions.base import Dimension, Measurement, needs_reference
 from vr.detector.inputs import Inputs, Side, Statistics
 from vr.detector.metric import Feature, MetricSpec
 from vr.detector.proxies import proxy_feature
-from vr.stats.dependence import rank_correlation
 from vr.stats.spectra import (
     autocorrelation,
     effective_rank,
@@ -94,12 +93,12 @@ def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side], Statisti
     pairs = inputs.pair_columns
 
     def against(base: Side) -> Statistics:
-        q = rank_correlation(base.codes[:, pairs])
+        q = base.rank_correlation(pairs)
         shares = np.sort(np.linalg.eigvalsh(q))[::-1] / len(q)
         directions = int(np.clip(np.searchsorted(np.cumsum(shares), 0.5) + 1, 1, settings.max_directions))
 
         def statistics(x: Side, rng: np.random.Generator) -> dict[str, float]:
-            p = rank_correlation(x.codes[:, pairs])
+            p = x.rank_correlation(pairs)
             return {
                 "spectrum_divergence": spectrum_divergence(p, q),
                 "principal_angle": float(np.mean(principal_angles(p, q, directions))),
@@ -166,8 +165,7 @@ def _chart(inputs: Inputs) -> Chart:
     assert inputs.reference is not None
     pairs = inputs.pair_columns
     spectra = [
-        np.sort(np.linalg.eigvalsh(rank_correlation(side.codes[:, pairs])))[::-1]
-        for side in (inputs.candidate, inputs.reference)
+        np.sort(np.linalg.eigvalsh(side.rank_correlation(pairs)))[::-1] for side in (inputs.candidate, inputs.reference)
     ]
     rank = list(range(1, len(pairs) + 1))
     series = [

@@ -13,7 +13,7 @@ from vr.detector.rules import Rules
 from vr.stats.dependence import coarsen_codes
 from vr.stats.divergences import chi_squared_homogeneity, histograms, jensen_shannon_divergence
 from vr.stats.kernels import kernel_mean, median_bandwidth, mmd2_unbiased
-from vr.stats.patterns import pattern_counts
+from vr.stats.patterns import pattern_tables
 from vr.stats.twosample import classifier_two_sample
 
 __all__ = ["DIMENSION", "Settings", "drift_along_file"]
@@ -100,9 +100,9 @@ def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side], Statisti
     rng = np.random.default_rng([inputs.seed, 8])
     triples = [rng.choice(len(pairs), min(3, len(pairs)), replace=False) for _ in range(settings.num_triples)]
 
-    def patterns(side: Side) -> list[np.ndarray]:
+    def patterns(side: Side) -> np.ndarray:
         coarse, coarse_codes = coarsen_codes(side.codes[:, pairs], num_codes, ordinal, settings.triple_codes)
-        return [pattern_counts(coarse, triple, coarse_codes) for triple in triples]
+        return pattern_tables(coarse, triples, coarse_codes)
 
     def against(base: Side) -> Statistics:
         rules, base_patterns = Rules.fit(base, columns, pairs), patterns(base)
@@ -111,10 +111,7 @@ def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side], Statisti
         within = kernel_mean(base.features, bandwidth)
 
         def statistics(x: Side, rng: np.random.Generator) -> dict[str, float]:
-            effects = [
-                float(chi_squared_homogeneity(*counts).effect_size)
-                for counts in zip(patterns(x), base_patterns, strict=True)
-            ]
+            effects = chi_squared_homogeneity(patterns(x), base_patterns).effect_size
             auroc, _, _ = classifier_two_sample(x.codes, base.codes, rng)
             return {
                 "classifier_auroc": auroc,
