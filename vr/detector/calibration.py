@@ -219,16 +219,29 @@ def venn_abers(logits: np.ndarray, positive: np.ndarray, logit: float) -> tuple[
 
     References:
       Vovk and Petej 2014, Venn-Abers predictors (arXiv 1211.0025), section 4.
-      Barlow et al. 1972, Statistical Inference under Order Restrictions, for the fit as a greatest least mean.
     """
     if np.isnan(logit):
         raise ValueError("a logit that is no number")
     order, place = np.unique(np.append(logits, logit), return_inverse=True)
     here = int(place[-1])
-    cases = np.append(0, np.cumsum(np.bincount(place)))
-    found = np.append(0, np.cumsum(np.bincount(place[:-1], positive, minlength=len(order))))
-    # Greatest over all starts of the least mean that any end gives.
-    first, last = slice(None, here + 1), slice(here + 1, None)
-    number = cases[last] - cases[first, None]
-    means = [(found[last] + label - found[first, None]) / number for label in (0.0, 1.0)]
-    return float(means[0].min(axis=1).max()), float(means[1].min(axis=1).max())
+    counts = np.bincount(place).tolist()
+    sums = np.bincount(place[:-1], positive, minlength=len(order)).tolist()
+    lower = _isotonic_at(here, sums, counts)
+    sums[here] += 1.0
+    return lower, _isotonic_at(here, sums, counts)
+
+
+def _isotonic_at(here: int, sums: list[float], counts: list[int]) -> float:
+    """Returns the non-decreasing fit at one of several places in order, by pooling those that violate the order.
+
+    References:
+      Ayer et al. 1955, An empirical distribution function for sampling with incomplete information.
+    """
+    pools: list[tuple[float, int, int]] = []  # sum, number, first place
+    for first, (total, count) in enumerate(zip(sums, counts, strict=True)):
+        while pools and pools[-1][0] * count >= total * pools[-1][1]:
+            before, number, first = pools.pop()
+            total, count = total + before, count + number
+        pools.append((total, count, first))
+    total, count, _ = next(pool for pool in reversed(pools) if pool[2] <= here)
+    return total / count

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vr.core.workers import workers
+from vr.core.workers import each
 from vr.data.codec import Codec, Coded
 from vr.data.profile import Profile
 from vr.data.schema import ColumnKind
@@ -236,8 +236,7 @@ class Inputs:
                 statistics, null = self.nulls[key]
                 return statistics(split.candidate, self._draws(name, index)), null
 
-            with workers(self.threads) as pool:
-                results = list(pool.map(on, range(len(self.splits))))
+            results = each(on, range(len(self.splits)), self.threads)
             self.observed[name] = [observed for observed, _ in results]
             self._shared[name] = Feature.of_each(self.observed[name], [null for _, null in results])
         return self._shared[name]
@@ -268,8 +267,7 @@ class Inputs:
                 before = statistics(split.candidate.take(np.arange(len(side))), self._draws(name, index))[metric]
             return statistics(side, self._draws(name, index))[metric] - before
 
-        with workers(self.threads) as pool:
-            changes = np.array(list(pool.map(on, range(len(sides)))))
+        changes = np.array(each(on, range(len(sides)), self.threads))
         return float(changes.mean()) if np.isfinite(changes).all() else None
 
     def _null_key(self, name: str, index: int) -> tuple:

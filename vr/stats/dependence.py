@@ -5,9 +5,11 @@ O(n d^2) additions, where a one-hot Gram matrix costs O(n (sum of codes)^2) mult
 """
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 
+from vr.stats.compiled import compiled
 from vr.stats.ranks import midranks
 
 __all__ = [
@@ -160,11 +162,39 @@ def pair_entropies(codes: np.ndarray, num_codes: Sequence[int] | np.ndarray, mil
     if miller_madow:
         weight = weight - 0.5 * (counts > 0)
     offset = np.log(num_rows) - (0.5 / num_rows if miller_madow else 0.0)
-    result = np.empty((num_columns, num_columns))
-    for j in range(num_columns):
-        result[j, j] = offset - weight[np.bincount(codes[:, j])].sum() / num_rows
-    for i, tables in pair_tables(codes, num_codes):
-        result[i, i + 1 :] = result[i + 1 :, i] = offset - weight[tables].sum(axis=(1, 2)) / num_rows
+    columns = np.require(codes.T, np.uint16, ["C", "W"])
+    return offset - _weigh_pairs(columns, np.asarray(num_codes, np.int64), weight) / num_rows
+
+
+@compiled
+def _weight_of(table, weight):
+    total = 0.0
+    for count in table:
+        total += weight[np.uint32(count)]
+    return total
+
+
+@compiled
+def _weigh_pairs(columns, num_codes, weight):
+    """Returns for every pair of columns the sum over their table's cells of the weight of what a cell counts."""
+    d, n = columns.shape
+    result = np.empty((d, d))
+    largest = 0
+    for i in range(d):
+        largest = max(largest, num_codes[i])
+    table = np.empty(largest * largest, np.int32)
+    for i in range(d):
+        table[: num_codes[i]] = 0
+        for row in range(n):
+            table[np.uint32(columns[i, row])] += 1
+        result[i, i] = _weight_of(table[: num_codes[i]], weight)
+        for j in range(i + 1, d):
+            width = np.uint32(num_codes[j])
+            size = num_codes[i] * num_codes[j]
+            table[:size] = 0
+            for row in range(n):
+                table[np.uint32(columns[i, row] * width + columns[j, row])] += 1
+            result[i, j] = result[j, i] = _weight_of(table[:size], weight)
     return result
 
 
@@ -213,16 +243,25 @@ def coarsen_codes(
         return codes, num_codes
     ordinal = np.zeros(len(num_codes), bool) if ordinal is None else np.asarray(ordinal, bool)
     coarse = np.empty(codes.shape[::-1], dtype=np.uint16)
-    for j, k in enumerate(num_codes):
+    for j, new in enumerate(_coarser(tuple(num_codes.tolist()), tuple(ordinal.tolist()), max_codes)):
+        np.take(new, codes[:, j], out=coarse[j])
+    return coarse.T, np.minimum(num_codes, max_codes)
+
+
+@lru_cache(maxsize=64)  # of the codecs of a few references, at the few numbers of codes that statistics ask for
+def _coarser(num_codes: tuple[int, ...], ordinal: tuple[bool, ...], max_codes: int) -> list[np.ndarray]:
+    """Returns of each column what every code becomes."""
+    tables = []
+    for k, is_ordinal in zip(num_codes, ordinal, strict=True):
         old = np.arange(k)
         if k <= max_codes:
             new = old
-        elif ordinal[j]:
+        elif is_ordinal:
             new = np.where(old == 0, 0, 1 + (old - 1) * (max_codes - 1) // (k - 1))
         else:
             new = np.minimum(old, max_codes - 1)
-        coarse[j] = new.astype(np.uint16)[codes[:, j]]
-    return coarse.T, np.minimum(num_codes, max_codes)
+        tables.append(new.astype(np.uint16))
+    return tables
 
 
 def _standardised(columns: np.ndarray) -> np.ndarray:

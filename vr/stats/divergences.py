@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import chdtrc, ndtri
 
+from vr.stats.compiled import compiled
 from vr.stats.ranks import midranks
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "robust_scale",
     "scaled_wasserstein_distance",
     "sliced_wasserstein",
+    "sorted_columns",
     "tail_bounds",
     "tail_mass",
     "total_variation",
@@ -99,22 +101,26 @@ def robust_scale(y: np.ndarray) -> float:
     return _scale_sorted(_sorted_values(y))
 
 
-def column_distances(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns `ks_distance` and `scaled_wasserstein_distance` of every column, sorting each column once.
+def sorted_columns(values: np.ndarray) -> list[np.ndarray]:
+    """Returns each column of `float [n, d]` sorted, without its NaN."""
+    ordered = np.sort(np.asarray(values, float).T, axis=1)
+    # NaN sorts last.
+    return [column[:k] for column, k in zip(ordered, np.count_nonzero(~np.isnan(ordered), axis=1), strict=True)]
+
+
+def column_distances(x: Sequence[np.ndarray], y: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns `ks_distance` and `scaled_wasserstein_distance` of every column.
 
     Args:
-      x: `float [n, d]` candidate.
-      y: `float [m, d]` reference.
+      x: The candidate's columns, see `sorted_columns`.
+      y: The reference's.
 
     Returns:
       Two `[d]` arrays; NaN for a column that has no values on a side.
     """
-    ks, wasserstein = np.full(x.shape[1], np.nan), np.full(x.shape[1], np.nan)
-    for j in range(x.shape[1]):
-        x_sorted, y_sorted = _sorted_values(x[:, j]), _sorted_values(y[:, j])
-        ks[j] = _ks_sorted(x_sorted, y_sorted)
-        wasserstein[j] = _in_units(_wasserstein_sorted(x_sorted, y_sorted), _scale_sorted(y_sorted))
-    return ks, wasserstein
+    ks = [_ks_sorted(a, b) for a, b in zip(x, y, strict=True)]
+    wasserstein = [_in_units(_wasserstein_sorted(a, b), _scale_sorted(b)) for a, b in zip(x, y, strict=True)]
+    return np.array(ks), np.array(wasserstein)
 
 
 def sliced_wasserstein(x: np.ndarray, y: np.ndarray, rng: np.random.Generator, num_projections: int = 64) -> float:
@@ -337,12 +343,21 @@ def _sorted_values(x: np.ndarray) -> np.ndarray:
 
 
 def _ks_sorted(x: np.ndarray, y: np.ndarray) -> float:
-    if not (x.size and y.size):
-        return float("nan")
-    merged = np.concatenate([x, y])
-    x_cdf = np.searchsorted(x, merged, side="right") / x.size
-    y_cdf = np.searchsorted(y, merged, side="right") / y.size
-    return float(np.max(np.abs(x_cdf - y_cdf)))
+    return float(_largest_gap(x, y)) if x.size and y.size else float("nan")
+
+
+@compiled
+def _largest_gap(x, y):
+    """Returns the largest gap between the distribution functions of two sorted samples, walking along both."""
+    gap, i, j = 0.0, 0, 0
+    while i < len(x) and j < len(y):
+        here = min(x[i], y[j])
+        while i < len(x) and x[i] <= here:
+            i += 1
+        while j < len(y) and y[j] <= here:
+            j += 1
+        gap = max(gap, abs(i / len(x) - j / len(y)))
+    return gap
 
 
 def _wasserstein_sorted(x: np.ndarray, y: np.ndarray) -> float:

@@ -235,10 +235,11 @@ def effective_generations_interval(
     if not usable.any() or m == 0:
         return float("nan"), float("nan"), float("nan")
     # Patterns of one count share one probability, so the likelihood needs two numbers for each count.
-    counts, group = np.unique(reference_counts[usable], return_inverse=True)
-    is_lost = candidate_counts[usable] == 0
-    num_lost = np.bincount(group, weights=is_lost)
-    num_kept = np.bincount(group) - num_lost
+    of_all = np.bincount(reference_counts[usable])
+    of_lost = np.bincount(reference_counts[usable & (candidate_counts == 0)], minlength=len(of_all))
+    counts = np.flatnonzero(of_all)
+    num_lost = of_lost[counts].astype(float)
+    num_kept = of_all[counts] - num_lost
     depths, _ = _depth_grid()
     log_lost, log_kept = _log_chances(tuple(counts.tolist()), m / n)
     likelihood = log_lost @ num_lost + log_kept @ num_kept

@@ -16,6 +16,7 @@ from vr.stats.divergences import (
     jensen_shannon_divergence,
     kl_divergence,
     sliced_wasserstein,
+    sorted_columns,
     tail_bounds,
     tail_mass,
 )
@@ -135,10 +136,17 @@ def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side], Statisti
         q, base_copula = columns.histograms(base), _copula_correlation(base, pairs)
         # The base's own tails: those of the whole reference would hold the fresh rows in their making.
         tails = _Tails.fit(base.values[:, numeric], settings.tail)
-        return lambda x, rng: statistics(x, base, q, base_copula, tails, rng)
+        ordered = sorted_columns(base.values[:, numeric])
+        return lambda x, rng: statistics(x, base, q, base_copula, tails, ordered, rng)
 
     def statistics(
-        x: Side, base: Side, q: np.ndarray, base_copula: np.ndarray, tails: "_Tails", rng: np.random.Generator
+        x: Side,
+        base: Side,
+        q: np.ndarray,
+        base_copula: np.ndarray,
+        tails: "_Tails",
+        ordered: list[np.ndarray],
+        rng: np.random.Generator,
     ) -> dict[str, float]:
         p = columns.histograms(x)
         js = jensen_shannon_divergence(p, q)
@@ -152,7 +160,7 @@ def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side], Statisti
             **{f"js:{name}": float(js[j]) for j, name in enumerate(columns.names)},
         }
         if numeric.any():
-            ks, w1 = column_distances(x.values[:, numeric], base.values[:, numeric])
+            ks, w1 = column_distances(sorted_columns(x.values[:, numeric]), ordered)
             result |= {
                 "kolmogorov_smirnov_mean": _mean(ks),
                 "kolmogorov_smirnov_max": float(np.nanmax(ks)) if np.isfinite(ks).any() else np.nan,
