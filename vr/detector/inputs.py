@@ -159,6 +159,8 @@ class Inputs:
       nulls: What was measured of the reference alone, by statistic, rows, size and columns. Whoever asks about several
         candidates against one reference, with one seed, passes one mapping, and each null is measured once.
       observed: What was measured of the candidate, split by split or draw by draw, for who measures it again changed.
+
+    What was found of a candidate is shared by all inputs that were made of one another by `replace`.
     """
 
     columns: Columns
@@ -177,6 +179,7 @@ class Inputs:
     nulls: MutableMapping[tuple, Any] = field(default_factory=dict, compare=False, repr=False)
     observed: dict[str, list[dict[str, float]]] = field(default_factory=dict, compare=False, repr=False)
     _shared: dict[str, dict[str, Feature]] = field(default_factory=dict, compare=False, repr=False)
+    _found: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(
@@ -205,6 +208,12 @@ class Inputs:
             threads=threads,
             nulls={} if nulls is None else nulls,
         )
+
+    def once(self, name: str, make: Callable[[], Any]) -> Any:
+        """Returns `make()`, made for the first of all that ask for it by this name, one after the other."""
+        if name not in self._found:
+            self._found[name] = make()
+        return self._found[name]
 
     def of_reference(self, name: str, make: Callable[[Side], Any], *size: int) -> Any:
         """Returns `make(reference)`, made once for all candidates that share `nulls`, at each `size` it depends on."""

@@ -18,7 +18,7 @@ from vr.core.workers import ahead, single_threaded
 from vr.data.source import Source
 from vr.detector import reference_free
 from vr.detector.calibration import SKILL_LOST, SKILL_LOST_TARGETS
-from vr.detector.dimensions.generalization_gap import judged_targets
+from vr.detector.dimensions.generalization_gap import judged_targets, skill_lost
 from vr.detector.inputs import Inputs
 from vr.detector.metric import Feature
 from vr.detector.registry import DIMENSIONS
@@ -146,9 +146,15 @@ def validate(
         # It waits for nothing but the rows, and all that follows leaves a thread idle at times; but training, which
         # takes the memory that there is.
         evidence = begin() if whole and not config.cascade.tiers else None
+        screening, grown = untrained, None
+        if untrained.splits and not config.cascade.tiers:
+            # Forests grow without Python's lock: beside what mostly waits for that they cost no time.
+            half = max(1, threads // 2)
+            growing, screening = replace(untrained, threads=half), replace(untrained, threads=max(1, threads - half))
+            grown = beside.enter_context(ahead(lambda: skill_lost(growing), threads))
         # Threads of our own divide the work; those that libraries start wait for each other on a busy machine.
         with stopwatch.stage("prescreen"), single_threaded():
-            screened = BeforeTraining.of(told_by_first(lambda: pre_screen(untrained, library, config.signatures)))
+            screened = BeforeTraining.of(told_by_first(lambda: pre_screen(screening, library, config.signatures)))
             tell(Event("prescreen", 1, 1, screened.message, screened.values))
         with stopwatch.stage("cascade"):
             cascade, cascade_reason = _train(intake, config, folder, tell, screened)
@@ -157,6 +163,8 @@ def validate(
         # With what the pre-screen measured already.
         inputs = replace(untrained, cascade=cascade, cascade_reason=cascade_reason)
         with stopwatch.stage("statistics"), single_threaded():
+            if grown is not None:
+                grown()
             measurements = {}
             for index, (name, dimension) in enumerate(DIMENSIONS.items()):
                 tell(Event("statistics", index, len(DIMENSIONS), name.replace("_", " ")))

@@ -9,9 +9,9 @@ from vr.detector.dimensions.base import Dimension, Measurement, needs_reference
 from vr.detector.inputs import Inputs, Side, Statistics
 from vr.detector.metric import Feature, MetricSpec
 from vr.detector.proxies import loss_curves, proxy_feature
-from vr.stats.skill import SkillTest, prepare_skill_test
+from vr.stats.skill import SkillLost, SkillTest, prepare_skill_test
 
-__all__ = ["DIMENSION", "Settings", "judged_targets", "skill_test"]
+__all__ = ["DIMENSION", "Settings", "judged_targets", "skill_lost", "skill_test"]
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,15 @@ def skill_test(inputs: Inputs) -> SkillTest | None:
     return _prepared(inputs, ())
 
 
+def skill_lost(inputs: Inputs) -> SkillLost | None:
+    """Returns what forests lose by learning from the candidate, measured once; None of too few rows."""
+    test = skill_test(inputs)
+    if test is None:
+        return None
+    codes = inputs.candidate.codes[:, inputs.pair_columns]
+    return inputs.once("skill", lambda: test.lost(codes, inputs.threads))
+
+
 def judged_targets(inputs: Inputs) -> tuple[int, ...]:
     """Returns the targets, as positions, that have skill to lose and that `skill_test` judges by; none if by others."""
     test = skill_test(inputs) if inputs.targets and inputs.splits else None
@@ -146,12 +155,10 @@ def _prepared(inputs: Inputs, targets: tuple[int, ...]) -> SkillTest | None:
 def _trees(inputs: Inputs) -> tuple[dict[str, Feature], tuple[Chart, ...]]:
     """Returns the share of skill that forests lose, of the targets or of all columns, and what of it on each column."""
     columns, pairs = inputs.columns, inputs.pair_columns
-    codes = inputs.candidate.codes[:, pairs]
-    test = skill_test(inputs)
-    if test is None:
+    test, lost = skill_test(inputs), skill_lost(inputs)
+    if test is None or lost is None:
         name = "skill_lost_targets" if inputs.targets else "skill_lost_trees"
         return {name: Feature.missing("too few rows on a side, or fewer than two columns that vary")}, ()
-    lost = test.lost(codes, inputs.threads)
     inputs.observed["skill"] = [{"lost": share} for share in lost.shares]
     chart = Chart(
         id="skill-lost",
