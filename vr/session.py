@@ -26,11 +26,15 @@ __all__ = ["configure", "open_sources", "run", "run_fix", "run_profile", "run_sa
 
 
 def configure(config: Config | Mapping[str, Any] | None = None, overrides: Sequence[str] = ()) -> Config:
-    """Returns the configuration of a run; Hydra is loaded only where there is something to compose."""
+    """Returns the configuration of a run; Hydra is loaded only where something is composed that was not before."""
     if isinstance(config, Config) and not overrides:
         return config
     if not config and not overrides:
         return Config()
+    if not config:
+        from vr.composed import composed
+
+        return composed(overrides)
     from vr.config import compose
 
     return compose(overrides, base=config)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _TELL_EVERY_S = 0.5
+_NICE = 10  # added to what the process came with
 # A row of the report takes some 500 bytes, and a message 32 MiB at most.
 _MOST = {
     "localization.max_rows": 20_000,
@@ -60,6 +61,8 @@ class _Stopped(BaseException):
 
 def main() -> None:
     """Works until there is no more to do."""
+    # Whoever asks how things are, or is refused, waits for no computation.
+    os.nice(_NICE)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     # What a library prints must not get between the lines.
@@ -115,11 +118,10 @@ class _Worker:
         from vr.config import compose
         from vr.data.without_pandas import do_without_pandas
         from vr.pipeline.references import References
-        from vr.stats import boosting, forests
+        from vr.stats.loops import warm_up
 
         do_without_pandas()
-        forests.warm_up()
-        boosting.warm_up()
+        warm_up()
         self._base = compose([f"engine.threads={threads}"], base=base)
         self._configurations = _Configurations(self._base)
         # jax and what trains with it take as long as all the rest: only where validations train unless told otherwise.

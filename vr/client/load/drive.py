@@ -15,6 +15,7 @@ __all__ = ["Ask", "Outcome", "drive"]
 
 _LOOK_S = 0.05
 _LONGEST_WAIT_S = 5.0  # of a refused client of a closed loop, whatever it is told
+_LATEST = 1.5  # times that at most, as `vr.client` waits: many that were refused together would come back together
 
 
 @dataclass(frozen=True)
@@ -132,11 +133,12 @@ class _Run:
         return self._in_flight
 
     async def _client(self, number: int) -> None:
+        rng = random.Random(f"{self._plan.seed} {number}")
         while self._take():
             due = time.perf_counter()
             outcome = await self._asked(number, due)
             # Nobody whom a server tells to come later hammers it meanwhile.
-            await asyncio.sleep(min(outcome.retry_s or 0.0, _LONGEST_WAIT_S))
+            await asyncio.sleep(min(outcome.retry_s or 0.0, _LONGEST_WAIT_S) * rng.uniform(1.0, _LATEST))
 
     async def _arrivals(self, begun: float) -> None:
         """Asks at the times of a Poisson process, whether or not anything is answered."""
