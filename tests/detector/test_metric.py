@@ -45,6 +45,17 @@ def test_feature_of_splits_leaves_non_finite_ones_out():
     assert found.null_std == pytest.approx(np.sqrt(2.0))
 
 
+def test_features_together_are_those_of_each():
+    rng = np.random.default_rng(0)
+    values = {name: rng.standard_normal((2, 8)) for name in ("whole", "hole", "infinite", "nowhere", "no null")}
+    values["hole"][0, 3] = values["infinite"][1, 5] = np.nan
+    values["infinite"][0, 0] = np.inf
+    values["nowhere"][0] = np.nan
+    values["no null"][1, 1:] = np.nan
+    observed, null = ([{name: value[side, i] for name, value in values.items()} for i in range(8)] for side in (0, 1))
+    assert Feature.of_each(observed, null) == {name: Feature.of(*value) for name, value in values.items()}
+
+
 def test_feature_without_a_null_says_so():
     assert Feature.of([np.nan], [1.0, 2.0]).value is None
     single = Feature.of([1.0], [0.0])

@@ -46,13 +46,11 @@ class Feature:
         x, y = (np.array([[split[name] for split in side] for name in names], float) for side in (observed, null))
         # At once where nothing is to be left out: one by one takes as long as many of the metrics.
         with np.errstate(invalid="ignore"):
-            columns = (x.mean(axis=1), x.std(axis=1), y.mean(axis=1), y.std(axis=1, ddof=1))
-        whole = np.isfinite(x).all(axis=1) & np.isfinite(y).all(axis=1)
-        together = zip(whole.tolist(), *(column.tolist() for column in columns), strict=True)
-        return {
-            name: cls(*values) if is_whole else cls.of(x[i], y[i])
-            for i, (name, (is_whole, *values)) in enumerate(zip(names, together, strict=True))
-        }
+            found = np.column_stack([x.mean(axis=1), x.std(axis=1), y.mean(axis=1), y.std(axis=1, ddof=1)])
+        # Where one of the values is not finite, none of these is.
+        whole = np.all(np.isfinite(found), axis=1)
+        rows = enumerate(zip(names, found.tolist(), strict=True))
+        return {name: cls(*values) if whole[i] else cls.of(x[i], y[i]) for i, (name, values) in rows}
 
     @classmethod
     def missing(cls, reason: str) -> "Feature":

@@ -98,7 +98,8 @@ def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side], Statisti
     columns, pairs = inputs.columns, inputs.pair_columns
     num_codes, ordinal = columns.num_codes[pairs], columns.ordinal[pairs]
     rng = np.random.default_rng([inputs.seed, 8])
-    triples = [rng.choice(len(pairs), min(3, len(pairs)), replace=False) for _ in range(settings.num_triples)]
+    width = min(3, len(pairs))
+    triples = np.array([rng.choice(len(pairs), width, replace=False) for _ in range(settings.num_triples)])
 
     def patterns(side: Side) -> np.ndarray:
         coarse, coarse_codes = coarsen_codes(side.codes[:, pairs], num_codes, ordinal, settings.triple_codes)
