@@ -26,7 +26,7 @@ __all__ = ["configure", "open_sources", "run", "run_fix", "run_profile", "run_sa
 
 
 def configure(config: Config | Mapping[str, Any] | None = None, overrides: Sequence[str] = ()) -> Config:
-    """Returns the configuration of a run; Hydra is loaded only where something is composed that was not before."""
+    """Returns the configuration of a run; overrides alone are composed once and kept, see `vr.composed`."""
     if isinstance(config, Config) and not overrides:
         return config
     if not config and not overrides:
@@ -34,7 +34,7 @@ def configure(config: Config | Mapping[str, Any] | None = None, overrides: Seque
     if not config:
         from vr.composed import composed
 
-        return composed(overrides)
+        return composed([str(each) for each in overrides])
     from vr.config import compose
 
     return compose(overrides, base=config)

@@ -4,12 +4,14 @@ import gc
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import vr.config
 from vr.cascade.config import preset
 from vr.config import compose, to_dict
 from vr.config_folder import config_folder
@@ -208,6 +210,15 @@ def test_nothing_to_compose_is_the_defaults_themselves():
     assert configure(given) is given
     assert configure() == Config()
     assert configure(None, ["seed=2"]).seed == 2
+
+
+def test_overrides_alone_are_composed_once(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    calls = []
+    monkeypatch.setattr(vr.config, "compose", lambda words: calls.append(words) or compose(words))
+    for _ in range(2):
+        assert configure(None, ["seed=7", Path("cascade=none")]).seed == 7  # type: ignore[list-item]
+    assert len(calls) == 1
 
 
 @pytest.mark.parametrize("switch", [gc.enable, gc.disable])

@@ -21,9 +21,11 @@ class Service:
         self.seconds, self.room, self.retry_s = seconds, room, retry_s
         self.free = asyncio.Semaphore(servers)
         self.inside = self.asked = 0
+        self.asked_at: list[float] = []
 
     async def ask(self, number: int, timeout_s: float) -> Outcome:
         self.asked += 1
+        self.asked_at.append(time.perf_counter())
         if self.inside >= self.room:
             return Outcome("RESOURCE_EXHAUSTED", "QUEUE_FULL", self.retry_s)
         self.inside += 1
@@ -94,6 +96,11 @@ def test_refused_clients_wait_as_they_are_told():
     _, service = run(plan, 0.2, 1, room=1, retry_s=0.5)
     # Unasked they would come back thousands of times.
     assert service.asked < 60
+    # The seven that were refused together come back one by one, none of them early.
+    first, again = service.asked_at[:8], service.asked_at[8:]
+    again = [at for at in again if at > first[-1] + 0.45][:7]
+    assert again[-1] - again[0] > 0.08
+    assert again[0] - first[0] > 0.49
 
 
 def test_bounds_are_kept():

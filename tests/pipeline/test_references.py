@@ -9,6 +9,7 @@ import pytest
 
 import vr
 from vr.cascade.config import preset
+from vr.detector.config import DetectorConfig, NullConfig
 from vr.pipeline.config import Config, SampleConfig
 from vr.pipeline.references import References
 from vr.session import run
@@ -32,8 +33,8 @@ REFERENCE = table(600, 0)
 CANDIDATES = {"fresh": table(600, 1), "broken": table(600, 2, slope=0.0), "short": table(250, 3)}
 
 
-def report(candidate, reference=REFERENCE, references=None, seed=0):
-    config = Config(cascade=preset("none"), seed=seed)
+def report(candidate, reference=REFERENCE, references=None, seed=0, splits=8):
+    config = Config(cascade=preset("none"), seed=seed, detector=DetectorConfig(null=NullConfig(num_splits=splits)))
     told = run(candidate, reference, config, references=references).model_dump(mode="json")
     return {name: value for name, value in told.items() if name != "run"}
 
@@ -48,6 +49,14 @@ def test_reports_are_those_of_runs_that_know_nothing(alone):
     for name in ("broken", "fresh", "short", "broken"):
         assert report(CANDIDATES[name], references=references) == alone[name], name
     assert len(references) == 1
+
+
+def test_more_splits_of_a_known_reference_have_nulls_of_their_own(alone):
+    references = References()
+    assert report(CANDIDATES["fresh"], references=references) == alone["fresh"]
+    more = report(CANDIDATES["fresh"], references=references, splits=12)
+    assert more == report(CANDIDATES["fresh"], splits=12)
+    assert report(CANDIDATES["fresh"], references=references) == alone["fresh"]
 
 
 def test_a_known_reference_is_not_measured_again(monkeypatch):

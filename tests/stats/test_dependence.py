@@ -164,6 +164,9 @@ def test_mutual_information_correction_removes_most_of_the_bias(rng):
     codes = rng.integers(0, 10, (500, 6)).astype(np.uint16)
     corrected = dp.mutual_information_matrix(codes, [10] * 6)[np.triu_indices(6, 1)].mean()
     raw = dp.pair_entropies(codes, [10] * 6, miller_madow=False)
+    for sizes in ([10] * 5, [10] * 5 + [int(codes[:, 5].max())]):
+        with pytest.raises(ValueError, match="not below"):
+            dp.pair_entropies(codes, sizes)
     uncorrected = 2 * np.diag(raw).mean() - raw[np.triu_indices(6, 1)].mean()
     assert uncorrected > 0.06
     assert corrected < 0.02

@@ -3,7 +3,7 @@ import pytest
 from scipy.spatial.distance import pdist
 from sklearn.metrics.pairwise import rbf_kernel
 
-from vr.stats.kernels import kernel_mean, median_bandwidth, mmd2_unbiased
+from vr.stats.kernels import _exponentiate, kernel_mean, median_bandwidth, mmd2_unbiased
 
 
 @pytest.fixture
@@ -49,6 +49,17 @@ def test_blocks_estimate_the_same(rng):
     x, y = rng.normal(size=(3000, 3)), 0.4 + rng.normal(size=(2500, 3))
     whole = mmd2_unbiased(x, y, max_block_rows=3000)
     assert mmd2_unbiased(x, y, max_block_rows=500) == pytest.approx(whole, rel=0.1)
+
+
+def test_the_exponential_is_numpys_and_a_distance_below_zero_is_none():
+    x = np.linspace(-87.0, 0.0, 100_001).astype(np.float32)
+    found = x.copy()
+    _exponentiate(found)
+    np.testing.assert_allclose(found, np.exp(x.astype(float)), rtol=4e-6)
+    np.testing.assert_allclose(found, np.exp(x.astype(float)), rtol=0, atol=2e-7)
+    ends = np.array([-np.inf, -1e30, -88.0, 1e-3, 88.0, 200.0, np.inf, np.nan], np.float32)
+    _exponentiate(ends)
+    np.testing.assert_allclose(ends, [0, 0, 0, 1, 1, 1, 1, np.nan], atol=1e-37)
 
 
 def test_mmd_limits(rng):

@@ -41,7 +41,7 @@ class Columns:
 
     def histograms(self, side: "Side") -> np.ndarray:
         """Returns the counts of every code in every column of a side, `int64 [d, K]`, counted once."""
-        return side.once("histograms", lambda side: histograms(side.codes, self.num_codes))
+        return side.once(("histograms", self.num_codes.tobytes()), lambda side: histograms(side.codes, self.num_codes))
 
     @cached_property
     def parts(self) -> dict[int, list[int]]:
@@ -87,7 +87,10 @@ class Side:
         return len(self.codes)
 
     def once(self, name: Hashable, make: "Callable[[Side], Any]") -> Any:
-        """Returns `make(self)`, made for the first of all that ask for it by this name, one after the other."""
+        """Returns `make(self)`, made for the first that asks for it by this name; for one thread at a time.
+
+        The name holds all that decides the value beside the rows.
+        """
         if name not in self._found:
             self._found[name] = make(self)
         return self._found[name]
@@ -179,7 +182,7 @@ class Inputs:
     nulls: MutableMapping[tuple, Any] = field(default_factory=dict, compare=False, repr=False)
     observed: dict[str, list[dict[str, float]]] = field(default_factory=dict, compare=False, repr=False)
     _shared: dict[str, dict[str, Feature]] = field(default_factory=dict, compare=False, repr=False)
-    _found: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    _found: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(
@@ -209,8 +212,11 @@ class Inputs:
             nulls={} if nulls is None else nulls,
         )
 
-    def once(self, name: str, make: Callable[[], Any]) -> Any:
-        """Returns `make()`, made for the first of all that ask for it by this name, one after the other."""
+    def once(self, name: Hashable, make: Callable[[], Any]) -> Any:
+        """Returns `make()`, made for the first that asks for it by this name; a name is for one thread at a time.
+
+        It holds all that decides the value beside the rows.
+        """
         if name not in self._found:
             self._found[name] = make()
         return self._found[name]

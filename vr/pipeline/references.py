@@ -24,7 +24,8 @@ class References:
     """The references that were last validated against; for one validation at a time.
 
     Args:
-      most: Kept, at least 1; each takes some tens of megabytes, samples of rows among them.
+      most: Kept, at least 1; each takes some tens of megabytes, samples of rows among them, and some hundred where
+        dozens of columns have many categories.
     """
 
     def __init__(self, most: int = 2):

@@ -1,7 +1,7 @@
 """How much columns tell about each other: rank correlation, Cramer's V, correlation ratio, mutual information.
 
-Pair statistics are counted, not multiplied: one `bincount` per column over its pairs with all later columns costs
-O(n d^2) additions, where a one-hot Gram matrix costs O(n (sum of codes)^2) multiplications.
+Pair statistics are counted, not multiplied: tables of all pairs of columns cost O(n d^2) additions, where a one-hot
+Gram matrix costs O(n (sum of codes)^2) multiplications.
 """
 
 from collections.abc import Iterator, Sequence
@@ -152,10 +152,16 @@ def pair_entropies(codes: np.ndarray, num_codes: Sequence[int] | np.ndarray, mil
 
     Returns:
       Symmetric `float64 [d, d]`, at least 0, the columns' own entropies on the diagonal; NaN without rows.
+
+    Raises:
+      ValueError: A code is none of its column's.
     """
     num_rows, num_columns = codes.shape
+    num_codes = np.asarray(num_codes, np.int64)
     if num_rows == 0:
         return np.full((num_columns, num_columns), np.nan)
+    if len(num_codes) != num_columns or (codes.max(axis=0) >= num_codes).any():
+        raise ValueError(f"codes of {num_columns} columns that are not below {num_codes.tolist()}")
     # Counts are integers up to n, so c log c is looked up instead of computed in every cell.
     counts = np.arange(num_rows + 1)
     weight = counts * np.log(np.maximum(counts, 1))
@@ -163,7 +169,7 @@ def pair_entropies(codes: np.ndarray, num_codes: Sequence[int] | np.ndarray, mil
         weight = weight - 0.5 * (counts > 0)
     offset = np.log(num_rows) - (0.5 / num_rows if miller_madow else 0.0)
     columns = np.require(codes.T, np.uint16, ["C", "W"])
-    return offset - _weigh_pairs(columns, np.asarray(num_codes, np.int64), weight) / num_rows
+    return offset - _weigh_pairs(columns, num_codes, weight) / num_rows
 
 
 @compiled

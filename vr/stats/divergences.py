@@ -103,7 +103,7 @@ def robust_scale(y: np.ndarray) -> float:
 
 def sorted_columns(values: np.ndarray) -> list[np.ndarray]:
     """Returns each column of `float [n, d]` sorted, without its NaN."""
-    ordered = np.sort(np.asarray(values, float).T, axis=1)
+    ordered = np.sort(np.ascontiguousarray(values.T, float), axis=1)
     # NaN sorts last.
     return [column[:k] for column, k in zip(ordered, np.count_nonzero(~np.isnan(ordered), axis=1), strict=True)]
 

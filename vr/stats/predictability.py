@@ -17,7 +17,6 @@ from vr.stats.dependence import coarsen_codes
 
 __all__ = [
     "ColumnBasis",
-    "TestRows",
     "fit_column_basis",
     "predictability",
     "predictability_gap",
@@ -133,7 +132,7 @@ def predictability_transfer(
 
 
 @dataclass(frozen=True)
-class TestRows:
+class HeldOut:
     """Rows made ready to judge what others teach, see `predictability_transfer`.
 
     Attributes:
@@ -174,7 +173,7 @@ class TestRows:
         return result
 
 
-def prepare_test(test: np.ndarray, groups: np.ndarray | None = None, targets: np.ndarray | None = None) -> TestRows:
+def prepare_test(test: np.ndarray, groups: np.ndarray | None = None, targets: np.ndarray | None = None) -> HeldOut:
     """Returns test rows, float `[m, p]`, made ready; see `predictability_transfer` for the arguments."""
     num_features = test.shape[1]
     num_groups = _num_groups(test, groups)
@@ -191,7 +190,7 @@ def prepare_test(test: np.ndarray, groups: np.ndarray | None = None, targets: np
         wanted = targets[members]
         if variance[members[wanted]].sum() > 1e-12:
             columns.append((j, members, wanted))
-    return TestRows(len(test), centre, moments, variance, tuple(columns), num_groups)
+    return HeldOut(len(test), centre, moments, variance, tuple(columns), num_groups)
 
 
 def predictability_gap(

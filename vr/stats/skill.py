@@ -120,11 +120,11 @@ class SkillTest:
             for i in range(first, first + num_draws)
         ]
 
-        drawn = [codes[rows] for rows in draws]
+        drawn, judges = [codes[rows] for rows in draws], self._judges
 
         def learnt(j: int) -> list[float]:
             pairs = enumerate(drawn, start=self.seed + first)
-            return [_loss(self.basis, rows, self._judges[j], j, seed, self.hidden) for seed, rows in pairs]
+            return [_loss(self.basis, rows, judges[j], j, seed, self.hidden) for seed, rows in pairs]
 
         gaps = np.array(each(learnt, self.columns.tolist(), threads)).reshape(-1, num_draws) - self.losses[:, None]
         shares = tuple(self._share(gap) for gap in gaps.T)
@@ -166,15 +166,15 @@ class SkillTest:
             test.append(self.codes[fold == k])
 
         def learnt(j: int) -> float:
-            judges = [_judge(self.basis, rows, j, self.hidden) for rows in test]
+            judges = [_posed(self.basis, rows, j, self.hidden) for rows in test]
             pairs = zip(train, judges, strict=True)
             return float(np.mean([_loss(self.basis, x, judge, j, self.seed, self.hidden) for x, judge in pairs]))
 
         return self._share(np.array(each(learnt, self.columns.tolist(), threads)) - self.losses)
 
     @cached_property
-    def _judges(self) -> "dict[int, _Judge]":
-        return {j: _judge(self.basis, self.codes, j, self.hidden) for j in self.columns.tolist()}
+    def _judges(self) -> "dict[int, _Posed]":
+        return {j: _posed(self.basis, self.codes, j, self.hidden) for j in self.columns.tolist()}
 
     def _share(self, gap: np.ndarray) -> float:
         return _share(gap, self.losses, self.prior, self.weights)
@@ -233,7 +233,7 @@ def prepare_skill_test(
         for k, train in enumerate(rest):
             test, halves = codes[fold == k], (train[: size // 2], train[size // 2 :])
             mean = _mean_of(*_target(basis, codes[train], j))
-            judge = _judge(basis, test, j, hidden)
+            judge = _posed(basis, test, j, hidden)
             first, second = (_loss(basis, codes[half], judge, j, seed, hidden) for half in halves)
             whole = _loss(basis, codes[train], judge, j, seed, hidden)
             found.append([whole, _squared_error(mean[None, :], judge.target, judge.num_classes), first, second])
@@ -319,28 +319,28 @@ def _squared_error(predicted: np.ndarray, target: np.ndarray, num_classes: int |
 
 
 @dataclass(frozen=True)
-class _Judge:
-    """Rows that judge what predicts a column: the codes of the others, and what is predicted."""
+class _Posed:
+    """Rows as they are put to what predicts a column: the codes of the others, and what is predicted."""
 
     seen: np.ndarray
     target: np.ndarray
     num_classes: int | None
 
 
-def _judge(basis: ColumnBasis, rows: np.ndarray, column: int, hidden: Mapping[int, Sequence[int]]) -> _Judge:
-    return _Judge(np.delete(rows, hidden.get(column, [column]), axis=1), *_target(basis, rows, column))
+def _posed(basis: ColumnBasis, rows: np.ndarray, column: int, hidden: Mapping[int, Sequence[int]]) -> _Posed:
+    return _Posed(np.delete(rows, hidden.get(column, [column]), axis=1), *_target(basis, rows, column))
 
 
 def _loss(
     basis: ColumnBasis,
     train: np.ndarray,
-    judge: _Judge,
+    judge: _Posed,
     column: int,
     seed: int,
     hidden: Mapping[int, Sequence[int]],
 ) -> float:
     """Returns the mean squared error, on `judge`, of a forest that predicts a column from the codes of the others."""
     # Of an ordered column trees need the order alone; categories are coded by frequency, and splits take them apart.
-    own, trees = _judge(basis, train, column, hidden), _TREES_OF_TARGETS if hidden else _TREES
+    own, trees = _posed(basis, train, column, hidden), _TREES_OF_TARGETS if hidden else _TREES
     forest = grow_forest(own.seen, own.target, seed, trees=trees, leaf_rows=_LEAF_ROWS, num_classes=own.num_classes)
     return _squared_error(forest.predict(judge.seen), judge.target, judge.num_classes)

@@ -14,8 +14,9 @@ from vr.client.load.plan import Level, Plan
 __all__ = ["Ask", "Outcome", "drive"]
 
 _LOOK_S = 0.05
-_LONGEST_WAIT_S = 5.0  # of a refused client of a closed loop, whatever it is told
-_LATEST = 1.5  # times that at most, as `vr.client` waits: many that were refused together would come back together
+# A refused client of a closed loop waits as long as it is told, so long at most, and up to so many times that, as
+# `vr.client` does: many that were refused together would come back together.
+_LONGEST_WAIT_S, _LATEST = 5.0, 1.5
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ def duplicate_fraction(side: Side) -> float:
     """Returns the share of rows equal to an earlier row, in codes and in numbers, 0 to 1."""
     if not len(side):
         return 0.0
-    return 1.0 - len(set(side.once("keys", Side.row_keys))) / len(side)
+    return 1.0 - len(set(side.row_keys())) / len(side)
 
 
 def _statistics(inputs: Inputs, settings: Settings) -> Callable[[Side], Statistics]:
@@ -174,7 +174,8 @@ def _chart(inputs: Inputs, settings: Settings) -> Chart:
         nulls = [_entropies(s.base, columns) - _entropies(s.fresh, columns) for s in inputs.splits]
         return _entropies(reference, columns), np.array(nulls)
 
-    own, nulls = inputs.of_reference("entropies", of_real, len(inputs.splits[0].base))
+    splits = inputs.splits
+    own, nulls = inputs.of_reference("entropies", of_real, len(splits), len(splits[0].base))
     values = own - _entropies(inputs.candidate, columns)
     worst = np.argsort(-values, kind="stable")[: settings.num_charts]
     return Chart(

@@ -118,7 +118,7 @@ def skill_lost(inputs: Inputs) -> SkillLost | None:
     if test is None:
         return None
     codes = inputs.candidate.codes[:, inputs.pair_columns]
-    return inputs.once("skill", lambda: test.lost(codes, inputs.threads))
+    return inputs.once(("skill", inputs.targets), lambda: test.lost(codes, inputs.threads))
 
 
 def judged_targets(inputs: Inputs) -> tuple[int, ...]:
@@ -192,7 +192,7 @@ def _trees(inputs: Inputs) -> tuple[dict[str, Feature], tuple[Chart, ...]]:
 
 def _copied(base: Side) -> Statistics:
     known = set(base.row_keys())
-    return lambda x, rng: {"copied_fraction": sum(map(known.__contains__, x.once("keys", Side.row_keys))) / len(x)}
+    return lambda x, rng: {"copied_fraction": sum(map(known.__contains__, x.row_keys())) / len(x)}
 
 
 def _scaling(inputs: Inputs, settings: Settings) -> tuple[Chart, ...]:
