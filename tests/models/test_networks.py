@@ -125,12 +125,12 @@ def test_bfloat16_inside_gives_the_logits_of_float32_to_its_rounding(make):
     rng = np.random.default_rng(0)
     params = jnp.asarray(exact.init(rng, log_uniform(6, 8)) + 0.1 * rng.standard_normal(exact.parameters), jnp.float32)
     codes, masked = jnp.asarray(rng.integers(0, 8, (6, 32))), jnp.asarray(rng.random((6, 32)) < 0.4)
-    (a, energy_a), (b, energy_b) = (model.apply(params, codes, masked) for model in (exact, rounded))
+    (a, energy_a), (b, energy_b) = (jax.jit(model.apply)(params, codes, masked) for model in (exact, rounded))
     assert a.dtype == b.dtype == energy_b.dtype == jnp.float32
     assert 0 < np.abs(a - b).max() < 0.05 * np.abs(a).max()
     np.testing.assert_allclose(energy_a, energy_b, rtol=0.05, atol=0.05)
     gradients = [
-        jax.grad(lambda p, m=model: jnp.mean(jax.nn.logsumexp(m.apply(p, codes, masked)[0], axis=-1)))(params)
+        jax.jit(jax.grad(lambda p, m=model: jnp.mean(jax.nn.logsumexp(m.apply(p, codes, masked)[0], axis=-1))))(params)
         for model in (exact, rounded)
     ]
     cosine = gradients[0] @ gradients[1] / (jnp.linalg.norm(gradients[0]) * jnp.linalg.norm(gradients[1]))
@@ -149,10 +149,11 @@ def test_channels_first_is_the_same_network_and_the_same_gradient(d, remat):
     codes = jnp.asarray(rng.integers(0, 8, (d, 32)))
     masked = jnp.asarray(rng.random((d, 32)) < 0.5).at[0].set(True)
     for name in ("apply", "represent"):
-        expected, found = (getattr(model, name)(params, codes, masked) for model in models)
+        # Compiled as a whole: one by one its hundreds of operations take many times as long to compile.
+        expected, found = (jax.jit(getattr(model, name))(params, codes, masked) for model in models)
         for a, b in zip(jax.tree.leaves(expected), jax.tree.leaves(found), strict=True):
             np.testing.assert_allclose(a, b, atol=1e-5 * float(jnp.abs(a).max()))
-    a, b = (jax.grad(lambda p, m=m: masked_loss(m.apply, p, codes, masked))(params) for m in models)
+    a, b = (jax.jit(jax.grad(lambda p, m=m: masked_loss(m.apply, p, codes, masked)))(params) for m in models)
     assert jnp.linalg.norm(a - b) < 1e-5 * jnp.linalg.norm(a)
 
 
@@ -166,7 +167,8 @@ def test_channels_first_in_bfloat16_is_as_near_to_float32_as_the_other_form():
     codes, masked = jnp.asarray(rng.integers(0, 8, (12, 256))), jnp.asarray(rng.random((12, 256)) < 0.5).at[0].set(True)
 
     def gradient(model):
-        return jax.grad(lambda p: masked_loss(model.apply, p, codes, masked))(jnp.asarray(params, jnp.float32))
+        loss = jax.jit(jax.grad(lambda p: masked_loss(model.apply, p, codes, masked)))
+        return loss(jnp.asarray(params, jnp.float32))
 
     expected = gradient(exact)
     by_spectrum, first = (jnp.linalg.norm(gradient(model) - expected) for model in rounded)
