@@ -9,11 +9,10 @@ from tests.diversity.test_strata import planted
 from vr.cli import main
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("sampled")
-    pq.write_table(planted().slice(0, 2_000), folder / "rows.parquet")
-    return folder
+@pytest.fixture
+def folder(tmp_path):
+    pq.write_table(planted().slice(0, 2_000), tmp_path / "rows.parquet")
+    return tmp_path
 
 
 def sample(folder, *words):
