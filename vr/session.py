@@ -92,6 +92,7 @@ def run(
     force: bool = False,
     html: bool = True,
     progress: ProgressCallback | None = None,
+    on_segment: Callable[[], None] = lambda: None,
     processes: "ReadingProcesses | None" = None,
     references: "References | None" = None,
     sample_to: str | None = None,
@@ -114,6 +115,7 @@ def run(
       force: Run again over a finished run.
       html: Write report.html too.
       progress: Called with every event.
+      on_segment: Called at the end of every segment of a training, from any thread; what it raises ends the run.
       processes: That parse files, where some were started beforehand.
       references: What is known of references already, to be added to.
       sample_to: Path or URI of a file for a stratified sample of the candidate, written over what is there; None: none.
@@ -161,6 +163,7 @@ def run(
             second,
             config,
             progress=tell,
+            on_segment=on_segment,
             output=folder,
             force=force,
             html=html,

@@ -224,7 +224,25 @@ def test_a_child_that_is_interrupted_at_statistics_stays_warm_and_goes_on_with_t
     assert told["finished"]["rows"] == 6_000
 
 
-def test_a_child_that_trains_is_ended(tmp_path):
+def test_a_training_is_left_after_a_segment_and_goes_on_with_the_same_folder(tmp_path):
+    worker = _Worker(to_plain(compose(["cascade=none", "signatures.history=false"])), 1)
+    tiny = "cascade.tiers=[{name:one,seeds:2,width:8,depth:1,steps:60}]"
+    request, steps, told = request_for(tmp_path, tmp_path, tiny, "cascade.threads=1"), [], []
+
+    def say(line):
+        told.append(line)
+        if (training := line.get("progress", {}).get("training")) is not None:
+            steps.append(training["step"])
+
+    # Of a segment's end no other is told for ten seconds.
+    worker.work(request, say, lambda: bool(steps))
+    assert steps == [3]
+    assert told[-1] == {"stopped": True}
+    worker.work(request, say)
+    assert told[-1]["finished"]["rows"] == 6_000
+
+
+def test_a_child_in_a_long_segment_of_a_training_is_ended(tmp_path):
     long = "cascade.tiers=[{name:one,seeds:3,width:16,depth:1,steps:100000}]"
     is_same, took, told = interrupted(request_for(tmp_path, tmp_path, long), "cascade")
     assert not is_same

@@ -20,7 +20,7 @@ from vr.cascade.members import shares
 from vr.cascade.memory import in_use
 from vr.cascade.networks import Networks
 from vr.cascade.programs import chosen_form
-from vr.cascade.progress import Meter, Progress
+from vr.cascade.progress import Advance, Meter, Progress
 from vr.cascade.result import NO_NULL, CascadeResult, ModelResult, Reading, TierResult
 from vr.cascade.scaling import extrapolate
 from vr.cascade.tier import Tier, arms_of
@@ -41,6 +41,7 @@ def run_cascade(
     seed: int,
     *,
     progress: Callable[[Progress], None] | None = None,
+    on_segment: Callable[[], None] = lambda: None,
     saved: MutableMapping[str, dict] | None = None,
     prepared: MutableMapping[str, Tier] | None = None,
     checkpoints: Path | None = None,
@@ -55,6 +56,7 @@ def run_cascade(
       config: Tiers, rows, execution; at least one tier.
       seed: Of all draws.
       progress: Told how far it is, at most every `config.progress_seconds`, from any thread, but one event at a time.
+      on_segment: Called at the end of every segment of a training, from any thread; what it raises ends the training.
       saved: Finished tiers by name; a tier found here is not trained again, one trained is stored.
       prepared: Tiers made for this reference, by name and size: whoever asks about several candidates passes one
         mapping, and the real arms are trained once. It must not be shared between references, seeds or configurations.
@@ -78,6 +80,11 @@ def run_cascade(
     total = sum(tier.seeds * len(arms_of(tier)) for tier in config.tiers)
     meter = Meter(progress or (lambda step: None), total, config.progress_seconds, in_use)
     store: MutableMapping[str, dict] = {} if saved is None else saved
+
+    def advanced(advance: Advance) -> None:
+        meter.advanced(advance)
+        on_segment()
+
     known = told_by_first(lambda: {tier.name: store[tier.name] for tier in config.tiers if tier.name in store})
     if not hosts.is_first():
         store.update(known)
@@ -99,7 +106,7 @@ def run_cascade(
             if made is not None and name not in store:
                 folder = None if checkpoints is None else checkpoints / name
                 with kept_in(folder, identity, config.checkpoint_seconds) as keeper:
-                    told = meter.trained, keeper, meter.advanced
+                    told = meter.trained, keeper, advanced
                     document = made.run(candidate_codes, *told, keep_networks=keep_networks and tier is smallest)
                     _store(store, name, document)
             meter.end({f"cascade/{name}": _mean_curves(store[name]["models"])})

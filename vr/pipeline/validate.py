@@ -53,6 +53,7 @@ def validate(
     config: Config,
     *,
     progress: ProgressCallback | None = None,
+    on_segment: Callable[[], None] = lambda: None,
     output: Path | None = None,
     force: bool = False,
     html: bool = True,
@@ -71,6 +72,7 @@ def validate(
       reference: Real rows of the same kind.
       config: Everything else.
       progress: Told of every step.
+      on_segment: Called at the end of every segment of a training, from any thread; what it raises ends the run.
       output: Folder for report.json, report.html and row_scores.parquet; an interrupted run resumes there, and over a
         finished one of the same inputs and configuration the stored report is returned.
       force: Compute again whatever is in `output`, which stays there until the new files are whole.
@@ -157,7 +159,7 @@ def validate(
             screened = BeforeTraining.of(told_by_first(lambda: pre_screen(screening, library, config.signatures)))
             tell(Event("prescreen", 1, 1, screened.message, screened.values))
         with stopwatch.stage("cascade"):
-            cascade, cascade_reason = _train(intake, config, folder, tell, screened)
+            cascade, cascade_reason = _train(intake, config, folder, tell, screened, on_segment)
         if whole:
             evidence = evidence or begin()
         # With what the pre-screen measured already.
@@ -291,7 +293,12 @@ def _finished(folder: RunFolder) -> ValidationReport | None:
 
 
 def _train(
-    intake: Intake, config: Config, folder: RunFolder, tell: ProgressCallback, screened: BeforeTraining
+    intake: Intake,
+    config: Config,
+    folder: RunFolder,
+    tell: ProgressCallback,
+    screened: BeforeTraining,
+    on_segment: Callable[[], None],
 ) -> tuple[Any, str | None]:
     """Returns the trained cascade, or None and the reason."""
     if screened.section.stopped:
@@ -311,6 +318,7 @@ def _train(
         config.cascade,
         config.seed,
         progress=lambda step: tell(Event("cascade", step.done, step.total, step.message, step.values, step)),
+        on_segment=on_segment,
         saved=by_first(lambda: folder.stages("cascade", key)),
         checkpoints=folder.room("training", key),
         keep_networks=asks_proxies(config),

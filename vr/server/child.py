@@ -126,7 +126,7 @@ class _Worker:
         self._configurations = _Configurations(self._base)
         # jax and what trains with it take as long as all the rest: only where validations train unless told otherwise.
         if self._base.cascade.tiers:
-            import vr.cascade.train  # noqa: F401
+            _load_training()
         self._reading = self._new_reading()
         self._read_for: str | None = None
         self._references = References()
@@ -137,7 +137,7 @@ class _Worker:
         Args:
           request: What to do.
           say: Told of progress and of the end.
-          is_stopped: Whether it is to be left, asked at every step but those of training.
+          is_stopped: Whether it is to be left, asked at every step, of a training after every segment.
         """
         from vr.session import run
 
@@ -149,9 +149,12 @@ class _Worker:
             grant = Grant(**{name: tuple(values) for name, values in request["grant"].items()})
             for name, uri in fields.items():
                 _refuse_others(name, uri, grant)
+            if config.cascade.tiers:
+                _load_training()
             folder = Path(request["output"])
             scope = json.dumps([request.get("tenant"), request["grant"]], sort_keys=True)
             sample = request.get("sample") or {}
+            teller = _Teller(say, is_stopped)
             report = run(
                 None,
                 None,
@@ -159,7 +162,8 @@ class _Worker:
                 output=request.get("publish") or folder,
                 folder=folder,
                 html=bool(request.get("html")),
-                progress=_Teller(say, is_stopped),
+                progress=teller,
+                on_segment=teller.heed,
                 processes=self._reading_for(scope),
                 # What one tenant's data gave is not used for another's, not even where both have the same.
                 references=self._references.scoped(scope),
@@ -268,10 +272,9 @@ class _Teller:
 
     def __call__(self, event: "Event") -> None:
         """Takes one event."""
-        # Training tells of itself from threads of its own, which are no place to leave from; and who has a report to
-        # publish, or has published it, is as good as finished.
-        if event.training is None and event.stage != "report" and self._is_stopped():
-            raise _Stopped
+        # Who has a report to publish, or has published it, is as good as finished.
+        if event.stage != "report":
+            self.heed()
         stage, at = self._last
         now = time.monotonic()
         if event.training is None and event.stage == stage and event.done != event.total and now - at < _TELL_EVERY_S:
@@ -279,6 +282,20 @@ class _Teller:
         self._last = (event.stage, now)
         told = {"stage": event.stage, "done": event.done, "total": event.total, "message": event.message}
         self._say({"progress": told | {"training": _training(event)}})
+
+    def heed(self) -> None:
+        """Leaves the validation if it is stopped."""
+        if self._is_stopped():
+            raise _Stopped
+
+
+def _load_training() -> None:
+    """Imports what trains, whose objects are then searched for garbage no more: that would take longer than a stop."""
+    if "vr.cascade.train" not in sys.modules:
+        import vr.cascade.checkpoint
+        import vr.cascade.train  # noqa: F401
+
+        gc.freeze()
 
 
 def _mark_of(report: "ValidationReport") -> str:
