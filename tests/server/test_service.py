@@ -166,7 +166,9 @@ class TestVerdictFirst:
         for name in shared:
             assert without_nulls(told[name]) == without_nulls(whole[name]), name
 
-    def test_the_verdict_is_that_of_the_whole(self, server, client, found, whole):
+    def test_the_verdict_is_that_of_the_whole(self, server, client, untrained, whole):
+        # One of its own: of the others more is asked.
+        found = client.detect_collapse(untrained)
         self.assert_same(found, whole)
         self.assert_same(client.pre_screen_risk(found.validation_id), whole)
         assert client.get_predictions(found.validation_id).risk_score == whole["risk_score"]
@@ -280,11 +282,12 @@ class TestProgress:
             assert check.status == health_pb2.HealthCheckResponse.SERVING
         assert [client.cancel_validation(id) for id in waiting] == ["cancelled"] * 2
 
-    def test_a_key_is_not_for_two_jobs(self, server, data):
-        other = engine.ValidateRequest(job=slow_job(data, idempotency_key="breaks"))
-        other.job.settings.seed = 9
+    def test_a_key_is_not_for_two_jobs(self, server, untrained):
+        job = untrained.to_message("one-of-two")
+        call(server, "CollapseEngine/DetectCollapse", collapse.DetectCollapseRequest(job=job).SerializeToString())
+        job.settings.seed = 9
         with pytest.raises(grpc.RpcError) as caught, server.channel as channel:
-            next(stream(server, other, channel))
+            next(stream(server, engine.ValidateRequest(job=job), channel))
         assert details_of(caught.value)["ErrorInfo"].reason == "KEY_REUSED"
 
 
