@@ -41,9 +41,8 @@ _TRAINING = (
     "cascade.threads=1",
     "cascade.checkpoint_seconds=0",
 )
-# Mean seconds between two kills of each kind: some two dozen in 20 minutes. The server's child is ended, too, by a call
-# that is given up while it trains.
-_KILLS = {"server's child": 150.0, "worker's child": 150.0, "worker": 200.0, "server": 300.0}
+# Mean seconds between two kills of each kind: some four dozen in 20 minutes.
+_KILLS = {"server's child": 75.0, "worker's child": 75.0, "worker": 200.0, "server": 300.0}
 _SETTLE_SHARE, _MOST_SETTLE_S = 0.2, 120.0
 _PATIENCE_S = 600.0
 

@@ -37,7 +37,7 @@ def test_the_last_layers_gradients_are_products_of_its_inputs_and_errors(network
     found = last_layer(model, params, codes, jnp.asarray(positions))
     (first, last), d, k = next((f, e) for name, f, e in model.layers if name == "head"), *(4, 5)
     for place, position in enumerate(positions):
-        whole = jax.grad(lambda p, j=position: jnp.mean(left_out_loss(model, p, codes, j)))(params)[first:last]
+        whole = jax.jit(jax.grad(lambda p, j=position: jnp.mean(left_out_loss(model, p, codes, j))))(params)[first:last]
         bias, kernel = whole[: d * k].reshape(d, k), whole[d * k :]
         # One head over all columns, or one for each.
         shared = kernel.size == found.inputs.shape[-1] * d * k and model.represent(params, codes, codes < 0).ndim == 2

@@ -78,7 +78,7 @@ def test_rows_judged_in_parts_are_judged_as_they_are_together(network, most_rows
     params = jnp.asarray(0.3 * rng.standard_normal(model.parameters), jnp.float32)
     codes, half = rng.integers(0, 6, (4, 50)), np.arange(4)[:, None] < np.array([2] * 25 + [1] * 25)
     given = (params, jnp.asarray(codes, jnp.int32), jnp.arange(4), jnp.asarray(half))
-    together = judge(model, *given, most_rows=50)
+    together = jax.jit(lambda *x: judge(model, *x, most_rows=50))(*given)
     apart = jax.jit(lambda *x: judge(model, *x, most_rows=most_rows))(*given)
     for name, expected, found in zip(together._fields, together, apart, strict=True):
         np.testing.assert_allclose(found, expected, rtol=2e-4, err_msg=name)

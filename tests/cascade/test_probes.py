@@ -24,7 +24,7 @@ def tiny():
 
 def test_lanczos_finds_the_largest_eigenvalue_of_the_hessian(tiny):
     model, params, codes, masks = tiny
-    hessian = jax.hessian(lambda p: masked_loss(model.apply, p, codes, masks))(params)
+    hessian = jax.jit(jax.hessian(lambda p: masked_loss(model.apply, p, codes, masks)))(params)
     start = jnp.asarray(np.random.default_rng(1).standard_normal(len(params)), jnp.float32)
     found = top_eigenvalue(model, params, codes, masks, start, steps=25)
     assert float(found) == pytest.approx(float(np.linalg.eigvalsh(np.asarray(hessian))[-1]), rel=0.01)
@@ -33,7 +33,8 @@ def test_lanczos_finds_the_largest_eigenvalue_of_the_hessian(tiny):
 def test_products_are_those_of_the_gradients(tiny):
     model, params, codes, masks = tiny
     halves, both = codes.reshape(3, 2, 20).transpose(1, 0, 2), masks.reshape(3, 2, 20).transpose(1, 0, 2)
-    gradient = [jax.grad(lambda p, i=i: masked_loss(model.apply, p, halves[i], both[i]))(params) for i in range(2)]
+    gradient_of = jax.jit(jax.grad(lambda p, i: masked_loss(model.apply, p, halves[i], both[i])))
+    gradient = [gradient_of(params, i) for i in range(2)]
     found = gradient_products(model, params, halves, halves, both)
     assert float(found.g1_g2) == pytest.approx(float(gradient[0] @ gradient[1]), rel=1e-3, abs=1e-6)
     assert float(found.g_squared) == pytest.approx(float(sum(g @ g for g in gradient) / 2), rel=1e-3)
