@@ -1,6 +1,6 @@
 """How does the service do under load: latency warm, health and refusals meanwhile, goodput beyond its capacity?
 
-    python -m benchmarks.service_latency [--clients 1,4] [--rate 2x]
+    python -m benchmarks.service_latency [--clients 1,4] [--rate 2x] [--window 15]
 
 Statistics only (`cascade=none`), 2,000 x 12 against 2,000 x 12, every request a new validation. A server process with a
 warm child for each two cores, and `vr loadtest` in this one: closed loops first, then an open loop at twice the best
@@ -54,8 +54,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--clients", default="1,4")
     parser.add_argument("--rate", default="2x")
-    parser.add_argument("--seconds", type=float, default=120.0, help="longest time of a level")
-    parser.add_argument("--requests", type=int, default=1_000)
+    parser.add_argument("--seconds", type=float, default=180.0, help="longest time of a level")
+    parser.add_argument("--window", type=float, default=15.0, help="seconds of a window; three end a level")
+    parser.add_argument("--requests", type=int, default=4_000)
     parser.add_argument("--rows", type=int, default=2_000)
     parser.add_argument("--columns", type=int, default=12)
     parser.add_argument("--children", type=int, default=os.cpu_count())
@@ -65,6 +66,7 @@ def main() -> None:
         warm_up_s=min(10.0, arguments.seconds / 4),
         level_s=arguments.seconds,
         requests=arguments.requests,
+        window_s=arguments.window,
     )
     load = os.getloadavg()[0]
     words = (f"server.children={arguments.children}", "cascade=none", "server.tenant_jobs=16")
