@@ -2,36 +2,31 @@
 
 import os
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from vr.cascade.agreement import by_each, by_first, told_by_first
-from vr.cascade.config import changes_to
+from vr.cascade.agreement import by_first, told_by_first
 from vr.cascade.hosts import several
 from vr.core.installed import version_of
 from vr.core.plain import to_plain
 from vr.core.workers import ahead, single_threaded
 from vr.data.source import Source
-from vr.detector import reference_free
-from vr.detector.calibration import SKILL_LOST, SKILL_LOST_TARGETS
-from vr.detector.dimensions.generalization_gap import judged_targets, skill_lost
+from vr.detector.dimensions.generalization_gap import skill_lost
 from vr.detector.inputs import Inputs
-from vr.detector.metric import Feature
-from vr.detector.registry import DIMENSIONS
-from vr.detector.verdict import judge, withhold_approval
 from vr.localization.row_evidence import RowEvidence
 from vr.pipeline import assemble
 from vr.pipeline.config import Config
-from vr.pipeline.diversity import diversity_section
 from vr.pipeline.engines import passes_of, tell_known
 from vr.pipeline.extent import Extent
+from vr.pipeline.follow_up import follow_up
 from vr.pipeline.history import corrections_of
 from vr.pipeline.intake import Intake, take_in
-from vr.pipeline.localization import asks_proxies, localize_rows, proxies_of, row_evidence
+from vr.pipeline.judging import Judged, judged
+from vr.pipeline.localization import asks_proxies, row_evidence
 from vr.pipeline.prescreen import BeforeTraining, pre_screen
 from vr.pipeline.progress import Event, ProgressCallback
 from vr.pipeline.references import References
@@ -72,7 +67,8 @@ def validate(
       reference: Real rows of the same kind.
       config: Everything else.
       progress: Told of every step.
-      on_segment: Called at the end of every segment of a training, from any thread; what it raises ends the run.
+      on_segment: Called where a training begins and after each of its segments, but those of a learning-rate test, from
+        any thread; what it raises ends the run. Not for one of several processes, whose peers would wait for it.
       output: Folder for report.json, report.html and row_scores.parquet; an interrupted run resumes there, and over a
         finished one of the same inputs and configuration the stored report is returned.
       force: Compute again whatever is in `output`, which stays there until the new files are whole.
@@ -167,104 +163,22 @@ def validate(
         with stopwatch.stage("statistics"), single_threaded():
             if grown is not None:
                 grown()
-            measurements = {}
-            for index, (name, dimension) in enumerate(DIMENSIONS.items()):
-                tell(Event("statistics", index, len(DIMENSIONS), name.replace("_", " ")))
-                measurements[name] = dimension.measure(inputs)
-            tell(Event("statistics", len(DIMENSIONS), len(DIMENSIONS)))
-            features, specs = assemble.all_features(measurements)
-            judged = judged_targets(inputs)
-            targets = [name for name, j in zip(config.targets, intake.targets, strict=True) if j in judged]
-            if left := [name for name in config.targets if name not in targets]:
-                # First among them: it changes what the verdict speaks of.
-                intake = replace(intake, notes=[_not_judged(left, targets, intake, features), *intake.notes])
-            alone = {} if reference is not None else reference_free.measure(inputs)
-            features, specs = features | alone, specs | reference_free.METRICS
-            judgement = judge(features, specs, config.detector, with_reference=reference is not None)
-            sections = assemble.dimension_sections(
-                measurements, config.detector, judgement.situation, intake.splits_reason
-            )
-            with_proxies = judgement.situation.startswith("trained")
-            if with_proxies and (changes := changes_to(_CALIBRATED_CASCADE, config.cascade)):
-                strange = f"{', '.join(changes)} (calibrated with cascade={_CALIBRATED_CASCADE} as it ships)"
-                judgement = replace(judgement, beyond=(*judgement.beyond, strange))
-            if missing := _not_compared(reference, intake, config):
-                judgement = withhold_approval(
-                    judgement,
-                    f"{len(missing)} of the reference's columns could not be compared ({', '.join(missing[:3])}"
-                    f"{', ...' if len(missing) > 3 else ''}): what they lost is not known",
-                )
-            if infinite := _newly_infinite(intake):
-                judgement = withhold_approval(
-                    judgement, f"column '{infinite[0]}' has infinite values, which the reference has nowhere in it"
-                )
-        risk = None if judgement.probability is None else round(100.0 * judgement.probability, 3)
+            found = judged(reference, intake, inputs, config, tell)
         rest = assemble.not_asked(config.recommendation.prices.currency)
         if evidence is not None:
-            with stopwatch.stage("diversity"), single_threaded():
-                rest["diversity"] = diversity_section(
-                    candidate,
-                    intake,
-                    inputs,
-                    measurements["entropy_stability"],
-                    alone,
-                    batch_rows=config.data.batch_rows,
-                )
-            with stopwatch.stage("localize"), single_threaded():
-                # Process 0 alone writes the table of row scores.
-                proxies, not_asked = proxies_of(intake, config, cascade, cascade_reason)
-                found, weight = by_each(
-                    lambda: localize_rows(candidate, intake, evidence(), config, folder, features, rows_done, proxies)
-                )
-                rest["localization"] = assemble.localization_section(
-                    found, intake.candidate_profile.rows, intake.splits_reason, not_asked
-                )
-            with stopwatch.stage("recommend"), single_threaded():
-                from vr.pipeline import remedies
-                from vr.pipeline.advice import advise, num_shares
-
-                tell(Event("recommend", 0, 1))
-                shares = num_shares(config)
-
-                def on_share(done: int) -> None:
-                    tell(Event("recommend", done, shares + 1, "shares of real rows"))
-
-                advice = advise(
-                    candidate, intake, inputs, config, judgement, features, specs, found, weight, on_share, learned
-                )
-                rest["recommendations"] = remedies.recommendation_sections(advice.actions)
-                rest["remedies"] = remedies.remedies_section(
-                    advice, config.recommendation.prices.currency, intake.candidate_profile.rows, risk
-                )
-                tell(Event("recommend", 1, 1))
-    detected = judgement.detected
+            rest = follow_up(candidate, inputs, found, evidence, config, folder, learned, stopwatch, tell)
     report = ValidationReport(
         extent=extent,
-        verdict=Verdict(judgement.verdict),
-        verdict_reason=judgement.reason,
-        calibration=assemble.calibration_section(judgement, targets),
-        risk_score=risk,
-        risk_level=assemble.risk_level(risk),  # type: ignore[arg-type]
-        collapse_probability=assemble.collapse_probability(judgement),
-        collapse_detected=detected,
-        collapse_type=assemble.collapse_type(sections, detected),  # type: ignore[arg-type]
-        severity=assemble.severity(risk, detected, judgement.reject_from),  # type: ignore[arg-type]
-        not_measured=[name for name, section in sections.items() if section.status is Status.not_measured],
-        drivers=[
-            {"feature": d.name, "contribution": round(d.contribution, 4)}
-            | ({} if d.excess is None else {"excess": round(d.excess, 4)})
-            for d in judgement.drivers
-        ],
-        dimensions=sections,
+        **_verdict_fields(found),
         prescreen=screened.section,
         signatures=screened.signatures,
         cascade=assemble.cascade_section(cascade, config.cascade.preset, cascade_reason),
         scaling=assemble.scaling_section(cascade, cascade_reason),
         **rest,
-        dataset=assemble.dataset_section(candidate, intake.candidate_profile, intake, inputs, is_candidate=True),
+        dataset=assemble.dataset_section(candidate, intake.candidate_profile, found.intake, inputs, is_candidate=True),
         reference=None
         if reference is None or intake.reference_profile is None
-        else assemble.dataset_section(reference, intake.reference_profile, intake, inputs, is_candidate=False),
+        else assemble.dataset_section(reference, intake.reference_profile, found.intake, inputs, is_candidate=False),
         stratified_sample=stratified,
         run=RunSection(
             seed=config.seed,
@@ -279,8 +193,31 @@ def validate(
     )
     tell(Event("report", 0, 1))
     by_first(lambda: folder.publish(report, html=html))
-    tell(Event("report", 1, 1, report.verdict, {} if risk is None else {"risk_score": risk}))
+    tell(Event("report", 1, 1, report.verdict, {} if found.risk is None else {"risk_score": found.risk}))
     return report
+
+
+def _verdict_fields(found: Judged) -> dict[str, Any]:
+    """Returns what the report says of the verdict, by its keys."""
+    judgement, risk, detected = found.judgement, found.risk, found.judgement.detected
+    return {
+        "verdict": Verdict(judgement.verdict),
+        "verdict_reason": judgement.reason,
+        "calibration": assemble.calibration_section(judgement, found.targets),
+        "risk_score": risk,
+        "risk_level": assemble.risk_level(risk),
+        "collapse_probability": assemble.collapse_probability(judgement),
+        "collapse_detected": detected,
+        "collapse_type": assemble.collapse_type(found.sections, detected),
+        "severity": assemble.severity(risk, detected, judgement.reject_from),
+        "not_measured": [name for name, each in found.sections.items() if each.status is Status.not_measured],
+        "drivers": [
+            {"feature": d.name, "contribution": round(d.contribution, 4)}
+            | ({} if d.excess is None else {"excess": round(d.excess, 4)})
+            for d in judgement.drivers
+        ],
+        "dimensions": found.sections,
+    }
 
 
 def _finished(folder: RunFolder) -> ValidationReport | None:
@@ -324,34 +261,6 @@ def _train(
         keep_networks=asks_proxies(config),
     )
     return result, None
-
-
-def _not_judged(left: list[str], judged: list[str], intake: Intake, features: Mapping[str, Feature]) -> str:
-    """Returns what is said of targets that the verdict does not speak of."""
-    names = ", ".join(f"'{name}'" for name in left)
-    found = features.get(SKILL_LOST_TARGETS)
-    if found is None or (found.value is None and SKILL_LOST not in features):
-        reason = intake.splits_reason if found is None else found.reason
-        return f"what is lost at predicting {names} was not measured: {reason}"
-    instead = ", ".join(f"'{name}'" for name in judged) or "all columns"
-    return f"real rows hardly teach to predict {names}, so that there is no skill to lose: judged by {instead}"
-
-
-def _not_compared(reference: Source | None, intake: Intake, config: Config) -> list[str]:
-    """Returns the reference's columns that the candidate lacks or has of another type, those set to `ignore` aside."""
-    if reference is None:
-        return []
-    ignored = {name for name, kind in {**config.reference.types, **config.data.types}.items() if kind == "ignore"}
-    compared = {column.name for column in intake.codec.columns} | ignored
-    return [name for name in reference.schema.names if name not in compared]
-
-
-def _newly_infinite(intake: Intake) -> list[str]:
-    """Returns the columns with infinite values in the candidate and none in the reference."""
-    if intake.reference_profile is None:
-        return []
-    theirs = intake.reference_profile.moments
-    return [name for name, m in intake.candidate_profile.moments.items() if m.infinite and not theirs[name].infinite]
 
 
 def _identity(
