@@ -10,6 +10,7 @@ goodput of these. Writes results/service_latency.json; `goodput_kept` is what wa
 import argparse
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -55,7 +56,9 @@ def main() -> None:
     parser.add_argument("--clients", default="1,4")
     parser.add_argument("--rate", default="2x")
     parser.add_argument("--seconds", type=float, default=180.0, help="longest time of a level")
-    parser.add_argument("--window", type=float, default=15.0, help="seconds of a window; three end a level")
+    parser.add_argument(
+        "--window", type=float, default=15.0, help="seconds of a window; three that agree end a level"
+    )
     parser.add_argument("--requests", type=int, default=4_000)
     parser.add_argument("--rows", type=int, default=2_000)
     parser.add_argument("--columns", type=int, default=12)
@@ -93,7 +96,7 @@ def main() -> None:
     save(
         "service_latency",
         result,
-        f"python -m benchmarks.service_latency --clients {arguments.clients} --rate {arguments.rate}",
+        shlex.join(["python", "-m", "benchmarks.service_latency", *sys.argv[1:]]),
     )
 
 

@@ -115,7 +115,8 @@ def run(
       force: Run again over a finished run.
       html: Write report.html too.
       progress: Called with every event.
-      on_segment: Called at the end of every segment of a training, from any thread; what it raises ends the run.
+      on_segment: Called where a training begins and after each of its segments, but those of a learning-rate test, from
+        any thread; what it raises ends the run. Not for one of several processes, whose peers would wait for it.
       processes: That parse files, where some were started beforehand.
       references: What is known of references already, to be added to.
       sample_to: Path or URI of a file for a stratified sample of the candidate, written over what is there; None: none.

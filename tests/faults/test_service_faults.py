@@ -123,7 +123,7 @@ def test_row_15_many_cancelled_and_expired_calls_then_one(tmp_path, data):
     assert codes["CANCELLED"] == 100
     assert codes["DEADLINE_EXCEEDED"] > 50
     assert left == 0
-    # The cold child behind the last stopped call takes some seconds; a queue of 200 validations would take minutes.
+    # A cold child behind the last stopped call takes some seconds; a queue of 200 validations would take minutes.
     assert max(first, second) < 10 * normal + 30
 
 
@@ -190,13 +190,12 @@ def test_row_17_garbage(quick):
 
 
 def test_row_18_a_deadline_shorter_than_the_work(tmp_path, data):
-    """How long after the deadline the child is gone."""
+    """How long after the deadline the child has left it, or is gone."""
     words = (f"server.roots=[{data}]", "server.children=1", "server.metrics_port=0")
     found = []
     with running(tmp_path, *words) as server, server.channel as channel:
         for _ in range(3):
             until(lambda: metrics_of(server)["vr_children"] == 1, 120)
-            [child] = children_of(server)
             stages = []
             messages = stream(server, engine.ValidateRequest(job=slow_job(data)), channel, timeout=8)
             with pytest.raises(grpc.RpcError) as caught:
@@ -206,10 +205,10 @@ def test_row_18_a_deadline_shorter_than_the_work(tmp_path, data):
             if "begin" not in stages:
                 continue
             begun = time.monotonic()
-            until(lambda child=child: child not in children_of(server), 30)
+            until(lambda: metrics_of(server)['vr_validations{state="running"}'] == 0, 30)
             found.append(time.monotonic() - begun)
     assert found
-    print(f"\nthe child is gone {max(found):.2f} s after the deadline")
+    print(f"\nthe child has left it, or is gone, {max(found):.2f} s after the deadline")
     assert max(found) < 10
 
 

@@ -171,8 +171,8 @@ def request_for(folder, tmp_path, *overrides):
     return {"job": job | {"settings": settings}, "grant": grant, "output": str(tmp_path / "report"), "tenant": "t"}
 
 
-def interrupted(request, stage):
-    """Returns whether the child is the same one after it was interrupted at a stage, and what it does next."""
+def interrupted(request, stage, seconds=0.0):
+    """Returns whether the child is the same one after it was interrupted so long into a stage, and what it does next."""
 
     async def run():
         children = Children(1, to_plain(compose(["cascade=none", "signatures.history=false"])), 1, lambda code: None)
@@ -182,6 +182,7 @@ def interrupted(request, stage):
             child.work(request, lambda told: seen.set() if told["stage"] == stage else None),
         )
         await asyncio.wait_for(seen.wait(), 120)
+        await asyncio.sleep(seconds)
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
         # Whatever it computes, whoever asks the server comes first.
@@ -227,23 +228,38 @@ def test_a_child_that_is_interrupted_at_statistics_stays_warm_and_goes_on_with_t
 def test_a_training_is_left_after_a_segment_and_goes_on_with_the_same_folder(tmp_path):
     worker = _Worker(to_plain(compose(["cascade=none", "signatures.history=false"])), 1)
     tiny = "cascade.tiers=[{name:one,seeds:2,width:8,depth:1,steps:60}]"
-    request, steps, told = request_for(tmp_path, tmp_path, tiny, "cascade.threads=1"), [], []
+    words = (tiny, "cascade.threads=1", "cascade.checkpoint_seconds=0")
+    request, steps, told = request_for(tmp_path, tmp_path, *words), [], []
 
     def say(line):
         told.append(line)
         if (training := line.get("progress", {}).get("training")) is not None:
             steps.append(training["step"])
 
-    # Of a segment's end no other is told for ten seconds.
+    # Of the end of a segment no other is told for ten seconds, and of a tier's end.
     worker.work(request, say, lambda: bool(steps))
     assert steps == [3]
     assert told[-1] == {"stopped": True}
+    assert list(tmp_path.glob("report/.vr/training-*/one/step_0000000001"))
+    assert not list(tmp_path.glob("report/.vr/cascade-*/one.json"))
     worker.work(request, say)
     assert told[-1]["finished"]["rows"] == 6_000
+    # The next after the one that was kept.
+    assert steps[1] == 6
+
+
+def test_a_child_that_leaves_a_training_is_the_same(tmp_path, monkeypatch):
+    # However slow the machine is: nobody ends it.
+    monkeypatch.setattr("vr.server.children._STOP_S", 60.0)
+    short = "cascade.tiers=[{name:one,seeds:4,width:8,depth:1,steps:20000}]"
+    is_same, took, told = interrupted(request_for(tmp_path, tmp_path, short, "cascade.threads=2"), "cascade")
+    assert is_same
+    assert told["finished"]["rows"] == 6_000
 
 
 def test_a_child_in_a_long_segment_of_a_training_is_ended(tmp_path):
     long = "cascade.tiers=[{name:one,seeds:3,width:16,depth:1,steps:100000}]"
-    is_same, took, told = interrupted(request_for(tmp_path, tmp_path, long), "cascade")
+    # Told of at the end of the first segment: into the second.
+    is_same, took, told = interrupted(request_for(tmp_path, tmp_path, long, "cascade.threads=1"), "cascade", 0.5)
     assert not is_same
     assert told["finished"]["rows"] == 6_000

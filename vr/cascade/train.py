@@ -56,7 +56,8 @@ def run_cascade(
       config: Tiers, rows, execution; at least one tier.
       seed: Of all draws.
       progress: Told how far it is, at most every `config.progress_seconds`, from any thread, but one event at a time.
-      on_segment: Called at the end of every segment of a training, from any thread; what it raises ends the training.
+      on_segment: Called where a training begins and after each of its segments, but those of a learning-rate test, from
+        any thread; what it raises ends the training. Not for one of several processes, whose peers would wait for it.
       saved: Finished tiers by name; a tier found here is not trained again, one trained is stored.
       prepared: Tiers made for this reference, by name and size: whoever asks about several candidates passes one
         mapping, and the real arms are trained once. It must not be shared between references, seeds or configurations.

@@ -279,6 +279,14 @@ class Trainer:
         kept, lock, stopped = _own(kept), threading.Lock(), threading.Event()
 
         def train(index: int) -> None:
+            try:
+                go_through(index)
+            except BaseException:
+                # Whoever waits for the jobs hears of it only when those before this one are done.
+                stopped.set()
+                raise
+
+        def go_through(index: int) -> None:
             job = jobs[index]
             state = jax.tree.map(lambda leaf: leaf[index], kept.state)
             data = jax.device_put(job.data)

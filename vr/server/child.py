@@ -137,7 +137,7 @@ class _Worker:
         Args:
           request: What to do.
           say: Told of progress and of the end.
-          is_stopped: Whether it is to be left, asked at every step, of a training after every segment.
+          is_stopped: Whether it is to be left, asked at every step, of a training at every segment.
         """
         from vr.session import run
 
@@ -149,7 +149,7 @@ class _Worker:
             grant = Grant(**{name: tuple(values) for name, values in request["grant"].items()})
             for name, uri in fields.items():
                 _refuse_others(name, uri, grant)
-            if config.cascade.tiers:
+            if config.cascade.tiers and "reference" in fields:
                 _load_training()
             folder = Path(request["output"])
             scope = json.dumps([request.get("tenant"), request["grant"]], sort_keys=True)
@@ -290,11 +290,13 @@ class _Teller:
 
 
 def _load_training() -> None:
-    """Imports what trains, whose objects are then searched for garbage no more: that would take longer than a stop."""
+    """Imports what trains, whose objects are searched for garbage no more: that would take longer than a stop may."""
     if "vr.cascade.train" not in sys.modules:
         import vr.cascade.checkpoint
         import vr.cascade.train  # noqa: F401
 
+        # What earlier validations left is not to be kept with it.
+        gc.collect()
         gc.freeze()
 
 
