@@ -54,6 +54,29 @@ def test_memory_that_was_freed_is_used_again(repository):
     assert later[1] - later[0] < 60
 
 
+_FRAGMENTS = """
+from pathlib import Path
+import numpy as np
+from vr.core.memory import give_back_freed_memory
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+blocks = [np.ones(8 << 10) for _ in range(3_000)]
+# Some stay in use to the end, so that nothing is free above the last of them.
+blocks = blocks[::100]
+before = resident()
+assert give_back_freed_memory()
+print(before - resident())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_what_was_freed_between_blocks_in_use_goes_back(repository):
+    # Blocks of 64 KiB, below what the system is asked for one by one.
+    words = [sys.executable, "-c", _FRAGMENTS]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, cwd=repository)
+    assert int(done.stdout) > 100 << 20
+
+
 def test_who_has_set_it_in_the_environment_knows_better(monkeypatch):
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.trim_threshold=1000000")
     assert not keep_freed_memory()

@@ -172,7 +172,7 @@ def request_for(folder, tmp_path, *overrides):
 
 
 def interrupted(request, stage, seconds=0.0):
-    """Returns whether the child is the same one after it was interrupted so long into a stage, and what it does next."""
+    """Returns whether the child is the same after it was interrupted so long into a stage, and what it does next."""
 
     async def run():
         children = Children(1, to_plain(compose(["cascade=none", "signatures.history=false"])), 1, lambda code: None)

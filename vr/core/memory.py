@@ -6,7 +6,7 @@ import resource
 import sys
 from pathlib import Path
 
-__all__ = ["keep_freed_memory", "peak_bytes"]
+__all__ = ["give_back_freed_memory", "keep_freed_memory", "peak_bytes"]
 
 # Parameters of mallopt(3): blocks of up to 32 MiB, the most that it allows, come from memory that is kept, of which up
 # to so much may lie free at its end before it goes back.
@@ -41,3 +41,14 @@ def keep_freed_memory() -> bool:
     if not hasattr(library, "mallopt"):
         return False
     return bool(library.mallopt(_MMAP_THRESHOLD, _KEPT_BLOCK) and library.mallopt(_TRIM_THRESHOLD, _KEPT_BYTES))
+
+
+def give_back_freed_memory() -> bool:
+    """Gives the system what was freed, also between blocks that are still in use; for processes that live long.
+
+    Without it the process keeps the most that it ever had at once, and more as what is in use moves about.
+
+    Returns whether there was anything to give: only glibc can.
+    """
+    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+    return bool(library is not None and hasattr(library, "malloc_trim") and library.malloc_trim(0))

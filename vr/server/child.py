@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from vr.core.errors import ConfigError, DataError, VrError
+from vr.core.memory import give_back_freed_memory
 from vr.pipeline.extent import Extent
 from vr.server.addresses import Grant
 
@@ -195,6 +196,7 @@ class _Worker:
         say(told)
         if (programs := sys.modules.get("vr.cascade.programs")) is not None:
             programs.clear_traces()
+            give_back_freed_memory()
         if self._read_for is None:
             self._reading = self._new_reading()
 
