@@ -56,9 +56,7 @@ def main() -> None:
     parser.add_argument("--clients", default="1,4")
     parser.add_argument("--rate", default="2x")
     parser.add_argument("--seconds", type=float, default=180.0, help="longest time of a level")
-    parser.add_argument(
-        "--window", type=float, default=15.0, help="seconds of a window; three that agree end a level"
-    )
+    parser.add_argument("--window", type=float, default=15.0, help="seconds of a window; three that agree end a level")
     parser.add_argument("--requests", type=int, default=4_000)
     parser.add_argument("--rows", type=int, default=2_000)
     parser.add_argument("--columns", type=int, default=12)
