@@ -227,7 +227,7 @@ def test_a_child_that_is_interrupted_at_statistics_stays_warm_and_goes_on_with_t
 
 def test_a_training_is_left_after_a_segment_and_goes_on_with_the_same_folder(tmp_path):
     worker = _Worker(to_plain(compose(["cascade=none", "signatures.history=false"])), 1)
-    tiny = "cascade.tiers=[{name:one,seeds:2,width:8,depth:1,steps:60}]"
+    tiny = "cascade.tiers=[{name:one,seeds:1,width:8,depth:1,steps:60}]"
     words = (tiny, "cascade.threads=1", "cascade.checkpoint_seconds=0")
     request, steps, told = request_for(tmp_path, tmp_path, *words), [], []
 
