@@ -61,6 +61,8 @@ class Running:
 
     @property
     def metrics_port(self) -> int:
+        # Its log may say so a moment after its first line says that it listens.
+        until(lambda: "metrics " in self.log.read_text())
         return int(re.search(r"metrics (\d+)", self.log.read_text()).group(1))
 
 
