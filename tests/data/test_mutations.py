@@ -18,7 +18,7 @@ from vr.data.formats.locate import format_by_name
 from vr.data.source import open_source
 
 COUNT, PARTS = 5_000, 5
-IMPATIENT = ReadingConfig(isolation=Isolation.always, silence_s=3.0)
+IMPATIENT = ReadingConfig(isolation=Isolation.always, silence_s=10.0)
 
 
 @pytest.mark.parametrize("part", range(PARTS))

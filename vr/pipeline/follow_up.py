@@ -57,15 +57,11 @@ def follow_up(
             batch_rows=config.data.batch_rows,
         )
 
-    def rows_done(stage: str, done: int, total: int | None, message: str) -> None:
-        tell(Event(stage, done, total, message))
-
     with stopwatch.stage("localize"), single_threaded():
         # Process 0 alone writes the table of row scores.
         proxies, not_asked = proxies_of(intake, config, inputs.cascade, inputs.cascade_reason)
-        found, weight = by_each(
-            lambda: localize_rows(candidate, intake, evidence(), config, folder, judged.features, rows_done, proxies)
-        )
+        told = judged.features, lambda *step: tell(Event(*step)), proxies
+        found, weight = by_each(lambda: localize_rows(candidate, intake, evidence(), config, folder, *told))
         sections["localization"] = assemble.localization_section(found, num_rows, intake.splits_reason, not_asked)
     with stopwatch.stage("recommend"), single_threaded():
         from vr.pipeline import remedies

@@ -164,9 +164,11 @@ def validate(
             if grown is not None:
                 grown()
             found = judged(reference, intake, inputs, config, tell)
-        rest = assemble.not_asked(config.recommendation.prices.currency)
-        if evidence is not None:
-            rest = follow_up(candidate, inputs, found, evidence, config, folder, learned, stopwatch, tell)
+        rest = (
+            assemble.not_asked(config.recommendation.prices.currency)
+            if evidence is None
+            else follow_up(candidate, inputs, found, evidence, config, folder, learned, stopwatch, tell)
+        )
     report = ValidationReport(
         extent=extent,
         **_verdict_fields(found),
